@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+namespace banyan {
+
+// What a coordinator is configured with. The lease times here are handed to the nodes at their join;
+// Validate() refuses sets of them that break "at most one" (cluster.md 2.2, C1 to C4).
+struct CoordinatorOptions {
+  std::string name = "coordinator";    // shown in lists and logs
+  std::string cluster_name = "banyan"; // a Hello for another cluster is refused
+  std::string advertise_address;       // where nodes and clients reach this coordinator, "host:port"
+  std::vector<std::string> coordinators;  // all replicas; empty: only advertise_address
+  std::string version;                 // release, for views
+
+  // Leases. Defaults are those of a single coordinator on SQLite.
+  absl::Duration heartbeat = absl::Seconds(1);
+  absl::Duration suspect_after = absl::Seconds(4);
+  absl::Duration lease_freeze = absl::Seconds(40);
+  absl::Duration lease_node = absl::Seconds(50);
+  absl::Duration lease_coordinator = absl::Seconds(60);
+  absl::Duration pause_allowance = absl::Seconds(2);
+  double clock_drift = 0.005;
+  absl::Duration one_way_limit = absl::Seconds(10);
+  absl::Duration stall_limit = absl::Seconds(1);  // L4: a later loop moves all leases forward
+  absl::Duration join_timeout = absl::Seconds(30);
+  // A control stream that stays away this long with a healthy lease makes the node SUSPECT.
+  absl::Duration unmanageable_after = absl::Seconds(10);
+
+  // Pacing of starts: open until there is trouble.
+  double starts_per_second = 5000;
+  double starts_per_second_per_supervisor = 2000;
+  uint32_t starts_in_flight_per_node = 256;
+
+  // Children that no node fits are tried again this often besides on every change of the view.
+  absl::Duration pending_retry = absl::Seconds(10);
+  // A child that started less than this before its node was lost gets a poison mark.
+  absl::Duration poison_window = absl::Seconds(60);
+  absl::Duration poison_memory = absl::Minutes(30);
+  uint32_t poison_marks_max = 3;
+
+  absl::Duration operation_retention = absl::Minutes(15);
+  size_t operations_max = 100'000;
+
+  size_t events_max = 100'000;      // history of WatchEvents and WatchCluster
+  size_t watcher_lag_max = 10'000;  // a reader further behind is cut
+  absl::Duration bookmark_every = absl::Seconds(30);
+
+  size_t names_max = 1'000'000;
+
+  // The first broken rule as a sentence; empty when the times are sound.
+  std::string Validate() const;
+};
+
+}  // namespace banyan
