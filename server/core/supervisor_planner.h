@@ -1,0 +1,180 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/time/time.h"
+#include "common/time/clock.h"
+#include "server/core/backoff.h"
+#include "server/core/child_table.h"
+#include "server/core/exit_classification.h"
+#include "server/core/intensity.h"
+#include "server/core/supervisor_action.h"
+
+namespace banyan {
+
+// All that a planner must remember to go on after a restart of its driver. Records in start order.
+struct SupervisorSnapshot {
+  struct Child {
+    ChildKey key = kNoChild;
+    std::shared_ptr<const ChildSpec> spec;
+    ExtraArgs extra_args;
+    ChildState state = ChildState::kUndefined;
+    Pid pid;
+    uint32_t restarts = 0;
+    bool retry_counted = false;
+  };
+  // A start-up, group restart or shutdown under way.
+  struct Script {
+    enum class Kind : uint8_t { kNone = 0, kInit = 1, kGroup = 2, kShutdown = 3 };
+    Kind kind = Kind::kNone;
+    bool starting = false;  // kInit, kGroup: the stops are done
+    ChildKey cause = kNoChild;
+    std::vector<ChildKey> members;  // start order
+    uint64_t position = 0;          // starting: the next member to start
+    ExitReason exit_reason;         // kShutdown
+    bool exits = true;              // kShutdown: ends with ExitSupervisor
+  };
+  SupervisorFlags flags;
+  std::shared_ptr<const ChildSpec> child_template;  // simple_one_for_one
+  std::vector<Child> children;
+  std::vector<absl::Duration> restart_ages;  // newest first
+  uint64_t sequence = 0;
+  Script script;
+};
+
+// What a supervisor decides: OTP 25's supervisor without processes, clocks or messages.
+//
+// Every event returns the actions that follow from it, in order; the driver performs them and reports
+// the outcome of each Start, Stop, StopAll and ScheduleRetry as a further event.
+//
+//   * A local driver performs one action at a time and delivers no exit and no operation while busy():
+//     they wait in its mailbox. It then behaves as OTP does, message for message.
+//   * A driver whose actions take long (the coordinator's reconciler) delivers every event as it comes.
+//     Under one_for_one and simple_one_for_one several children are in flight at once. Operations and
+//     exits that OTP would have left in the mailbox are held back here and judged when their turn comes;
+//     exits of members of a group restart are judged at once (a member not yet stopped counts as stopped;
+//     a restartable one that ends while the group is being started is one more counted restart).
+//
+// At most one Start or Stop is out for a child, save that a Stop may overtake its Start.
+// Pure: no I/O, no clock reads; `now` rises. Not thread-safe. Not movable.
+// Source: OTP 25.2.3 supervisor; spec/supervisor.md.
+class SupervisorPlanner {
+ public:
+  struct Options {
+    // Back-off of children whose spec has none; unset: retry at once, as OTP.
+    std::optional<RestartBackoff> default_backoff;
+    Random* random = nullptr;   // spreads back-off delays; outlives the planner; null: no spread
+    bool parallel_stop = false;  // stop all children (or a group) at once rather than in reverse order
+    // DynamicSupervisor: entries, running and restarting, that may exist. Dynamic children only.
+    std::optional<uint64_t> max_children;
+    // DynamicSupervisor: `{shutdown,_}` is a clean stop for permanent children too.
+    bool dynamic_supervisor = false;
+  };
+
+  // `child_template`: kSimpleOneForOne only. Null there: every start brings its own spec
+  // (DynamicSupervisor).
+  SupervisorPlanner(const SupervisorFlags& flags, Options options,
+                    std::shared_ptr<const ChildSpec> child_template = nullptr);
+  ~SupervisorPlanner();
+  SupervisorPlanner(const SupervisorPlanner&) = delete;
+  SupervisorPlanner& operator=(const SupervisorPlanner&) = delete;
+
+  // Starts `children` one after another. A failure stops those before it in reverse order and ends with
+  // ExitSupervisor{{shutdown,{failed_to_start_child,Id,E}}}. Ids must be unique (ValidateSpec). Once, first.
+  SupervisorActions Init(std::vector<std::shared_ptr<const ChildSpec>> children, Instant now);
+  // True from Init until every child of the start list has been started.
+  bool initializing() const { return script_.kind == Script::Kind::kInit; }
+
+  // -- Operations. Each is answered by exactly one OpReply (none if op is 0), now or later. The spec is
+  // valid (ValidateSpec). Dynamic children are addressed by key: the driver maps a pid with FindByPid.
+  SupervisorActions StartChild(OpId op, std::shared_ptr<const ChildSpec> spec, Instant now);
+  // `spec`: null for the template.
+  SupervisorActions StartDynamicChild(OpId op, std::shared_ptr<const ChildSpec> spec, ExtraArgs extra_args,
+                                      Instant now);
+  SupervisorActions TerminateChild(OpId op, std::string_view id, Instant now);
+  SupervisorActions TerminateChildByKey(OpId op, ChildKey key, Instant now);
+  SupervisorActions RestartChild(OpId op, std::string_view id, Instant now);
+  SupervisorActions DeleteChild(OpId op, std::string_view id, Instant now);
+
+  // -- Outcomes. Those of keys and states that no longer expect them are ignored.
+  SupervisorActions OnStarted(ChildKey key, const Pid& pid, Payload info, Instant now);
+  SupervisorActions OnStartIgnored(ChildKey key, Instant now);
+  SupervisorActions OnStartFailed(ChildKey key, const ExitReason& reason, Instant now);
+  SupervisorActions OnStopped(ChildKey key, const ExitReason& reason, Instant now);
+  SupervisorActions OnRetry(ChildKey key, Instant now);
+
+  // -- The child ended by itself. `counted` false: the restart is none of the child's doing (its node
+  // was lost), so it is not held against the intensity.
+  SupervisorActions OnExited(ChildKey key, const ExitReason& reason, Instant now, bool counted = true);
+  // The driver ended the child in order to start it elsewhere (drain, rebalance): it is started again
+  // alone, uncounted and unreported, whatever its restart type and the strategy.
+  SupervisorActions OnMoved(ChildKey key, Instant now);
+
+  // Stops all children and ends with ExitSupervisor{reason}. Overrides whatever is under way; a shutdown
+  // already begun goes on with its own reason.
+  SupervisorActions BeginShutdown(const ExitReason& reason, Instant now);
+
+  // Specs updated in place (code change): flags replaced, history kept; specs of known ids replaced, new
+  // ids added without starting them, ids not named kept after the named ones in the start order.
+  // Children are not touched. False: a change between simple_one_for_one and the others is refused.
+  // `children`: the template alone for kSimpleOneForOne. Only while !busy().
+  bool Update(const SupervisorFlags& flags, const std::vector<std::shared_ptr<const ChildSpec>>& children);
+
+  // -- Queries.
+  // A start-up, group restart, shutdown or single action is under way: OTP's supervisor would serve nothing.
+  bool busy() const;
+  bool shutting_down() const { return script_.kind == Script::Kind::kShutdown || exited_; }
+  bool exited() const { return exited_; }
+  const ChildTable& children() const { return table_; }
+  const ChildRecord* Find(ChildKey key) const { return table_.Find(key); }
+  const ChildRecord* FindById(std::string_view id) const { return table_.FindById(id); }
+  const ChildRecord* FindByPid(const Pid& pid) const { return table_.FindByPid(pid); }
+  const SupervisorFlags& flags() const { return flags_; }
+  bool simple() const { return flags_.strategy == Strategy::kSimpleOneForOne; }
+  const std::shared_ptr<const ChildSpec>& child_template() const { return template_; }
+  // OTP's count_children. `alive`, where given, is asked for each child with a process (not for dynamic
+  // children, which OTP does not check either).
+  ChildCounts Count(const std::function<bool(const Pid&)>& alive = nullptr) const;
+
+  // -- Persistence. Operations not yet answered are not part of a snapshot.
+  SupervisorSnapshot Snapshot(Instant now) const;
+  // Into a fresh planner. Resume() then repeats every action that is still out: Start and Stop of
+  // children in flight (the driver compares with what is really there) and the retries.
+  void Restore(const SupervisorSnapshot& snapshot, Instant now);
+  SupervisorActions Resume(Instant now);
+
+ private:
+  using Script = SupervisorSnapshot::Script;
+  struct PendingOp {
+    OpId op;
+    bool terminate;  // else a start or restart
+  };
+  class Turn;  // One event being handled: the actions so far, and now.
+
+  const Options options_;
+  SupervisorFlags flags_;
+  std::shared_ptr<const ChildSpec> template_;
+  ChildTable table_;
+  RestartWindow window_;
+  Script script_;
+  std::deque<std::function<void(Turn&)>> held_;  // events that wait for their turn
+  absl::flat_hash_map<ChildKey, std::vector<PendingOp>> pending_;
+  absl::flat_hash_map<ChildKey, BackoffState> backoff_;  // children with back-off only
+  // Dynamic children's abnormal stop reasons during a shutdown, with how many ended so.
+  std::vector<std::pair<ExitReason, uint32_t>> stop_errors_;
+  uint64_t in_flight_ = 0;   // records kStarting or kStopping
+  uint64_t restarting_ = 0;  // records kRestarting
+  uint64_t running_ = 0;
+  uint64_t significant_active_ = 0;
+  bool exited_ = false;
+};
+
+}  // namespace banyan
