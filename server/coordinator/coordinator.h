@@ -102,6 +102,8 @@ struct ResolvedTarget {
   std::string address;  // where it is reached, "host:port"
   Pid pid;              // cluster form; invalid for a node-local name, which the node resolves
   std::string local_name;
+  // Child ids below `pid`, which then is a local supervisor: the node resolves the rest.
+  std::vector<std::string> rest;
   Fence fence;          // of a child of a cluster-wide supervisor
 };
 
