@@ -18,6 +18,7 @@
 #include "common/base/exit_reason.h"
 #include "common/base/payload.h"
 #include "common/base/pid.h"
+#include "common/base/target.h"
 #include "common/time/clock.h"
 #include "common/time/instant.h"
 #include "server/cluster/transport.h"
@@ -45,13 +46,13 @@ struct PageArgs {
 struct StartSupervisorArgs {
   SupervisorSpec spec;
   std::string name;                  // of a root
-  std::optional<v1::Target> parent;  // a cluster-wide supervisor to put it under, as `child_id`
+  std::optional<Target> parent;  // a cluster-wide supervisor to put it under, as `child_id`
   std::string child_id;
   std::string request_id;
 };
 
 struct StartChildArgs {
-  v1::Target supervisor;
+  Target supervisor;
   std::optional<ChildSpec> spec;    // for all strategies but simple_one_for_one
   std::vector<Payload> extra_args;  // for simple_one_for_one
   std::string request_id;
@@ -60,7 +61,7 @@ struct StartChildArgs {
 // For TerminateChild, DeleteChild and RestartChild. An empty `child_id` in RestartChild names the
 // supervisor itself, which must be a root that gave up.
 struct ChildArgs {
-  v1::Target supervisor;
+  Target supervisor;
   std::string child_id;
   std::string request_id;
 };
@@ -88,7 +89,7 @@ struct NodeArgs {
 };
 
 struct WatchArgs {
-  std::optional<v1::Target> supervisor;  // WatchEvents: only events under it
+  std::optional<Target> supervisor;  // WatchEvents: only events under it
   std::vector<v1::SupervisorEvent::Kind> kinds;  // WatchEvents: only these; empty: all
   // Only children that this accepts; unset: all. Runs on the coordinator's executor.
   std::function<bool(const v1::ChildInfo&)> filter;
@@ -140,24 +141,24 @@ class Coordinator {
   // --- cluster-wide supervisors (banyan.v1.Supervisors)
   void StartSupervisor(StartSupervisorArgs args, Reply<v1::SupervisorInfo> done);
   // Answers with the reason when all children are down and the supervisor's records are gone.
-  void StopSupervisor(v1::Target supervisor, ExitReason reason, std::string request_id,
+  void StopSupervisor(Target supervisor, ExitReason reason, std::string request_id,
                       Reply<ExitReason> done);
   void StartChild(StartChildArgs args, Reply<v1::StartChildResponse> done);
   void TerminateChild(ChildArgs args, Reply<v1::TerminateChildResponse> done);
   void RestartChild(ChildArgs args, bool running_too, Reply<v1::RestartChildResponse> done);
   void DeleteChild(ChildArgs args, StatusReply done);
-  void GetChildSpec(v1::Target supervisor, std::string child_id, Reply<v1::ChildSpec> done);
-  void ListChildren(v1::Target supervisor, PageArgs page, bool include_spec,
+  void GetChildSpec(Target supervisor, std::string child_id, Reply<v1::ChildSpec> done);
+  void ListChildren(Target supervisor, PageArgs page, bool include_spec,
                     std::function<bool(const v1::ChildInfo&)> filter,
                     Reply<v1::ListChildrenResponse> done);
-  void CountChildren(v1::Target supervisor, Reply<v1::ChildCounts> done);
+  void CountChildren(Target supervisor, Reply<v1::ChildCounts> done);
   // Cluster-wide ones only; `filter` may be null.
   void ListSupervisors(PageArgs page, bool all_levels,
                        std::function<bool(const v1::SupervisorInfo&)> filter,
                        Reply<v1::ListSupervisorsResponse> done);
   // What the coordinator knows; below a child that is a local supervisor the node must be asked.
   // `depth` 0: all. More than 10,000 children: TREE_TOO_LARGE.
-  void GetTree(v1::Target supervisor, uint32_t depth, Reply<v1::GetTreeResponse> done);
+  void GetTree(Target supervisor, uint32_t depth, Reply<v1::GetTreeResponse> done);
   // Answers when the operation has ended, or at the deadline with `done` false.
   void WaitOperation(std::string operation_id, Instant deadline,
                      Reply<v1::WaitOperationResponse> done);
@@ -183,7 +184,7 @@ class Coordinator {
 
   // Where to send what is for `target` (all but groups). A child that is being started, restarted or
   // moved is waited for until `deadline`, then CHILD_RESTARTING.
-  void ResolveTarget(v1::Target target, Instant deadline, Reply<ResolvedTarget> done);
+  void ResolveTarget(Target target, Instant deadline, Reply<ResolvedTarget> done);
 
   // --- the cluster (banyan.v1.Cluster)
   // By name. `filter` may be null.
