@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/time/clock.h"
+#include "common/wire/pid.h"
+#include "server/cluster/options.h"
+#include "server/cluster/transport.h"
+#include "server/runtime/runtime.h"
+
+namespace banyan {
+
+// Carries signals between nodes (cluster.md 3): one session per pair of lives of two nodes, dialled when
+// the first signal wants to go there, over the transport's kPeer streams.
+//
+// What a session carried is never lost in silence: when it ends, for whatever cause, every local
+// process that has a link, a monitor or an open call over it hears `noconnection` once, before a next
+// session to the same peer begins.
+//
+// Threads: Route() from any thread; all else on the executor, which is also the transport's.
+class PeerRouter : public RemoteRouter {
+ public:
+  struct Deps {
+    Runtime* runtime = nullptr;  // all outlive the router
+    Clock* clock = nullptr;
+    Timers* timers = nullptr;
+    Executor* executor = nullptr;
+    Random* random = nullptr;
+    Transport* transport = nullptr;
+  };
+  struct Hooks {
+    // A peer answered that the process or name is not there any more; reg_version 0: it knows no newer.
+    std::function<void(Pid stale, uint64_t reg_version)> stale_route;
+    // A session came up or ended.
+    std::function<void(wire::NodeIdentity peer, bool up)> session;
+  };
+  struct Stats {
+    uint64_t batches_sent = 0, batches_received = 0;
+    uint64_t frames_sent = 0, frames_received = 0;
+    uint64_t bytes_sent = 0, bytes_received = 0;
+    uint64_t sessions_opened = 0, sessions_closed = 0;
+    uint64_t dropped = 0;     // messages that could not leave: nobody there, too large, local values
+    uint64_t protocol_errors = 0;
+  };
+  struct PeerState {
+    wire::NodeIdentity id;
+    std::string address;
+    bool up = false;    // a session is established
+    bool gone = false;  // this life is dead or has left
+  };
+
+  PeerRouter(Deps deps, PeerOptions options, Hooks hooks = {});
+  // On the executor, after the runtime was shut down or given another router.
+  ~PeerRouter() override;
+  PeerRouter(const PeerRouter&) = delete;
+
+  // Installs the acceptor of kPeer streams. Once, before the first stream can come.
+  void Listen();
+
+  void Route(SignalPtr signal) override;
+
+  // This node is a member now, in this life. Sessions of another life are closed first.
+  void SetIdentity(std::string cluster_id, wire::NodeIdentity self);
+  // Not a member any more: closes all sessions and fails what is routed.
+  void ClearIdentity();
+
+  // What the coordinator's view says of others. A higher incarnation supersedes the former one.
+  void SetPeer(wire::NodeIdentity peer, std::string address);
+  // This life is DEAD or has LEFT: its session is closed, and no other is accepted from it.
+  void SetPeerGone(wire::NodeIdentity peer);
+
+  std::vector<PeerState> Peers() const;
+  Stats stats() const;
+  // Ends the session with a node as if its connection had broken (tests, chaos runs).
+  void DropSessionForTest(uint32_t node_id);
+
+ private:
+  class Core;
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace banyan
