@@ -31,6 +31,8 @@ class Payload {
     // The C++ value in there if it is exactly of that type, else nullptr.
     virtual const void* Get(const std::type_info& type) const { return nullptr; }
     virtual bool is_local() const { return false; }
+    // Bytes in a mailbox's account. A parsed message answers without serialising itself.
+    virtual size_t size() const { return bytes().size() + type_url().size(); }
     std::map<std::string, std::string> headers;
   };
 
@@ -59,7 +61,7 @@ class Payload {
     return rep_ ? static_cast<const T*>(rep_->Get(typeid(T))) : nullptr;
   }
   // Bytes that this takes in a mailbox's account.
-  size_t size() const { return rep_ ? rep_->bytes().size() + rep_->type_url().size() : 0; }
+  size_t size() const { return rep_ ? rep_->size() : 0; }
 
   // Same type URL, same bytes, or the same local value object.
   friend bool operator==(const Payload& a, const Payload& b);
