@@ -96,6 +96,7 @@ class [[nodiscard]] Task {
 
   // For whoever drives a root task: see server/runtime.
   Handle handle() const { return h_; }
+  Handle Release() { return std::exchange(h_, nullptr); }  // the caller destroys the frame
   bool ready() const { return ready_.has_value(); }
   bool done() const { return ready_.has_value() || h_.done(); }
   // The result of a finished task.

@@ -63,6 +63,8 @@ struct CallFrom {
 class Message {
  public:
   explicit Message(SignalPtr s) : s_(std::move(s)) {}
+  Message(Message&&) = default;
+  Message& operator=(Message&&) = default;
   SignalKind kind() const { return s_->kind; }
   bool is_info() const { return kind() == SignalKind::kMessage; }
   bool is_cast() const { return kind() == SignalKind::kCast; }
@@ -81,6 +83,7 @@ class Message {
   CallFrom call_from() const { return {s_->from, s_->ref, s_->to}; }
   Instant deadline() const { return s_->deadline; }
   const Signal& signal() const { return *s_; }
+  SignalPtr Release() && { return std::move(s_); }
 
  private:
   SignalPtr s_;

@@ -1,0 +1,32 @@
+#include "server/runtime/call_error.h"
+
+#include "common/base/error.h"
+#include "fmt/format.h"
+
+namespace banyan {
+
+absl::StatusOr<Payload> ToCallResult(Reply reply, Pid callee, absl::Duration timeout) {
+  const std::string pid = FormatPid(callee);
+  switch (reply.outcome) {
+    case Reply::Outcome::kReply:
+      if (!reply.status.ok()) return reply.status;
+      return std::move(reply.payload);
+    case Reply::Outcome::kTimeout:
+      return MakeError("CALL_TIMEOUT", fmt::format("{} did not reply within {}", pid, absl::FormatDuration(timeout)),
+                       {{"target", pid}, {"timeoutMs", fmt::format("{}", absl::ToInt64Milliseconds(timeout))}});
+    case Reply::Outcome::kDown:
+      break;
+  }
+  switch (reply.reason.kind()) {
+    case ExitReason::Kind::kNoProc:
+      return MakeError("NOPROC", fmt::format("there is no process {}", pid), {{"target", pid}});
+    case ExitReason::Kind::kNoConnection:
+      return MakeError("NOCONNECTION", fmt::format("the connection to {} broke while its reply was awaited", pid),
+                       {{"target", pid}});
+    default:
+      return MakeError("CALLEE_EXITED", fmt::format("{} ended before it replied: {}", pid, reply.reason.ToString()),
+                       {{"target", pid}}, reply.reason);
+  }
+}
+
+}  // namespace banyan

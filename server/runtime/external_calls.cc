@@ -1,0 +1,122 @@
+#include "server/runtime/external_calls.h"
+
+#include "common/base/error.h"
+#include "server/runtime/call_error.h"
+
+namespace banyan {
+
+void ExternalCalls::Call(SignalPtr request, Instant deadline, Runtime::CallDone done) {
+  const Ref ref = request->ref = rt_->NextRef();
+  const Pid target = request->to;
+  {
+    Shard& s = shard(ref);
+    MutexLock lock(&s.mu);
+    Entry& e = s.entries[ref];
+    e.target = target;
+    e.done = std::move(done);
+    if (!deadline.infinite()) {
+      e.timeout = deadline - rt_->clock().Now();
+      // Under the lock: the timer must find its entry complete.
+      e.timer = rt_->timers().ScheduleAt(deadline, [this, ref, target] {
+        Entry entry;
+        if (!Take(ref, &entry)) return;
+        SendDemonitor(target, ref);
+        entry.timer = 0;
+        Finish(std::move(entry), {Reply::Outcome::kTimeout, {}, {}, {}, {}});
+      });
+    }
+  }
+  rt_->Enqueue(std::move(request));
+}
+
+Ref ExternalCalls::Monitor(Pid target, std::function<void(Pid, ExitReason)> down) {
+  const Ref ref = rt_->NextRef();
+  {
+    Shard& s = shard(ref);
+    MutexLock lock(&s.mu);
+    Entry& e = s.entries[ref];
+    e.target = target;
+    e.down = std::move(down);
+  }
+  auto signal = std::make_unique<Signal>(SignalKind::kMonitor);
+  signal->to = target;
+  signal->ref = ref;
+  rt_->Enqueue(std::move(signal));
+  return ref;
+}
+
+bool ExternalCalls::Demonitor(Ref ref) {
+  Entry entry;
+  if (!Take(ref, &entry)) return false;
+  SendDemonitor(entry.target, ref);
+  return true;
+}
+
+void ExternalCalls::Deliver(SignalPtr s) {
+  Entry entry;
+  if (s->kind != SignalKind::kReply && s->kind != SignalKind::kDown) return;
+  if (!Take(s->ref, &entry)) {
+    rt_->mutable_counters().late_replies.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  if (s->kind == SignalKind::kReply) {
+    Finish(std::move(entry), {Reply::Outcome::kReply, std::move(s->status), std::move(s->payload), {}, s->from});
+  } else {
+    Finish(std::move(entry), {Reply::Outcome::kDown, {}, {}, std::move(s->reason), s->from});
+  }
+}
+
+void ExternalCalls::ConnectionLost(uint32_t node_id, uint32_t incarnation) {
+  std::vector<Entry> lost = TakeAll([&](const Entry& e) {
+    return e.target.node_id == node_id && e.target.incarnation == incarnation;
+  });
+  for (Entry& e : lost) Finish(std::move(e), {Reply::Outcome::kDown, {}, {}, ExitReason::NoConnection(), {}});
+}
+
+void ExternalCalls::Shutdown() {
+  for (Entry& e : TakeAll([](const Entry&) { return true; })) {
+    Finish(std::move(e), {Reply::Outcome::kReply, MakeError("NODE_STOPPING", "the node is stopping"), {}, {}, {}});
+  }
+}
+
+std::vector<ExternalCalls::Entry> ExternalCalls::TakeAll(const std::function<bool(const Entry&)>& which) {
+  std::vector<Entry> out;
+  for (Shard& s : shards_) {
+    MutexLock lock(&s.mu);
+    for (auto it = s.entries.begin(); it != s.entries.end();) {
+      auto now = it++;
+      if (!which(now->second)) continue;
+      out.push_back(std::move(now->second));
+      s.entries.erase(now);
+    }
+  }
+  return out;
+}
+
+bool ExternalCalls::Take(Ref ref, Entry* out) {
+  Shard& s = shard(ref);
+  MutexLock lock(&s.mu);
+  auto it = s.entries.find(ref);
+  if (it == s.entries.end()) return false;
+  *out = std::move(it->second);
+  s.entries.erase(it);
+  return true;
+}
+
+void ExternalCalls::Finish(Entry e, Reply reply) {
+  if (e.timer) rt_->timers().Cancel(e.timer);
+  if (e.done) {
+    e.done(ToCallResult(std::move(reply), e.target, e.timeout), e.target);
+  } else if (e.down) {
+    e.down(e.target, reply.outcome == Reply::Outcome::kDown ? reply.reason : ExitReason::NoConnection());
+  }
+}
+
+void ExternalCalls::SendDemonitor(Pid target, Ref ref) {
+  auto s = std::make_unique<Signal>(SignalKind::kDemonitor);
+  s->to = target;
+  s->ref = ref;
+  rt_->Enqueue(std::move(s));
+}
+
+}  // namespace banyan

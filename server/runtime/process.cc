@@ -1,0 +1,312 @@
+#include "server/runtime/process.h"
+
+#include <cxxabi.h>
+
+#include <typeinfo>
+
+#include "common/base/check.h"
+#include "common/base/error.h"
+#include "server/runtime/local_registry.h"
+#include "server/runtime/process_table.h"
+#include "server/runtime/scheduler.h"
+
+namespace banyan {
+namespace {
+
+void SetState(Process& p, ProcessSnapshot::State s) {
+  p.state_.store(static_cast<uint8_t>(s), std::memory_order_relaxed);
+}
+
+std::string TypeName(const std::type_info& type) {
+  int status = 0;
+  char* name = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
+  std::string out = status == 0 ? name : type.name();
+  free(name);
+  return out;
+}
+
+// Shows a queued signal as the message that it will be, without taking it.
+bool Matches(const std::function<bool(const Message&)>& want, Signal* s) {
+  Message view{SignalPtr(s)};
+  bool ok = want(view);
+  std::move(view).Release().release();
+  return ok;
+}
+
+ExitReason CrashReason(std::exception_ptr error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    return ExitReason::Error(TypeName(typeid(e)), e.what());
+  } catch (...) {
+    const std::type_info* type = abi::__cxa_current_exception_type();
+    return ExitReason::Error(type ? TypeName(*type) : "exception");
+  }
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------ inbox
+
+void Process::Push(SignalPtr signal) {
+  Signal* s = signal.release();
+  Signal* old = inbox_.load(std::memory_order_relaxed);
+  do {
+    s->next = old == kIdle() ? nullptr : old;
+  } while (!inbox_.compare_exchange_weak(old, s, std::memory_order_acq_rel, std::memory_order_relaxed));
+  if (old == kIdle()) rt_->scheduler().Ready(this);
+}
+
+bool Process::Acquire() {
+  Signal* idle = kIdle();
+  return inbox_.compare_exchange_strong(idle, nullptr, std::memory_order_acq_rel);
+}
+
+bool Process::TryIdle() {
+  Signal* empty = nullptr;
+  return inbox_.compare_exchange_strong(empty, kIdle(), std::memory_order_acq_rel);
+}
+
+void Process::DrainInbox() {
+  Signal* newest = inbox_.exchange(nullptr, std::memory_order_acq_rel);
+  BANYAN_CHECK(newest != kIdle());
+  Signal* oldest = nullptr;
+  while (newest) {
+    Signal* next = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = next;
+  }
+  while (oldest) {
+    SignalPtr s(oldest);
+    oldest = oldest->next;
+    s->next = nullptr;
+    Handle(std::move(s));
+  }
+}
+
+// ---------------------------------------------------------------- mailbox
+
+void Process::AppendMessage(SignalPtr signal) {
+  Signal* s = signal.release();
+  s->next = nullptr;
+  if (mailbox_tail_) {
+    mailbox_tail_->next = s;
+  } else {
+    mailbox_head_ = s;
+  }
+  mailbox_tail_ = s;
+}
+
+SignalPtr Process::TakeMessage(const std::function<bool(const Message&)>* want) {
+  Signal* before = nullptr;
+  for (Signal* s = mailbox_head_; s; before = s, s = s->next) {
+    if (want) {
+      if (!Matches(*want, s)) continue;
+    }
+    (before ? before->next : mailbox_head_) = s->next;
+    if (mailbox_tail_ == s) mailbox_tail_ = before;
+    if (scanned_ == s) scanned_ = before;
+    s->next = nullptr;
+    if (s->kind <= SignalKind::kSystem) queued_.fetch_sub(1, std::memory_order_relaxed);
+    return SignalPtr(s);
+  }
+  return nullptr;
+}
+
+bool Process::HasMatch(const std::function<bool(const Message&)>& want) {
+  for (Signal* s = scanned_ ? scanned_->next : mailbox_head_; s; s = s->next) {
+    if (Matches(want, s)) return true;
+    scanned_ = s;
+  }
+  return false;
+}
+
+void Process::CountHandled() {
+  handled_.store(handled_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  --budget_;
+}
+
+// -------------------------------------------------------------------- run
+
+bool Process::MayGoOn() {
+  if (pending_exit_ || budget_ <= 0) return false;
+  return !exclusive_ || rt_->LeaseValid();
+}
+
+bool Process::Satisfied() {
+  if (timed_out_) return true;
+  switch (wait_) {
+    case Wait::kNone: return false;
+    case Wait::kYield: return true;
+    case Wait::kReceive: return mailbox_head_ != nullptr;
+    case Wait::kReceiveIf: return HasMatch(*want_);
+    case Wait::kReply: {
+      Alias* alias = tables_ ? tables_->aliases.Find(wait_ref_) : nullptr;
+      return !alias || alias->done;
+    }
+    case Wait::kTimer: return false;
+    case Wait::kBlocking: return blocking_done_;
+  }
+  return false;
+}
+
+bool Process::Run() {
+  budget_ = rt_->options().budget_messages;
+  for (;;) {
+    DrainInbox();
+    const bool alive = life_.load(std::memory_order_relaxed) & 1;
+    if (alive && pending_exit_) {
+      ExitReason reason = *std::move(pending_exit_);
+      Die(reason);
+      continue;  // answers what came meanwhile; TryIdle() below frees the slot
+    }
+    if (!alive) {
+      bool free_slot = std::exchange(started_, false);
+      uint32_t slot = slot_;
+      ProcessTable& table = rt_->table();
+      if (!TryIdle()) {
+        started_ = free_slot;
+        continue;
+      }
+      if (free_slot) table.Free(slot);
+      return false;
+    }
+    if (exclusive_ && !rt_->LeaseValid()) {
+      SetState(*this, ProcessSnapshot::State::kFrozen);
+      if (!std::exchange(frozen_, true)) rt_->ParkFrozen(this);
+      if (TryIdle()) return false;
+      continue;
+    }
+    frozen_ = false;
+    if (started_ && !Satisfied()) {
+      SetState(*this, ProcessSnapshot::State::kWaiting);
+      if (TryIdle()) return false;
+      continue;
+    }
+    if (budget_ <= 0) return true;
+    --budget_;
+    SetState(*this, ProcessSnapshot::State::kRunning);
+    if (!started_) {
+      Start();
+    } else {
+      DisarmWait();
+      std::exchange(resume_, nullptr).resume();
+    }
+    if (!root_ || root_.done()) FinishRoot();
+  }
+}
+
+void Process::Start() {
+  started_ = true;
+  Task<ExitReason> task = [this]() -> Task<ExitReason> {
+    try {
+      return main_(self_);
+    } catch (...) {
+      return CrashReason(std::current_exception());
+    }
+  }();
+  if (task.ready()) {
+    SetPendingExit(task.Result());
+    return;
+  }
+  // The frame is ours now: Die() destroys it.
+  root_ = task.Release();
+  root_.resume();
+}
+
+void Process::FinishRoot() {
+  if (!root_) return;  // ended at once: Start() has set the reason
+  std::exception_ptr error = root_.promise().error;
+  ExitReason reason = error ? CrashReason(error) : std::move(*root_.promise().value);
+  // Also when an exit signal came with the last turn: the body had ended before it was acted on.
+  pending_exit_ = std::move(reason);
+}
+
+void Process::Die(const ExitReason& reason) {
+  SetState(*this, ProcessSnapshot::State::kTerminating);
+  DisarmWait();
+  resume_ = nullptr;
+  pending_exit_.reset();
+  if (root_) std::exchange(root_, nullptr).destroy();
+  main_ = nullptr;
+  const Pid me = pid();
+  life_.store(uint64_t{generation()} << 1, std::memory_order_seq_cst);
+  if (has_name_.exchange(false)) rt_->registry().Release(me);
+  if (std::unique_ptr<Tables> t = std::move(tables_)) {
+    t->timers.ForEach([&](Ref, Timers::Id id) { rt_->timers().Cancel(id); });
+    t->links.ForEach([&](const Pid& to, Link& link) {
+      if (link.active) SendSignal(SignalKind::kLinkExit, to, 0, reason);
+    });
+    t->watchers.ForEach([&](const WatcherKey& w, bool) { SendSignal(SignalKind::kDown, w.first, w.second, reason); });
+    t->monitors.ForEach([&](Ref ref, const Pid& to) { SendSignal(SignalKind::kDemonitor, to, ref); });
+    t->aliases.ForEach([&](Ref ref, const Alias& a) {
+      if (!a.done && a.watched) SendSignal(SignalKind::kDemonitor, a.watched, ref);
+    });
+  }
+  while (mailbox_head_) TakeMessage(nullptr);
+  rt_->table().set_label(*this, nullptr);
+  trap_exit_ = frozen_ = timed_out_ = blocking_done_ = false;
+  exclusive_ = false;
+  fence_ = 0;
+  max_messages_ = 0;
+  parent_ = Pid{};
+  handled_.store(0, std::memory_order_relaxed);
+  started_ = true;  // tells Run() to free the slot once it is idle
+}
+
+// ------------------------------------------------------------------- wait
+
+void Process::ArmWait(Wait wait, Ref ref, Instant deadline, std::coroutine_handle<> h) {
+  wait_ = wait;
+  wait_ref_ = ref;
+  resume_ = h;
+  timed_out_ = false;
+  if (deadline.infinite()) return;
+  if (deadline <= rt_->clock().Now()) {
+    timed_out_ = true;
+    return;
+  }
+  wait_timer_ref_ = rt_->NextRef();
+  wait_timer_ = rt_->timers().ScheduleAt(deadline, [rt = rt_, to = pid(), ref = wait_timer_ref_] {
+    auto s = std::make_unique<Signal>(SignalKind::kWake);
+    s->to = to;
+    s->ref = ref;
+    rt->Enqueue(std::move(s));
+  });
+}
+
+// `timed_out_` stays for await_resume() to read.
+void Process::DisarmWait() {
+  if (wait_timer_) rt_->timers().Cancel(wait_timer_);
+  wait_timer_ = 0;
+  wait_timer_ref_ = 0;
+  wait_ = Wait::kNone;
+  want_ = nullptr;
+  scanned_ = nullptr;
+}
+
+void Process::SetPendingExit(ExitReason reason) {
+  if (!pending_exit_) pending_exit_ = std::move(reason);
+}
+
+Ref Process::OpenAlias(Pid watched) {
+  Ref ref = rt_->NextRef();
+  tables().aliases[ref].watched = watched;
+  return ref;
+}
+
+void Process::SendSignal(SignalKind kind, Pid to, Ref ref, ExitReason reason) {
+  auto s = std::make_unique<Signal>(kind);
+  s->to = to;
+  s->ref = ref;
+  s->reason = std::move(reason);
+  SendSignal(std::move(s));
+}
+
+void Process::SendSignal(SignalPtr signal) {
+  signal->from = pid();
+  rt_->Enqueue(std::move(signal));
+}
+
+}  // namespace banyan

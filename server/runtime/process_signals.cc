@@ -1,0 +1,186 @@
+// What a process does with each signal: the rules for links, monitors and exits. The tables are those of
+// OTP's signal protocol; an entry in the link table may be inactive while an unlink is outstanding.
+#include "common/base/error.h"
+#include "server/runtime/process.h"
+#include "server/runtime/runtime.h"
+
+namespace banyan {
+
+void Process::Handle(SignalPtr s) {
+  if (!Alive(s->to.generation())) return HandleDead(std::move(s));
+  switch (s->kind) {
+    case SignalKind::kMessage:
+    case SignalKind::kCast:
+      return AppendMessage(std::move(s));
+    case SignalKind::kCall:
+    case SignalKind::kSystem:
+      tables().watchers[{s->from, s->ref}] = true;
+      return AppendMessage(std::move(s));
+    case SignalKind::kTimeout:
+      if (tables_ && tables_->timers.Erase(s->ref)) AppendMessage(std::move(s));
+      return;
+    case SignalKind::kReply:
+      return ResolveAlias(s->ref, {Reply::Outcome::kReply, std::move(s->status), std::move(s->payload), {}, s->from});
+    case SignalKind::kExit:
+      return HandleExit(std::move(s));
+    case SignalKind::kLinkExit:
+      return HandleLinkExit(std::move(s));
+    case SignalKind::kLink:
+      // An inactive entry stays so: the other side will see our unlink after its link.
+      if (!tables().links.Find(s->from)) tables().links[s->from] = Link{};
+      return;
+    case SignalKind::kUnlink:
+      return HandleUnlink(*s);
+    case SignalKind::kUnlinkAck:
+      if (Link* link = tables_ ? tables_->links.Find(s->from) : nullptr) {
+        if (!link->active && link->unlink_id == s->ref) tables_->links.Erase(s->from);
+      }
+      return;
+    case SignalKind::kMonitor:
+      tables().watchers[{s->from, s->ref}] = true;
+      return;
+    case SignalKind::kDemonitor:
+      if (tables_) tables_->watchers.Erase({s->from, s->ref});
+      return;
+    case SignalKind::kDown:
+      return HandleDown(std::move(s));
+    case SignalKind::kConnectionLost:
+      return HandleConnectionLost(s->from.node_id, s->from.incarnation);
+    case SignalKind::kWake:
+      if (s->payload.As<std::function<void(Process&)>>()) {
+        (*s->payload.As<std::function<void(Process&)>>())(*this);
+      } else if (s->ref != 0 && s->ref == wait_timer_ref_) {
+        timed_out_ = true;
+        wait_timer_ = 0;
+      } else if (s->ref != 0 && wait_ == Wait::kBlocking && s->ref == wait_ref_) {
+        blocking_done_ = true;
+      }
+      return;
+  }
+}
+
+// The process that this was for has ended: whoever waits for something hears noproc.
+void Process::HandleDead(SignalPtr s) {
+  auto answer = [&](SignalKind kind) {
+    auto a = std::make_unique<Signal>(kind);
+    a->from = s->to;
+    a->to = s->from;
+    a->ref = s->ref;
+    a->reason = ExitReason::NoProc();
+    rt_->Enqueue(std::move(a));
+  };
+  switch (s->kind) {
+    case SignalKind::kCall:
+    case SignalKind::kSystem:
+    case SignalKind::kMonitor:
+      answer(SignalKind::kDown);
+      break;
+    case SignalKind::kLink:
+      answer(SignalKind::kLinkExit);
+      break;
+    case SignalKind::kUnlink:
+      answer(SignalKind::kUnlinkAck);
+      break;
+    case SignalKind::kMessage:
+    case SignalKind::kCast:
+      rt_->mutable_counters().dropped_messages.fetch_add(1, std::memory_order_relaxed);
+      break;
+    case SignalKind::kWake:
+      if (const auto* fn = s->payload.As<std::function<void(Process&)>>()) (*fn)(*this);
+      break;
+    default:
+      break;  // exits, downs, acks: nobody is there to care
+  }
+  if (s->kind <= SignalKind::kSystem) queued_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Process::ActOnExit(SignalPtr s) {
+  if (trap_exit_) return AppendMessage(std::move(s));
+  if (!s->reason.is_normal()) SetPendingExit(std::move(s->reason));
+}
+
+void Process::HandleExit(SignalPtr s) {
+  if (s->reason.kind() == ExitReason::Kind::kKill) return SetPendingExit(ExitReason::Killed());
+  // exit(self(), normal) is the one way in which `normal` ends a process that does not trap it.
+  if (!trap_exit_ && s->reason.is_normal() && s->from == pid()) return SetPendingExit(std::move(s->reason));
+  ActOnExit(std::move(s));
+}
+
+void Process::HandleLinkExit(SignalPtr s) {
+  Link* link = tables_ ? tables_->links.Find(s->from) : nullptr;
+  if (!link) return;
+  const bool active = link->active;
+  tables_->links.Erase(s->from);
+  if (!active) return;
+  ResolveWatched(s->from, s->reason);
+  ActOnExit(std::move(s));
+}
+
+void Process::HandleUnlink(const Signal& s) {
+  Link* link = tables_ ? tables_->links.Find(s.from) : nullptr;
+  if (link && link->active) tables_->links.Erase(s.from);
+  // Before any later signal of ours to that process.
+  SendSignal(SignalKind::kUnlinkAck, s.from, s.ref);
+}
+
+void Process::HandleDown(SignalPtr s) {
+  if (!tables_) return;
+  if (tables_->aliases.Find(s->ref)) {
+    return ResolveAlias(s->ref, {Reply::Outcome::kDown, {}, {}, std::move(s->reason), s->from});
+  }
+  if (tables_->monitors.Erase(s->ref)) AppendMessage(std::move(s));
+}
+
+void Process::ResolveAlias(Ref ref, Reply reply) {
+  Alias* alias = tables_ ? tables_->aliases.Find(ref) : nullptr;
+  if (!alias || alias->done) {
+    rt_->mutable_counters().late_replies.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  alias->done = true;
+  alias->reply = std::move(reply);
+}
+
+// A linked process that an alias waits for has ended (start handshakes have no monitor of their own).
+void Process::ResolveWatched(Pid watched, const ExitReason& reason) {
+  tables_->aliases.ForEach([&](Ref, Alias& a) {
+    if (a.done || a.watched != watched) return;
+    a.done = true;
+    a.reply = {Reply::Outcome::kDown, {}, {}, reason, watched};
+  });
+}
+
+void Process::HandleConnectionLost(uint32_t node_id, uint32_t incarnation) {
+  if (!tables_) return;
+  auto lost = [&](const Pid& p) { return p.node_id == node_id && p.incarnation == incarnation; };
+  std::vector<Pid> links;
+  tables_->links.ForEach([&](const Pid& p, Link&) {
+    if (lost(p)) links.push_back(p);
+  });
+  std::vector<WatcherKey> watchers;
+  tables_->watchers.ForEach([&](const WatcherKey& w, bool) {
+    if (lost(w.first)) watchers.push_back(w);
+  });
+  std::vector<std::pair<Ref, Pid>> monitors;
+  tables_->monitors.ForEach([&](Ref ref, const Pid& p) {
+    if (lost(p)) monitors.emplace_back(ref, p);
+  });
+  for (const WatcherKey& w : watchers) tables_->watchers.Erase(w);
+  tables_->aliases.ForEach([&](Ref, Alias& a) {
+    if (a.done || !lost(a.watched)) return;
+    a.done = true;
+    a.reply = {Reply::Outcome::kDown, {}, {}, ExitReason::NoConnection(), a.watched};
+  });
+  auto fire = [&](SignalKind kind, Pid from, Ref ref) {
+    auto s = std::make_unique<Signal>(kind);
+    s->from = from;
+    s->to = pid();
+    s->ref = ref;
+    s->reason = ExitReason::NoConnection();
+    return s;
+  };
+  for (const Pid& p : links) HandleLinkExit(fire(SignalKind::kLinkExit, p, 0));
+  for (const auto& [ref, p] : monitors) HandleDown(fire(SignalKind::kDown, p, ref));
+}
+
+}  // namespace banyan

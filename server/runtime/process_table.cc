@@ -1,0 +1,65 @@
+#include "server/runtime/process_table.h"
+
+namespace banyan {
+
+ProcessTable::ProcessTable(Runtime* rt, uint32_t max)
+    : rt_(rt), max_(std::min(max, kChunk * kChunks - 1)), chunks_(new std::atomic<Chunk*>[kChunks]) {
+  for (uint32_t i = 0; i < kChunks; ++i) chunks_[i].store(nullptr, std::memory_order_relaxed);
+}
+
+ProcessTable::~ProcessTable() {
+  for (uint32_t i = 0; i < kChunks; ++i) delete chunks_[i].load(std::memory_order_relaxed);
+}
+
+Process* ProcessTable::Acquire() {
+  MutexLock lock(&mu_);
+  if (live_.load(std::memory_order_relaxed) >= max_) return nullptr;
+  // A slot whose stray signals are being answered right now is not free for another moment.
+  for (size_t tries = std::min<size_t>(free_.size(), 4); tries > 0; --tries) {
+    uint32_t slot = free_.front();
+    free_.pop_front();
+    Process* p = Get(slot);
+    if (p->Acquire()) {
+      live_.fetch_add(1, std::memory_order_relaxed);
+      return p;
+    }
+    free_.push_back(slot);
+  }
+  uint32_t slot = high_.load(std::memory_order_relaxed);
+  if (slot > max_) return nullptr;
+  std::atomic<Chunk*>& cell = chunks_[slot / kChunk];
+  Chunk* chunk = cell.load(std::memory_order_relaxed);
+  if (!chunk) {
+    chunk = new Chunk();
+    for (uint32_t i = 0; i < kChunk; ++i) {
+      (*chunk)[i].rt_ = rt_;
+      (*chunk)[i].slot_ = slot / kChunk * kChunk + i;
+    }
+    cell.store(chunk, std::memory_order_release);
+  }
+  high_.store(slot + 1, std::memory_order_release);
+  Process* p = &(*chunk)[slot % kChunk];
+  // Somebody may have sent to a pid that was never given out: then its answer is under way.
+  while (!p->Acquire()) {
+  }
+  live_.fetch_add(1, std::memory_order_relaxed);
+  return p;
+}
+
+void ProcessTable::Free(uint32_t slot) {
+  MutexLock lock(&mu_);
+  live_.fetch_sub(1, std::memory_order_relaxed);
+  free_.push_back(slot);
+}
+
+std::shared_ptr<const Process::Label> ProcessTable::label(const Process& p) const {
+  MutexLock lock(&label_mu_[p.slot_ % label_mu_.size()]);
+  return p.label_;
+}
+
+void ProcessTable::set_label(Process& p, std::shared_ptr<const Process::Label> label) {
+  MutexLock lock(&label_mu_[p.slot_ % label_mu_.size()]);
+  p.label_ = std::move(label);
+}
+
+}  // namespace banyan
