@@ -1,11 +1,8 @@
 #include "server/runtime/process.h"
 
-#include <cxxabi.h>
-
-#include <typeinfo>
-
 #include "common/base/check.h"
 #include "common/base/error.h"
+#include "server/runtime/crash_reason.h"
 #include "server/runtime/local_registry.h"
 #include "server/runtime/process_table.h"
 #include "server/runtime/scheduler.h"
@@ -17,31 +14,12 @@ void SetState(Process& p, ProcessSnapshot::State s) {
   p.state_.store(static_cast<uint8_t>(s), std::memory_order_relaxed);
 }
 
-std::string TypeName(const std::type_info& type) {
-  int status = 0;
-  char* name = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
-  std::string out = status == 0 ? name : type.name();
-  free(name);
-  return out;
-}
-
 // Shows a queued signal as the message that it will be, without taking it.
 bool Matches(const std::function<bool(const Message&)>& want, Signal* s) {
   Message view{SignalPtr(s)};
   bool ok = want(view);
   std::move(view).Release().release();
   return ok;
-}
-
-ExitReason CrashReason(std::exception_ptr error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& e) {
-    return ExitReason::Error(TypeName(typeid(e)), e.what());
-  } catch (...) {
-    const std::type_info* type = abi::__cxa_current_exception_type();
-    return ExitReason::Error(type ? TypeName(*type) : "exception");
-  }
 }
 
 }  // namespace

@@ -140,6 +140,10 @@ absl::StatusOr<SpawnResult> Runtime::SpawnFrom(Process* spawner, ProcessMain mai
     spawner->tables().monitors[result.monitor] = result.pid;
     p->tables().watchers[{spawner->pid(), result.monitor}] = true;
   }
+  if (spawner && o.alias) {
+    if (Process::Alias* alias = spawner->tables().aliases.Find(o.alias)) alias->watched = result.pid;
+    p->tables().watchers[{spawner->pid(), o.alias}] = true;
+  }
   scheduler_->Ready(p);
   return result;
 }

@@ -31,6 +31,9 @@ struct SpawnOptions {
   bool exclusive = false;   // frozen without a lease; inherited from the spawner anyway
   uint64_t fence = 0;       // of a cluster-wide child; inherited
   uint32_t max_messages = 0;  // mailbox bound; 0: the runtime's default
+  // From OpenAlias({}): from its first instruction the new process is what the alias watches, as the
+  // callee of a call; it answers with Answer({spawner, alias, its own pid}). For start handshakes.
+  Ref alias = 0;
 };
 
 struct SpawnResult {
