@@ -27,6 +27,10 @@ target_compile_options(banyan_options INTERFACE
   -Wno-missing-designated-field-initializers
   $<$<BOOL:${BANYAN_WERROR}>:-Werror>)
 
+# clang 18 began to mangle constrained template parameters in a way that g++ 12, which built Debian's Abseil
+# and gRPC, does not: without this, absl::Cord's constructors are undefined at link time.
+add_compile_options(-fclang-abi-compat=17)
+
 set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1 -fno-omit-frame-pointer")
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
 if(BANYAN_SANITIZE)
