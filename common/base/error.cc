@@ -114,9 +114,16 @@ const ReasonRow& FindReason(std::string_view reason) {
   return *row;
 }
 
+// By way of a view: clang and g++, which built Debian's absl, mangle Cord's constructor from a
+// std::string differently.
+void Attach(absl::Status& status, const ErrorInfo& info) {
+  const std::string bytes = EncodeErrorInfo(info);
+  status.SetPayload(kTypeUrl, absl::Cord(absl::string_view(bytes)));
+}
+
 absl::Status Build(absl::StatusCode code, std::string_view message, const ErrorInfo& info) {
   absl::Status status(code, absl::string_view(message.data(), message.size()));
-  status.SetPayload(kTypeUrl, absl::Cord(EncodeErrorInfo(info)));
+  Attach(status, info);
   return status;
 }
 
@@ -173,7 +180,7 @@ absl::Status WithErrorInfo(absl::Status status, const ErrorInfo& info) {
   merged.fields.insert(merged.fields.end(), info.fields.begin(), info.fields.end());
   if (info.exit_reason) merged.exit_reason = info.exit_reason;
   if (info.retry_after_ms != 0) merged.retry_after_ms = info.retry_after_ms;
-  status.SetPayload(kTypeUrl, absl::Cord(EncodeErrorInfo(merged)));
+  Attach(status, merged);
   return status;
 }
 
