@@ -1,0 +1,77 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "server/behaviours/behaviour.h"
+#include "server/behaviours/module.h"
+#include "server/behaviours/supervisor_requests.h"
+#include "server/core/supervisor_planner.h"
+
+namespace banyan {
+
+// A local supervisor: starts, watches, restarts and stops the processes of its children as
+// SupervisorPlanner decides, through links, monitors and signals. OTP's supervisor; spec/supervisor.md.
+//
+// One action at a time, inside the process: while a child starts or stops nothing else is served, exits
+// and requests wait in the mailbox. Traps exits. Its operations are call messages, see SupervisorClient.
+class Supervisor final : public Behaviour {
+ public:
+  // `init` gives the spec from the start arguments, at the start and at every code change.
+  explicit Supervisor(SupervisorInit init) : init_(std::move(init)) {}
+  ~Supervisor() override;
+
+  Task<Initialised> OnInit(std::vector<Payload> args) override;
+  Task<Next> OnMessage(Message message) override;
+  Task<void> OnTerminate(ExitReason reason) override;
+  Task<absl::Status> OnCodeChange(Payload extra) override;
+  // A SupervisorSnapshot, as a local payload.
+  absl::StatusOr<Payload> GetState() override;
+
+ private:
+  struct Retry {
+    ChildKey key;
+  };
+
+  absl::StatusOr<std::optional<SupervisorSpec>> ComputeSpec() const;
+  // Does what the planner asks for, in order, and tells it the outcomes, until nothing is left.
+  Task<void> Perform(SupervisorActions actions);
+  Task<SupervisorActions> Start(ChildKey key);
+  Task<SupervisorActions> Stop(ChildKey key, ShutdownPolicy policy);
+  Task<SupervisorActions> StopAll(std::vector<ChildKey> keys);
+  // The true reason of a child that is down: that of its queued 'EXIT' where there is one.
+  ExitReason Settle(Pid pid, ExitReason down_reason);
+  void ScheduleRetry(const action::ScheduleRetry& retry);
+  void Answer(const action::OpReply& reply);
+  void Emit(SupervisorEvent::Kind kind, const ChildRecord* child, Pid pid, ExitReason reason = {});
+
+  Task<Next> OnCall(Message message);
+  Task<Next> OnExit(Pid from, ExitReason reason);
+  Task<Next> After(SupervisorActions actions);
+  // Answers at once what only reads; false: `request` changes something.
+  bool AnswerQuery(const SupervisorRequest& request, const CallFrom& from);
+  absl::StatusOr<SupervisorActions> Decide(const SupervisorRequest& request, OpId op);
+  const ChildRecord* FindDynamic(const SupervisorRequest& request) const;
+  Next NextStep();
+
+  SupervisorInit init_;
+  std::vector<Payload> args_;
+  std::unique_ptr<SupervisorPlanner> planner_;
+  std::string name_;
+  std::optional<ExitReason> exit_;  // the planner has ended
+  OpId last_op_ = 0;
+  absl::flat_hash_map<OpId, CallFrom> ops_;
+};
+
+// Starts a supervisor of a spec stated in place. `start`: name and start timeout.
+Task<StartResult> StartSupervisor(Self& starter, std::shared_ptr<const SupervisorSpec> spec, StartContext context,
+                                  StartSpec start = {});
+void StartSupervisor(Runtime& runtime, std::shared_ptr<const SupervisorSpec> spec, StartContext context,
+                     StartSpec start, std::function<void(StartResult)> done);
+// Starts one whose spec `init` computes from `start.args`.
+Task<StartResult> StartSupervisorModule(Self& starter, SupervisorInit init, StartContext context, StartSpec start);
+
+}  // namespace banyan
