@@ -1,0 +1,264 @@
+// Signals: from the inbox to sessions, from sessions to processes, and what becomes of them where there
+// is no session. Handshakes are in router_handshake.cc.
+#include "server/cluster/router_core.h"
+
+#include <algorithm>
+
+#include "common/base/check.h"
+#include "server/cluster/undeliverable.h"
+
+namespace banyan {
+namespace {
+
+namespace pb = internal::v1;
+
+// Those whose outcome both sides must agree on. Others may pass while a loss is being acted on.
+bool BindsBothSides(SignalKind kind) {
+  switch (kind) {
+    case SignalKind::kMessage:
+    case SignalKind::kCast:
+    case SignalKind::kExit:
+    case SignalKind::kReply:
+      return false;
+    default:
+      return true;
+  }
+}
+
+// Leaves something at the sender that must hear of a lost session.
+bool Hangs(SignalKind kind) {
+  return kind == SignalKind::kCall || kind == SignalKind::kSystem || kind == SignalKind::kLink ||
+         kind == SignalKind::kUnlink || kind == SignalKind::kMonitor;
+}
+
+}  // namespace
+
+PeerRouter::Core::Core(Deps deps, PeerOptions options, Hooks hooks)
+    : deps_(deps),
+      options_(options),
+      hooks_(std::move(hooks)),
+      park_timer_(deps.timers, deps.executor),
+      idle_timer_(deps.timers, deps.executor) {
+  BANYAN_CHECK(deps.runtime && deps.clock && deps.timers && deps.executor && deps.transport);
+}
+
+PeerRouter::Core::~Core() {
+  destroyed_ = true;
+  for (Signal* s = inbox_.exchange(nullptr); s;) delete std::exchange(s, s->next);
+}
+
+void PeerRouter::Core::PostSelf(void (Core::*fn)()) {
+  deps_.executor->Post([weak = weak_from_this(), fn] {
+    if (std::shared_ptr<Core> self = weak.lock()) (self.get()->*fn)();
+  });
+}
+
+// ------------------------------------------------------------------- inbox
+
+void PeerRouter::Core::Route(SignalPtr signal) {
+  Signal* s = signal.release();
+  Signal* old = inbox_.load(std::memory_order_relaxed);
+  do {
+    s->next = old;
+  } while (!inbox_.compare_exchange_weak(old, s, std::memory_order_acq_rel, std::memory_order_relaxed));
+  if (!old) PostSelf(&Core::DrainInbox);
+}
+
+void PeerRouter::Core::DrainInbox() {
+  Signal* newest = inbox_.exchange(nullptr, std::memory_order_acq_rel);
+  Signal* oldest = nullptr;
+  while (newest) {
+    Signal* next = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = next;
+  }
+  {
+    Runtime::DeliverBatch wake_once(deps_.runtime);
+    while (oldest) {
+      SignalPtr s(oldest);
+      oldest = oldest->next;
+      s->next = nullptr;
+      RouteOne(std::move(s));
+    }
+  }
+  for (auto& [id, peer] : peers_) {
+    if (peer->session) peer->session->Flush();
+  }
+}
+
+void PeerRouter::Core::RouteOne(SignalPtr s) {
+  if (s->kind == SignalKind::kConnectionLost) return OnLossActedOn(*s);
+  if (self_.node_id == 0) return Fail(std::move(s), ExitReason::NoConnection());
+  if (s->to.node_id == self_.node_id) {
+    // A pid of our own that went round the cluster, of this life or of a former one.
+    if (s->to.incarnation != self_.incarnation) return Fail(std::move(s), ExitReason::NoProc());
+    s->to = Pid{0, 0, s->to.id};
+    return deps_.runtime->Deliver(std::move(s));
+  }
+  if (s->to.node_id == kCoordinatorNodeId || s->to.incarnation == 0) return Fail(std::move(s), ExitReason::NoProc());
+  Peer& peer = FindOrAdd(s->to.node_id);
+  if (s->to.incarnation < peer.id.incarnation) return Fail(std::move(s), ExitReason::NoProc());
+  if (s->to.incarnation == peer.id.incarnation && peer.gone) return Fail(std::move(s), ExitReason::NoConnection());
+  if (Fenced(peer, *s)) return Fail(std::move(s), ExitReason::NoConnection());
+  if (peer.session && peer.session->peer().incarnation == s->to.incarnation) return Send(&peer, std::move(s));
+  peer.waiting_bytes += s->payload.is_local() ? 0 : s->payload.size();
+  peer.waiting.push_back(std::move(s));
+  if (peer.waiting.size() > options_.outbound_entries_max || peer.waiting_bytes > options_.outbound_bytes_max) {
+    return FailWaiting(&peer);
+  }
+  Pursue(&peer);
+}
+
+void PeerRouter::Core::Send(Peer* peer, SignalPtr s) {
+  if (s->from.local() && s->from.valid() && Hangs(s->kind)) Hang(peer, s->from.id);
+  peer->session->Push(std::move(s));
+}
+
+void PeerRouter::Core::Hang(Peer* peer, uint64_t local_id) {
+  if (!peer->hanging.insert(local_id).second || peer->hanging.size() < peer->prune_at) return;
+  // Nothing hangs on the dead. What is left doubles the next limit, so that this costs little in sum.
+  for (auto it = peer->hanging.begin(); it != peer->hanging.end();) {
+    auto now = it++;
+    if (!deps_.runtime->IsAlive(Pid{0, 0, *now})) peer->hanging.erase(now);
+  }
+  peer->prune_at = std::max<size_t>(4096, 2 * peer->hanging.size());
+}
+
+// ------------------------------------------------------------ undeliverable
+
+void PeerRouter::Core::Fail(SignalPtr s, const ExitReason& reason) {
+  if (s->kind <= SignalKind::kCast) ++stats_.dropped;
+  absl::Status call_error;
+  if (reason.kind() == ExitReason::Kind::kNoConnection) call_error = NotDelivered(s->to.node_id);
+  if (SignalPtr answer = Undeliverable(*s, reason, std::move(call_error))) deps_.runtime->Deliver(std::move(answer));
+}
+
+void PeerRouter::Core::FailWaiting(Peer* peer) {
+  std::deque<SignalPtr> waiting = std::move(peer->waiting);
+  peer->waiting.clear();
+  peer->waiting_bytes = 0;
+  peer->wait_timer.Cancel();
+  peer->their_dial_expected = false;
+  for (SignalPtr& s : waiting) {
+    const bool stale = s->to.incarnation < peer->id.incarnation;
+    Fail(std::move(s), stale ? ExitReason::NoProc() : ExitReason::NoConnection());
+  }
+}
+
+bool PeerRouter::Core::Fenced(const Peer& peer, const Signal& s) const {
+  return !peer.fenced.empty() && s.from.local() && BindsBothSides(s.kind) && peer.fenced.contains(s.from.id);
+}
+
+void PeerRouter::Core::OnLossActedOn(const Signal& s) {
+  Peer* peer = Find(s.to.node_id);
+  if (!peer) return;
+  auto it = peer->fenced.find(s.from.id);
+  if (it != peer->fenced.end() && --it->second == 0) peer->fenced.erase(it);
+}
+
+// ----------------------------------------------------------------- inbound
+
+void PeerRouter::Core::OnInbound(PeerSession* session, Inbound inbound) {
+  Peer* peer = PeerOf(session);
+  if (!peer) return;
+  for (SignalPtr& s : inbound.signals) {
+    if (s->to.valid() && Hangs(s->kind)) Hang(peer, s->to.id);
+    deps_.runtime->Deliver(std::move(s));
+  }
+  if (inbound.stale_route && hooks_.stale_route) hooks_.stale_route(inbound.stale_pid, inbound.stale_reg_version);
+}
+
+// ------------------------------------------------------------------- peers
+
+PeerRouter::Core::Peer* PeerRouter::Core::Find(uint32_t node_id) {
+  auto it = peers_.find(node_id);
+  return it == peers_.end() ? nullptr : it->second.get();
+}
+
+PeerRouter::Core::Peer& PeerRouter::Core::FindOrAdd(uint32_t node_id) {
+  std::unique_ptr<Peer>& p = peers_[node_id];
+  if (!p) p = std::make_unique<Peer>(node_id, deps_.timers, deps_.executor);
+  return *p;
+}
+
+PeerRouter::Core::Peer* PeerRouter::Core::PeerOf(const PeerSession* session) {
+  Peer* peer = Find(session->peer().node_id);
+  return peer && (peer->session.get() == session || peer->dial.get() == session) ? peer : nullptr;
+}
+
+void PeerRouter::Core::SetPeer(wire::NodeIdentity id, std::string address) {
+  if (id.node_id == 0 || id.node_id == self_.node_id) return;
+  Peer& peer = FindOrAdd(id.node_id);
+  if (id.incarnation < peer.id.incarnation || (id.incarnation == peer.id.incarnation && peer.gone)) return;
+  peer.address = std::move(address);
+  if (id.incarnation > peer.id.incarnation) {
+    peer.id.incarnation = id.incarnation;
+    peer.gone = false;
+    LifeChanged(&peer);
+  }
+  RetryParked();
+  if (!peer.waiting.empty()) Pursue(&peer);
+}
+
+void PeerRouter::Core::SetPeerGone(wire::NodeIdentity id) {
+  if (id.node_id == 0 || id.node_id == self_.node_id) return;
+  Peer& peer = FindOrAdd(id.node_id);
+  if (id.incarnation < peer.id.incarnation || (id.incarnation == peer.id.incarnation && peer.gone)) return;
+  peer.id.incarnation = id.incarnation;
+  peer.gone = true;
+  LifeChanged(&peer);
+  RetryParked();
+}
+
+// What belongs to a former life is closed; what waits for one is answered.
+void PeerRouter::Core::LifeChanged(Peer* peer) {
+  // Out first: what waits for the new life must not fail with the dial to the old one.
+  std::deque<SignalPtr> waiting = std::move(peer->waiting);
+  peer->waiting.clear();
+  peer->waiting_bytes = 0;
+  auto close = [&](PeerSession* s) {
+    if (s && (s->peer() != peer->id || peer->gone)) s->Close(pb::CloseFrame::REASON_PEER_DEAD, "this life is over");
+  };
+  close(peer->dial.get());
+  close(peer->session.get());
+  peer->backoff = absl::ZeroDuration();
+  peer->retry_at = Instant();
+  peer->their_dial_expected = false;
+  for (SignalPtr& s : waiting) RouteOne(std::move(s));
+}
+
+void PeerRouter::Core::SetIdentity(std::string cluster_id, wire::NodeIdentity self) {
+  if (self_ == self && cluster_id_ == cluster_id) return;
+  if (self_.node_id != 0) ClearIdentity();
+  cluster_id_ = std::move(cluster_id);
+  self_ = self;
+  peers_.erase(self.node_id);
+  RetryParked();
+  IdleCheck();
+}
+
+void PeerRouter::Core::ClearIdentity() {
+  self_ = {};
+  for (auto& [id, peer] : peers_) {
+    if (peer->dial) peer->dial->Close(pb::CloseFrame::REASON_SHUTDOWN, "the node leaves its life");
+    if (peer->session) peer->session->Close(pb::CloseFrame::REASON_SHUTDOWN, "the node leaves its life");
+    FailWaiting(peer.get());
+  }
+}
+
+std::vector<PeerRouter::PeerState> PeerRouter::Core::Peers() const {
+  std::vector<PeerState> out;
+  for (const auto& [id, peer] : peers_) {
+    out.push_back({peer->id, peer->address, peer->session != nullptr, peer->gone});
+  }
+  return out;
+}
+
+void PeerRouter::Core::DropSession(uint32_t node_id) {
+  if (Peer* peer = Find(node_id); peer && peer->session) {
+    peer->session->Close(pb::CloseFrame::REASON_TIMEOUT, "dropped");
+  }
+}
+
+}  // namespace banyan

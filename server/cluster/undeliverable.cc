@@ -1,0 +1,42 @@
+#include "server/cluster/undeliverable.h"
+
+#include "common/base/error.h"
+#include "fmt/format.h"
+
+namespace banyan {
+
+SignalPtr Undeliverable(const Signal& s, const ExitReason& reason, absl::Status call_error) {
+  if (!s.from.local()) return nullptr;
+  SignalKind kind;
+  switch (s.kind) {
+    case SignalKind::kCall:
+    case SignalKind::kSystem:
+      kind = call_error.ok() ? SignalKind::kDown : SignalKind::kReply;
+      break;
+    case SignalKind::kMonitor:
+      kind = SignalKind::kDown;
+      break;
+    case SignalKind::kLink:
+      kind = SignalKind::kLinkExit;
+      break;
+    case SignalKind::kUnlink:
+      kind = SignalKind::kUnlinkAck;
+      break;
+    default:
+      return nullptr;  // messages, exits, answers: sent to nobody
+  }
+  auto answer = std::make_unique<Signal>(kind);
+  answer->from = s.to;
+  answer->to = s.from;
+  answer->ref = s.ref;
+  answer->reason = reason;
+  if (kind == SignalKind::kReply) answer->status = std::move(call_error);
+  return answer;
+}
+
+absl::Status NotDelivered(uint32_t node_id) {
+  return MakeError("NOT_DELIVERED", fmt::format("there is no connection to node {}", node_id),
+                   {{"node", fmt::format("{}", node_id)}});
+}
+
+}  // namespace banyan
