@@ -147,6 +147,7 @@ class Process {
   void HandleUnlink(const Signal& signal);
   void HandleDown(SignalPtr signal);
   void HandleConnectionLost(uint32_t node_id, uint32_t incarnation);
+  void ConfirmConnectionLost(const Signal& signal);
   void ActOnExit(SignalPtr signal);  // trapped: a message; else dies, or not for normal
   void ResolveAlias(Ref ref, Reply reply);
   void ResolveWatched(Pid watched, const ExitReason& reason);

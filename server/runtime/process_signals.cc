@@ -45,7 +45,8 @@ void Process::Handle(SignalPtr s) {
     case SignalKind::kDown:
       return HandleDown(std::move(s));
     case SignalKind::kConnectionLost:
-      return HandleConnectionLost(s->from.node_id, s->from.incarnation);
+      HandleConnectionLost(s->from.node_id, s->from.incarnation);
+      return ConfirmConnectionLost(*s);
     case SignalKind::kWake:
       if (s->payload.As<std::function<void(Process&)>>()) {
         (*s->payload.As<std::function<void(Process&)>>())(*this);
@@ -61,37 +62,11 @@ void Process::Handle(SignalPtr s) {
 
 // The process that this was for has ended: whoever waits for something hears noproc.
 void Process::HandleDead(SignalPtr s) {
-  auto answer = [&](SignalKind kind) {
-    auto a = std::make_unique<Signal>(kind);
-    a->from = s->to;
-    a->to = s->from;
-    a->ref = s->ref;
-    a->reason = ExitReason::NoProc();
-    rt_->Enqueue(std::move(a));
-  };
-  switch (s->kind) {
-    case SignalKind::kCall:
-    case SignalKind::kSystem:
-    case SignalKind::kMonitor:
-      answer(SignalKind::kDown);
-      break;
-    case SignalKind::kLink:
-      answer(SignalKind::kLinkExit);
-      break;
-    case SignalKind::kUnlink:
-      answer(SignalKind::kUnlinkAck);
-      break;
-    case SignalKind::kMessage:
-    case SignalKind::kCast:
-      rt_->mutable_counters().dropped_messages.fetch_add(1, std::memory_order_relaxed);
-      break;
-    case SignalKind::kWake:
-      if (const auto* fn = s->payload.As<std::function<void(Process&)>>()) (*fn)(*this);
-      break;
-    default:
-      break;  // exits, downs, acks: nobody is there to care
-  }
   if (s->kind <= SignalKind::kSystem) queued_.fetch_sub(1, std::memory_order_relaxed);
+  if (const auto* fn = s->payload.As<std::function<void(Process&)>>(); fn && s->kind == SignalKind::kWake) {
+    return (*fn)(*this);
+  }
+  rt_->Bounce(std::move(s), ExitReason::NoProc());
 }
 
 void Process::ActOnExit(SignalPtr s) {
@@ -148,6 +123,15 @@ void Process::ResolveWatched(Pid watched, const ExitReason& reason) {
     a.done = true;
     a.reply = {Reply::Outcome::kDown, {}, {}, reason, watched};
   });
+}
+
+// Tells the router that all of this process's tables have forgotten the session: only what it links and
+// monitors from here on may go over the next one.
+void Process::ConfirmConnectionLost(const Signal& s) {
+  auto confirm = std::make_unique<Signal>(SignalKind::kConnectionLost);
+  confirm->from = s.to;
+  confirm->to = s.from;
+  rt_->Enqueue(std::move(confirm));
 }
 
 void Process::HandleConnectionLost(uint32_t node_id, uint32_t incarnation) {
