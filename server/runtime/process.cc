@@ -26,6 +26,11 @@ bool Matches(const std::function<bool(const Message&)>& want, Signal* s) {
 
 // ------------------------------------------------------------------ inbox
 
+Process::~Process() {
+  Signal* s = inbox_.load(std::memory_order_relaxed);
+  while (s && s != kIdle()) delete std::exchange(s, s->next);
+}
+
 void Process::Push(SignalPtr signal) {
   Signal* s = signal.release();
   Signal* old = inbox_.load(std::memory_order_relaxed);

@@ -60,6 +60,7 @@ class Process {
   };
 
   Process() : self_(this) {}
+  ~Process();  // drops signals to the dead that nobody ran for
 
   // --- any thread
   void Push(SignalPtr signal);

@@ -66,6 +66,7 @@ void Process::HandleDead(SignalPtr s) {
   if (const auto* fn = s->payload.As<std::function<void(Process&)>>(); fn && s->kind == SignalKind::kWake) {
     return (*fn)(*this);
   }
+  if (s->kind == SignalKind::kConnectionLost) return ConfirmConnectionLost(*s);
   rt_->Bounce(std::move(s), ExitReason::NoProc());
 }
 

@@ -154,27 +154,11 @@ void Runtime::Enqueue(SignalPtr s) {
   if (!s->to.local()) {
     if (RemoteRouter* router = router_.load(std::memory_order_acquire)) return router->Route(std::move(s));
     // Not in a cluster: every other node is unreachable.
-    SignalKind answer;
-    switch (s->kind) {
-      case SignalKind::kCall:
-      case SignalKind::kSystem:
-      case SignalKind::kMonitor: answer = SignalKind::kDown; break;
-      case SignalKind::kLink: answer = SignalKind::kLinkExit; break;
-      default: return;
-    }
-    auto a = std::make_unique<Signal>(answer);
-    a->from = s->to;
-    a->to = s->from;
-    a->ref = s->ref;
-    a->reason = ExitReason::NoConnection();
-    return Enqueue(std::move(a));
+    return Bounce(std::move(s), ExitReason::NoConnection());
   }
   if (!s->to.valid()) return external_->Deliver(std::move(s));
   Process* p = table_->Get(s->to);
-  if (!p) {  // a pid that was never given out: let some dead slot answer for it
-    p = table_->Get(uint32_t{1});
-    if (!p) return;
-  }
+  if (!p) return Bounce(std::move(s), ExitReason::NoProc());  // a pid that was never given out
   if (s->kind <= SignalKind::kSystem) {
     uint32_t waiting = p->queued_.fetch_add(1, std::memory_order_relaxed);
     if (waiting >= p->max_messages_.load(std::memory_order_relaxed) && p->Alive(s->to.generation())) {
@@ -193,6 +177,26 @@ void Runtime::Enqueue(SignalPtr s) {
     }
   }
   p->Push(std::move(s));
+}
+
+void Runtime::Bounce(SignalPtr s, ExitReason reason) {
+  SignalKind kind;
+  switch (s->kind) {
+    case SignalKind::kCall:
+    case SignalKind::kSystem:
+    case SignalKind::kMonitor: kind = SignalKind::kDown; break;
+    case SignalKind::kLink: kind = SignalKind::kLinkExit; break;
+    case SignalKind::kUnlink: kind = SignalKind::kUnlinkAck; break;
+    case SignalKind::kMessage:
+    case SignalKind::kCast: counters_.dropped_messages.fetch_add(1, std::memory_order_relaxed); return;
+    default: return;  // exits, downs, acks: nobody is there to care
+  }
+  auto answer = std::make_unique<Signal>(kind);
+  answer->from = s->to;
+  answer->to = s->from;
+  answer->ref = s->ref;
+  answer->reason = std::move(reason);
+  Enqueue(std::move(answer));
 }
 
 void Runtime::Deliver(SignalPtr s) { Enqueue(std::move(s)); }

@@ -148,6 +148,8 @@ class Runtime {
   LocalRegistry& registry() { return *registry_; }
   Counters& mutable_counters() { return counters_; }
   void Enqueue(SignalPtr signal);  // routes: local queue, another node, or a call from outside
+  // Answers for a receiver that cannot be reached: `reason` (noproc, noconnection) to who waits for one.
+  void Bounce(SignalPtr signal, ExitReason reason);
   Ref NextRef() { return next_ref_.fetch_add(1, std::memory_order_relaxed); }
   bool LeaseValid() const;
   void ParkFrozen(Process* p);
