@@ -29,12 +29,15 @@ struct ChildRecord {
   ChildKey key = kNoChild;
   std::shared_ptr<const ChildSpec> spec;  // dynamic children share the template
   std::unique_ptr<const ExtraArgs> extra_args;  // null: none, or no longer kept (temporary)
-  Pid pid;                // kRunning, kStopping: the process; kRestarting: the old one or none
-  uint32_t restarts = 0;  // automatic restarts so far
+  Pid pid;  // kRunning, kStopping: the process; kStarting (a restart), kRestarting: the old one or none
+  uint32_t restarts = 0;  // automatic restarts that succeeded
   ChildState state = ChildState::kUndefined;
-  bool retry_counted = false;  // the scheduled retry was counted when it was scheduled (back-off)
-  bool restart_attempt = false;  // kStarting: the Start is an automatic restart
-  bool op_start = false;         // kStarting: the Start belongs to start_child or restart_child
+  bool retry_counted : 1 = false;  // the scheduled retry was counted when scheduled (back-off)
+  bool restarting : 1 = false;     // kStarting: an automatic restart
+  bool retrying : 1 = false;       // kStarting: one after a failed or delayed one
+  bool op_start : 1 = false;       // kStarting: on behalf of start_child or restart_child
+  bool op_new : 1 = false;         // kStarting: the record was made by that start_child
+  bool in_group : 1 = false;       // member of the group restart under way
 
   bool has_process() const { return state == ChildState::kRunning || state == ChildState::kStopping; }
 
@@ -63,8 +66,10 @@ class ChildTable {
 
   // At the end of the start order. Null: 2^26 - 1 records exist.
   ChildRecord* Append(std::shared_ptr<const ChildSpec> spec);
-  // For restoring: the record keeps its key, which must not be in use.
+  // For restoring into a fresh table: the record keeps its key, which must not be in use. After the
+  // last one call FinishRestore.
   ChildRecord* AppendWithKey(ChildKey key, std::shared_ptr<const ChildSpec> spec);
+  void FinishRestore();
   void Remove(ChildKey key);
 
   ChildRecord* Find(ChildKey key);

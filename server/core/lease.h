@@ -19,7 +19,7 @@ struct LeaseTimes {
   absl::Duration coordinator = absl::Seconds(60);  // T_coord, on the coordinator's clock
   absl::Duration leader_ttl = absl::Seconds(6);
   absl::Duration leader_validity = absl::Seconds(4);
-  absl::Duration failover_budget = absl::Seconds(12);  // 0 with a single coordinator
+  absl::Duration failover_budget = absl::ZeroDuration();  // single coordinator: nobody takes over
   absl::Duration max_handler = absl::Seconds(5);
   absl::Duration pause_allowance = absl::Seconds(2);  // P
   absl::Duration stall_limit = absl::Seconds(1);      // L4

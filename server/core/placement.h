@@ -16,7 +16,7 @@ namespace banyan {
 struct NodeView {
   std::string name;
   uint32_t node_id = 0;
-  std::map<std::string, std::string> labels;
+  std::map<std::string, std::string> labels;  // built-in ones too, save banyan/node: that is `name`
   bool schedulable = true;  // ACTIVE and neither draining, quarantined nor marked full
   bool suspect = false;
   std::set<std::string> modules;  // modules that it can start
@@ -64,7 +64,7 @@ PlacementResult Place(const PlacementRequest& request, const std::vector<NodeVie
 
 // Weight units that one child takes: resources["weight"], else 1.
 int64_t WeightOf(const std::map<std::string, int64_t>* resources);
-bool LabelMatches(const Constraint& constraint, const std::map<std::string, std::string>& labels);
+bool LabelMatches(const Constraint& constraint, const NodeView& node);
 uint64_t RendezvousHash(std::string_view child, std::string_view node);
 
 }  // namespace banyan

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "common/time/clock.h"
 #include "server/core/backoff.h"
@@ -30,17 +31,20 @@ struct SupervisorSnapshot {
     Pid pid;
     uint32_t restarts = 0;
     bool retry_counted = false;
+    bool restarting = false;  // kStarting: as in ChildRecord
+    bool retrying = false;
+    bool op_start = false;
+    bool op_new = false;
   };
   // A start-up, group restart or shutdown under way.
   struct Script {
     enum class Kind : uint8_t { kNone = 0, kInit = 1, kGroup = 2, kShutdown = 3 };
     Kind kind = Kind::kNone;
-    bool starting = false;  // kInit, kGroup: the stops are done
+    bool starting = false;  // kInit, kGroup: the stops are done; kShutdown: all stops are out
     ChildKey cause = kNoChild;
     std::vector<ChildKey> members;  // start order
-    uint64_t position = 0;          // starting: the next member to start
+    uint64_t position = 0;          // starting: the next to start; else: how many are left to stop
     ExitReason exit_reason;         // kShutdown
-    bool exits = true;              // kShutdown: ends with ExitSupervisor
   };
   SupervisorFlags flags;
   std::shared_ptr<const ChildSpec> child_template;  // simple_one_for_one
@@ -111,7 +115,8 @@ class SupervisorPlanner {
   SupervisorActions OnStopped(ChildKey key, const ExitReason& reason, Instant now);
   SupervisorActions OnRetry(ChildKey key, Instant now);
 
-  // -- The child ended by itself. `counted` false: the restart is none of the child's doing (its node
+  // -- The child ended by itself. Where a Stop is out for it, this counts as its OnStopped: report one of
+  // the two, not both. `counted` false: the restart is none of the child's doing (its node
   // was lost), so it is not held against the intensity.
   SupervisorActions OnExited(ChildKey key, const ExitReason& reason, Instant now, bool counted = true);
   // The driver ended the child in order to start it elsewhere (drain, rebalance): it is started again
@@ -153,11 +158,79 @@ class SupervisorPlanner {
 
  private:
   using Script = SupervisorSnapshot::Script;
+  // One event being handled.
+  struct Turn {
+    Instant now;
+    SupervisorActions out;
+  };
+  using Held = std::function<void(Turn&)>;
   struct PendingOp {
     OpId op;
-    bool terminate;  // else a start or restart
+    bool terminate;  // else start_child or restart_child
   };
-  class Turn;  // One event being handled: the actions so far, and now.
+
+  // Runs one event and then whatever it lets go on.
+  SupervisorActions Handle(Instant now, absl::FunctionRef<void(Turn&)> event);
+  void Proceed(Turn& t);
+  // Events of children outside the script, and operations, must wait.
+  bool Blocked() const;
+  bool grouping() const;  // one_for_all or rest_for_one
+
+  // Records.
+  void SetState(ChildRecord* r, ChildState state);
+  void StartRecord(Turn& t, ChildRecord* r);
+  void StopRecord(Turn& t, ChildRecord* r);
+  void DropProcess(Turn& t, ChildRecord* r);
+  void RemoveRecord(Turn& t, ChildRecord* r);
+  void ForgetArguments(ChildRecord* r);
+  const RestartBackoff* BackoffOf(const ChildRecord* r) const;
+  bool StopMustBeReported(const ChildRecord* r, const ExitReason& reason) const;
+
+  // Operations.
+  void Reply(Turn& t, OpId op, OpResult result);
+  void ReplyPending(Turn& t, ChildKey key, bool terminate, const OpResult& result);
+  void ReplyAllPending(Turn& t, ChildKey key);
+  void DoStartChild(Turn& t, OpId op, std::shared_ptr<const ChildSpec> spec);
+  void DoStartDynamicChild(Turn& t, OpId op, std::shared_ptr<const ChildSpec> spec,
+                           ExtraArgs extra_args);
+  void StartNewRecord(Turn& t, OpId op, ChildRecord* r);
+  void DoTerminateId(Turn& t, OpId op, const std::string& id);
+  void DoTerminate(Turn& t, OpId op, ChildKey key);
+  void TerminateRecord(Turn& t, OpId op, ChildRecord* r);
+  void DoRestartChild(Turn& t, OpId op, const std::string& id);
+  void DoDeleteChild(Turn& t, OpId op, const std::string& id);
+
+  // Exits and restarts.
+  void DoStarted(Turn& t, ChildRecord* r, const Pid& pid, Payload info);
+  void DoStartFailed(Turn& t, ChildRecord* r, const ExitReason& reason);
+  void DoStopped(Turn& t, ChildRecord* r, const ExitReason& reason);
+  void DoExited(Turn& t, ChildKey key, const Pid& pid, const ExitReason& reason, bool counted);
+  void DoMoved(Turn& t, ChildKey key, const Pid& pid);
+  void DoRetry(Turn& t, ChildKey key);
+  void JudgeExit(Turn& t, ChildRecord* r, const ExitReason& reason, bool counted);
+  void RestartEvent(Turn& t, ChildRecord* r, bool counted);
+  void PerformRestart(Turn& t, ChildRecord* r);
+  void AwaitRetry(Turn& t, ChildRecord* r);
+  void GiveUp(Turn& t, ChildRecord* r);
+  void CheckAutoShutdown(Turn& t, bool significant);
+
+  // Specs.
+  void UpdateTemplate(std::shared_ptr<const ChildSpec> spec);
+  void UpdateChildren(const std::vector<std::shared_ptr<const ChildSpec>>& children);
+
+  // Scripts.
+  bool IsStartingMember(const ChildRecord* r) const;
+  void BeginGroup(Turn& t, ChildRecord* cause);
+  void EndScript();
+  void AbandonGroup(Turn& t, const ChildRecord* r);
+  void GroupStartFailed(Turn& t, ChildRecord* r, const ExitReason& reason);
+  void StartShutdown(Turn& t, const ExitReason& reason);
+  void StepStopping(Turn& t);
+  void StepStarting(Turn& t);
+  void StepShutdown(Turn& t);
+  bool StopMembers(Turn& t);
+  void StopEverything(Turn& t);
+  void FinishShutdown(Turn& t);
 
   const Options options_;
   SupervisorFlags flags_;
@@ -165,15 +238,15 @@ class SupervisorPlanner {
   ChildTable table_;
   RestartWindow window_;
   Script script_;
-  std::deque<std::function<void(Turn&)>> held_;  // events that wait for their turn
+  std::deque<Held> held_;  // events that wait for their turn
   absl::flat_hash_map<ChildKey, std::vector<PendingOp>> pending_;
   absl::flat_hash_map<ChildKey, BackoffState> backoff_;  // children with back-off only
   // Dynamic children's abnormal stop reasons during a shutdown, with how many ended so.
   std::vector<std::pair<ExitReason, uint32_t>> stop_errors_;
   uint64_t in_flight_ = 0;   // records kStarting or kStopping
   uint64_t restarting_ = 0;  // records kRestarting
-  uint64_t running_ = 0;
-  uint64_t significant_active_ = 0;
+  uint64_t processes_ = 0;   // records kRunning or kStopping
+  uint64_t significant_active_ = 0;  // significant records not kUndefined
   bool exited_ = false;
 };
 
