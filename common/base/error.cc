@@ -76,6 +76,7 @@ constexpr ReasonRow kReasons[] = {
     {"PROTOCOL_VIOLATION", kInvalidArgument, Ran::kNo},
     {"RECOVERING", kUnavailable, Ran::kNo, true},
     {"REQUEST_ID_REUSED", kInvalidArgument, Ran::kNo},
+    {"REQUEST_INVALID", kInvalidArgument, Ran::kNo},
     {"REQUEST_TOO_OLD", kFailedPrecondition, Ran::kNo},
     {"RESUME_TOKEN_EXPIRED", kOutOfRange, Ran::kNotSaid},
     {"ROLE_MISSING", kPermissionDenied, Ran::kNotSaid},
