@@ -26,6 +26,9 @@ struct StartContext {
   Payload hand_off;       // what the process's predecessor left for it
   std::vector<Payload> extra_args;  // appended to the spec's (simple_one_for_one)
   bool link = true;
+  // Set by the start: the module and the registered name.
+  std::string module;
+  std::string name;
 };
 
 // What people are told about a module.

@@ -37,30 +37,38 @@ class Supervisor final : public Behaviour {
   };
 
   absl::StatusOr<std::optional<SupervisorSpec>> ComputeSpec() const;
+
   // Does what the planner asks for, in order, and tells it the outcomes, until nothing is left.
-  Task<void> Perform(SupervisorActions actions);
+  Task<void> Perform(SupervisorActions todo);
+  Task<Next> After(SupervisorActions actions);
+  Next NextStep();
   Task<SupervisorActions> Start(ChildKey key);
   Task<SupervisorActions> Stop(ChildKey key, ShutdownPolicy policy);
   Task<SupervisorActions> StopAll(std::vector<ChildKey> keys);
-  // The true reason of a child that is down: that of its queued 'EXIT' where there is one.
-  ExitReason Settle(Pid pid, ExitReason down_reason);
+  SupervisorActions Stopped(ChildKey key, Pid pid, ExitReason reason);
+  Instant DeadlineOf(const ShutdownPolicy& policy) const;
   void ScheduleRetry(const action::ScheduleRetry& retry);
   void Answer(const action::OpReply& reply);
-  void Emit(SupervisorEvent::Kind kind, const ChildRecord* child, Pid pid, ExitReason reason = {});
+  void Report(const SupervisorReport& report);
+  void Emit(SupervisorEvent::Kind kind, const ChildRecord* child, Pid pid, ExitReason reason = {}, Pid previous = {});
+  void EmitDeleted(std::shared_ptr<const ChildSpec> spec);
 
-  Task<Next> OnCall(Message message);
   Task<Next> OnExit(Pid from, ExitReason reason);
-  Task<Next> After(SupervisorActions actions);
-  // Answers at once what only reads; false: `request` changes something.
+  Task<Next> OnCall(Message message);
+  // Answers what only reads; false: `request` changes something.
   bool AnswerQuery(const SupervisorRequest& request, const CallFrom& from);
-  absl::StatusOr<SupervisorActions> Decide(const SupervisorRequest& request, OpId op);
-  const ChildRecord* FindDynamic(const SupervisorRequest& request) const;
-  Next NextStep();
+  absl::Status Check(const SupervisorRequest& request) const;
+  std::optional<OpResult::Code> Refuse(const SupervisorRequest& request) const;
+  SupervisorActions Decide(const SupervisorRequest& request, OpId op);
+  std::shared_ptr<const ChildSpec> FindSpec(const ChildRef& ref) const;
+  ChildCounts Count() const;
+  bool SeemsAlive(Pid pid) const;
 
   SupervisorInit init_;
   std::vector<Payload> args_;
   std::unique_ptr<SupervisorPlanner> planner_;
   std::string name_;
+  bool running_ = false;             // initialised
   std::optional<ExitReason> exit_;  // the planner has ended
   OpId last_op_ = 0;
   absl::flat_hash_map<OpId, CallFrom> ops_;

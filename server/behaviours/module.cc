@@ -1,0 +1,118 @@
+#include "server/behaviours/module.h"
+
+#include <utility>
+
+#include "common/base/check.h"
+#include "fmt/format.h"
+#include "server/behaviours/supervisor.h"
+
+namespace banyan {
+
+Modules& Modules::Insert(std::string name, StartFunction start, ModuleInfo info) {
+  info.name = name;
+  bool inserted = entries_.try_emplace(std::move(name), Entry{std::move(info), std::move(start)}).second;
+  BANYAN_CHECK(inserted);
+  return *this;
+}
+
+namespace {
+StartOptions OptionsOf(const StartSpec& spec, const StartContext& context) {
+  StartOptions o;
+  o.link = context.link;
+  o.timeout = spec.start_timeout;
+  o.name = spec.name;
+  o.module = spec.module;
+  o.parent = context.parent;
+  o.child_id = context.child_id;
+  o.exclusive = context.exclusive;
+  o.fence = context.fence;
+  o.max_messages = spec.mailbox.max_messages.value_or(0);
+  return o;
+}
+}  // namespace
+
+Modules& Modules::AddBehaviour(std::string name, std::function<std::unique_ptr<Behaviour>()> make, ModuleInfo info) {
+  StartFunction start = [make = std::move(make)](Self& starter, StartSpec spec, StartContext context) {
+    StartOptions options = OptionsOf(spec, context);
+    return StartBehaviour(starter, make, std::move(spec.args), std::move(options), std::move(context));
+  };
+  return Insert(std::move(name), std::move(start), std::move(info));
+}
+
+Modules& Modules::AddFunction(std::string name, StartFunction start, ModuleInfo info) {
+  return Insert(std::move(name), std::move(start), std::move(info));
+}
+
+Modules& Modules::AddSupervisor(std::string name, SupervisorInit init, ModuleInfo info) {
+  info.type = ChildType::kSupervisor;
+  StartFunction start = [init = std::move(init)](Self& starter, StartSpec spec, StartContext context) {
+    return StartSupervisorModule(starter, init, std::move(context), std::move(spec));
+  };
+  return Insert(std::move(name), std::move(start), std::move(info));
+}
+
+const Modules::Entry* Modules::Find(std::string_view name) const {
+  auto it = entries_.find(name);
+  return it == entries_.end() ? nullptr : &it->second;
+}
+
+std::vector<ModuleInfo> Modules::List() const {
+  std::vector<ModuleInfo> out;
+  for (const auto& [name, entry] : entries_) out.push_back(entry.info);
+  return out;
+}
+
+Task<StartResult> StartBehaviour(Self& starter, std::function<std::unique_ptr<Behaviour>()> make,
+                                 std::vector<Payload> args, StartOptions options, StartContext context) {
+  context.module = options.module;
+  context.name = options.name;
+  context.parent = options.parent;
+  auto kept = std::make_shared<const StartContext>(std::move(context));
+  // Without a link the process has no parent whose exit could end it.
+  const Pid parent = options.link || options.monitor ? starter.pid() : Pid{};
+  StartBody body = [make = std::move(make), args = std::move(args), kept, parent](Self& self, StartAck ack) mutable {
+    return RunBehaviour(self, make(), std::move(args), std::move(kept), std::move(ack), parent);
+  };
+  kept = nullptr;
+  return StartProcess(starter, std::move(body), std::move(options));
+}
+
+Task<StartResult> StartModule(Self& starter, StartSpec spec, StartContext context) {
+  const Modules* modules = HostOf(starter.runtime()).modules;
+  const Modules::Entry* entry = modules ? modules->Find(spec.module) : nullptr;
+  if (!entry) {
+    return StartResult::Failed(
+        ExitReason::Error(kUndef, fmt::format("this node has no module \"{}\"", spec.module)));
+  }
+  for (Payload& arg : context.extra_args) spec.args.push_back(std::move(arg));
+  context.extra_args = {};
+  return entry->start(starter, std::move(spec), std::move(context));
+}
+
+Task<StartResult> StartChildProcess(Self& starter, std::shared_ptr<const ChildSpec> spec, StartContext context) {
+  if (context.child_id.empty()) context.child_id = spec->id;
+  if (context.labels.empty()) context.labels = spec->labels;
+  if (spec->supervisor) return StartSupervisor(starter, spec->supervisor, std::move(context), spec->start);
+  return StartModule(starter, spec->start, std::move(context));
+}
+
+void StartModule(Runtime& runtime, StartSpec spec, StartContext context, std::function<void(StartResult)> done) {
+  context.link = false;
+  StartFromOutside(
+      runtime,
+      [spec = std::move(spec), context = std::move(context)](Self& self) { return StartModule(self, spec, context); },
+      std::move(done));
+}
+
+void StartChildProcess(Runtime& runtime, std::shared_ptr<const ChildSpec> spec, StartContext context,
+                       std::function<void(StartResult)> done) {
+  context.link = false;
+  StartFromOutside(
+      runtime,
+      [spec = std::move(spec), context = std::move(context)](Self& self) {
+        return StartChildProcess(self, spec, context);
+      },
+      std::move(done));
+}
+
+}  // namespace banyan
