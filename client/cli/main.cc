@@ -55,6 +55,8 @@ int TerminalWidth() {
 int main(int argc, char** argv) {
   // gRPC's own log lines would mix with ours; GRPC_VERBOSITY still turns them on.
   setenv("GRPC_VERBOSITY", "NONE", 0);
+  // Names are resolved as the system does it (hosts file, nsswitch), not by gRPC's own resolver.
+  setenv("GRPC_DNS_RESOLVER", "native", 0);
   auto* interrupts = new Interrupts();  // its thread uses it until the process ends
   std::ios::sync_with_stdio(false);
   banyan::cli::Environment env{.in = std::cin, .out = std::cout, .err = std::cerr};

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "absl/strings/escaping.h"
+#include "google/protobuf/dynamic_message.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
 #include "nlohmann/json.hpp"
@@ -115,6 +116,10 @@ bool Printable(const pb::Any& any, TypeRegistry* types) {
   if (any.type_url().empty()) return true;
   const pb::Descriptor* type = types->Find(NameOfUrl(any.type_url()));
   if (type == nullptr) return false;
+  // The JSON printer overlooks some broken bytes; the parser doesn't.
+  pb::DynamicMessageFactory factory;
+  std::unique_ptr<pb::Message> message(factory.GetPrototype(type)->New());
+  if (!message->ParseFromString(any.value())) return false;
   std::string ignored;
   return pb::util::BinaryToJsonString(types->resolver(), TypeUrl(type->full_name()), any.value(), &ignored).ok();
 }

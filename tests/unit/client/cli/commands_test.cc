@@ -18,7 +18,7 @@ using nlohmann::json;
 class Commands : public testing::Test {
  protected:
   Ran Banyan(std::vector<std::string> args, const std::string& input = "", bool terminal = false) {
-    return Run(server_.address(), std::move(args), input, terminal);
+    return RunBanyan(server_.address(), std::move(args), input, terminal);
   }
   FakeServer server_;
 };

@@ -229,7 +229,7 @@ grpc::Status FakeServer::Lookup(grpc::ServerContext*, const v1::LookupRequest* r
   return grpc::Status::OK;
 }
 
-Ran Run(const std::string& address, std::vector<std::string> args, const std::string& input, bool terminal) {
+Ran RunBanyan(const std::string& address, std::vector<std::string> args, const std::string& input, bool terminal) {
   std::istringstream in(input);
   std::ostringstream out;
   std::ostringstream err;

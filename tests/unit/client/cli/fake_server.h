@@ -66,7 +66,7 @@ struct Ran {
   std::string err;
 };
 // Runs the program in-process against `address` (empty: as the arguments say).
-Ran Run(const std::string& address, std::vector<std::string> args, const std::string& input = "",
+Ran RunBanyan(const std::string& address, std::vector<std::string> args, const std::string& input = "",
         bool terminal = false);
 
 }  // namespace banyan::cli

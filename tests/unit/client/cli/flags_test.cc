@@ -39,7 +39,7 @@ TEST(Flags, WrongUsageExitsWith2AndNamesTheFlag) {
       {{"version", "--proto", "/no/such/file.proto"}, "--proto"},
   };
   for (const auto& c : kCases) {
-    const Ran ran = Run("", c.args);
+    const Ran ran = RunBanyan("", c.args);
     EXPECT_EQ(ran.code, 2) << c.says << ": " << ran.err;
     EXPECT_THAT(ran.err, HasSubstr(c.says));
     EXPECT_EQ(ran.out, "");
@@ -47,20 +47,20 @@ TEST(Flags, WrongUsageExitsWith2AndNamesTheFlag) {
 }
 
 TEST(Flags, HelpGoesToStdout) {
-  const Ran ran = Run("", {"--help"});
+  const Ran ran = RunBanyan("", {"--help"});
   EXPECT_EQ(ran.code, 0);
   EXPECT_THAT(ran.out, HasSubstr("whereis"));
-  EXPECT_EQ(Run("", {"child", "start", "--help"}).code, 0);
+  EXPECT_EQ(RunBanyan("", {"child", "start", "--help"}).code, 0);
 }
 
 TEST(Flags, NobodyThereIsExitCode7WithAHint) {
-  const Ran ran = Run("127.0.0.1:1", {"status"});
+  const Ran ran = RunBanyan("127.0.0.1:1", {"status"});
   EXPECT_EQ(ran.code, 7);
   EXPECT_THAT(ran.err, HasSubstr("nobody answered at 127.0.0.1:1"));
   EXPECT_THAT(ran.err, HasSubstr("BANYAN_ADDR"));
-  EXPECT_EQ(Run("127.0.0.1:1", {"health"}).code, 7);
-  EXPECT_EQ(Run("127.0.0.1:1", {"events", "-f"}).code, 7);
-  EXPECT_EQ(Run("127.0.0.1:1", {"wait", "--for", "node/n1=active", "--timeout", "100ms"}).code, 7);
+  EXPECT_EQ(RunBanyan("127.0.0.1:1", {"health"}).code, 7);
+  EXPECT_EQ(RunBanyan("127.0.0.1:1", {"events", "-f"}).code, 7);
+  EXPECT_EQ(RunBanyan("127.0.0.1:1", {"wait", "--for", "node/n1=active", "--timeout", "100ms"}).code, 7);
 }
 
 TEST(Flags, EnvironmentStandsBehindFlags) {
