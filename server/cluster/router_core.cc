@@ -163,7 +163,7 @@ void PeerRouter::Core::OnInbound(PeerSession* session, Inbound inbound) {
   Peer* peer = PeerOf(session);
   if (!peer) return;
   for (SignalPtr& s : inbound.signals) {
-    if (s->to.valid() && Hangs(s->kind)) Hang(peer, s->to.id);
+    if (Hangs(s->kind) && deps_.runtime->IsAlive(s->to)) Hang(peer, s->to.id);
     deps_.runtime->Deliver(std::move(s));
   }
   if (inbound.stale_route && hooks_.stale_route) hooks_.stale_route(inbound.stale_pid, inbound.stale_reg_version);

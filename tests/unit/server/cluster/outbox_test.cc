@@ -1,0 +1,99 @@
+#include "server/cluster/outbox.h"
+
+#include <gmock/gmock.h>
+
+#include "common/base/error.h"
+#include "server/cluster/defragmenter.h"
+
+namespace banyan {
+namespace {
+
+SignalPtr MessageOf(uint64_t from, uint64_t to, std::string text) {
+  auto s = std::make_unique<Signal>(SignalKind::kMessage);
+  s->from = Pid{0, 0, from};
+  s->to = Pid{2, 1, to};
+  s->payload = Payload::Any("type.googleapis.com/x.Y", std::move(text));
+  return s;
+}
+
+class OutboxTest : public ::testing::Test {
+ protected:
+  // All that comes out, put together again: "TO first-character*size".
+  std::vector<std::string> Drain() {
+    std::vector<std::string> out;
+    Defragmenter defragmenter(options.message_bytes_max, options.reassembly_bytes_max);
+    for (int i = 0; i < 10'000 && !outbox.empty(); ++i) {
+      internal::v1::PeerBatch batch;
+      outbox.Fill({1, 1}, Instant(), &batch, [&](SignalPtr, absl::Status s) { refused.push_back(ErrorReason(s)); });
+      EXPECT_LE(batch.ByteSizeLong(), options.batch_bytes_hard);
+      EXPECT_LE(batch.frames_size(), static_cast<int>(options.batch_frames_max));
+      for (const auto& frame : batch.frames()) Read(frame, &defragmenter, &out);
+    }
+    EXPECT_TRUE(outbox.empty());
+    return out;
+  }
+  void Read(const internal::v1::Frame& frame, Defragmenter* d, std::vector<std::string>* out) {
+    if (!frame.has_fragment()) return Add(frame, out);
+    internal::v1::PeerBatch whole;
+    absl::StatusOr<bool> complete = d->Add(frame.fragment(), &whole);
+    ASSERT_TRUE(complete.ok());
+    if (*complete) Add(whole.frames(0), out);
+  }
+  static void Add(const internal::v1::Frame& frame, std::vector<std::string>* out) {
+    const std::string& v = frame.message().data().value();
+    out->push_back(std::to_string(frame.dst()) + " " + v[0] + "*" + std::to_string(v.size()));
+  }
+
+  PeerOptions options;
+  Outbox outbox{&options};
+  std::vector<std::string> refused;
+};
+
+TEST_F(OutboxTest, SmallOnesInOrder) {
+  for (char c = 'a'; c <= 'e'; ++c) outbox.Push(MessageOf(1, 2, std::string(1, c)));
+  EXPECT_THAT(Drain(), ::testing::ElementsAre("2 a*1", "2 b*1", "2 c*1", "2 d*1", "2 e*1"));
+}
+
+TEST_F(OutboxTest, ThePairWaitsBehindItsLargeMessageAndOthersDoNot) {
+  outbox.Push(MessageOf(1, 2, "a"));
+  outbox.Push(MessageOf(1, 2, std::string(1'000'000, 'b')));
+  outbox.Push(MessageOf(1, 2, "c"));
+  outbox.Push(MessageOf(1, 3, "d"));
+  outbox.Push(MessageOf(1, 2, std::string(300'000, 'e')));
+  outbox.Push(MessageOf(1, 2, "f"));
+  EXPECT_THAT(Drain(), ::testing::ElementsAre("2 a*1", "3 d*1", "2 b*1000000", "2 c*1", "2 e*300000", "2 f*1"));
+}
+
+TEST_F(OutboxTest, LargeOnesOfSeveralPairsTakeTurns) {
+  outbox.Push(MessageOf(1, 2, std::string(4'000'000, 'a')));
+  outbox.Push(MessageOf(1, 3, std::string(100'000, 'b')));
+  outbox.Push(MessageOf(1, 4, std::string(100'000, 'c')));
+  EXPECT_THAT(Drain(), ::testing::ElementsAre("3 b*100000", "4 c*100000", "2 a*4000000"));
+}
+
+TEST_F(OutboxTest, ManySmallOnesAreManyBatches) {
+  for (int i = 0; i < 5000; ++i) outbox.Push(MessageOf(1, 2, std::string(100, 'x')));
+  EXPECT_EQ(Drain().size(), 5000u);
+}
+
+TEST_F(OutboxTest, TakeAllHasEverythingThatWasNotHandedOver) {
+  outbox.Push(MessageOf(1, 2, std::string(1'000'000, 'b')));
+  outbox.Push(MessageOf(1, 2, "c"));
+  internal::v1::PeerBatch batch;
+  outbox.Fill({1, 1}, Instant(), &batch, [](SignalPtr, absl::Status) {});
+  outbox.Push(MessageOf(1, 3, "d"));
+  EXPECT_EQ(outbox.TakeAll().size(), 3u);
+  EXPECT_TRUE(outbox.empty());
+}
+
+TEST_F(OutboxTest, WhatCannotBeEncodedIsRefused) {
+  SignalPtr s = MessageOf(1, 2, "");
+  s->payload = Payload::Local(1);
+  outbox.Push(std::move(s));
+  outbox.Push(MessageOf(1, 2, "a"));
+  EXPECT_THAT(Drain(), ::testing::ElementsAre("2 a*1"));
+  EXPECT_THAT(refused, ::testing::ElementsAre("PAYLOAD_INVALID"));
+}
+
+}  // namespace
+}  // namespace banyan
