@@ -125,7 +125,7 @@ bool Process::Satisfied() {
     case Wait::kReceive: return mailbox_head_ != nullptr;
     case Wait::kReceiveIf: return HasMatch(*want_);
     case Wait::kReply: {
-      Alias* alias = tables_ ? tables_->aliases.Find(wait_ref_) : nullptr;
+      Alias* alias = tables_.aliases.Find(wait_ref_);
       return !alias || alias->done;
     }
     case Wait::kTimer: return false;
@@ -140,8 +140,8 @@ bool Process::Run() {
     DrainInbox();
     const bool alive = life_.load(std::memory_order_relaxed) & 1;
     if (alive && pending_exit_) {
-      ExitReason reason = *std::move(pending_exit_);
-      Die(reason);
+      std::unique_ptr<ExitReason> reason = std::move(pending_exit_);
+      Die(*reason);
       continue;  // answers what came meanwhile; TryIdle() below frees the slot
     }
     if (!alive) {
@@ -203,7 +203,7 @@ void Process::FinishRoot() {
   std::exception_ptr error = root_.promise().error;
   ExitReason reason = error ? CrashReason(error) : std::move(*root_.promise().value);
   // Also when an exit signal came with the last turn: the body had ended before it was acted on.
-  pending_exit_ = std::move(reason);
+  pending_exit_ = std::make_unique<ExitReason>(std::move(reason));
 }
 
 void Process::Die(const ExitReason& reason) {
@@ -216,24 +216,22 @@ void Process::Die(const ExitReason& reason) {
   const Pid me = pid();
   life_.store(uint64_t{generation()} << 1, std::memory_order_seq_cst);
   if (has_name_.exchange(false)) rt_->registry().Release(me);
-  if (std::unique_ptr<Tables> t = std::move(tables_)) {
-    t->timers.ForEach([&](Ref, Timers::Id id) { rt_->timers().Cancel(id); });
-    t->links.ForEach([&](const Pid& to, Link& link) {
-      if (link.active) SendSignal(SignalKind::kLinkExit, to, 0, reason);
-    });
-    t->watchers.ForEach([&](const WatcherKey& w, bool) { SendSignal(SignalKind::kDown, w.first, w.second, reason); });
-    t->monitors.ForEach([&](Ref ref, const Pid& to) { SendSignal(SignalKind::kDemonitor, to, ref); });
-    t->aliases.ForEach([&](Ref ref, const Alias& a) {
-      if (!a.done && a.watched) SendSignal(SignalKind::kDemonitor, a.watched, ref);
-    });
-  }
+  const Tables t = std::exchange(tables_, Tables());
+  t.timers.ForEach([&](Ref, Timers::Id id) { rt_->timers().Cancel(id); });
+  t.links.ForEach([&](const Pid& to, Link& link) {
+    if (link.active()) SendSignal(SignalKind::kLinkExit, to, 0, reason);
+  });
+  t.watchers.ForEach([&](const WatcherKey& w, bool) { SendSignal(SignalKind::kDown, w.first, w.second, reason); });
+  t.monitors.ForEach([&](Ref ref, const Pid& to) { SendSignal(SignalKind::kDemonitor, to, ref); });
+  t.aliases.ForEach([&](Ref ref, const Alias& a) {
+    if (!a.done && a.watched) SendSignal(SignalKind::kDemonitor, a.watched, ref);
+  });
   while (mailbox_head_) TakeMessage(nullptr);
-  rt_->table().set_label(*this, nullptr);
+  rt_->table().set_label(*this, {});
   trap_exit_ = frozen_ = timed_out_ = blocking_done_ = false;
   exclusive_ = false;
   fence_ = 0;
   max_messages_ = 0;
-  parent_ = Pid{};
   handled_.store(0, std::memory_order_relaxed);
   started_ = true;  // tells Run() to free the slot once it is idle
 }
@@ -270,7 +268,7 @@ void Process::DisarmWait() {
 }
 
 void Process::SetPendingExit(ExitReason reason) {
-  if (!pending_exit_) pending_exit_ = std::move(reason);
+  if (!pending_exit_) pending_exit_ = std::make_unique<ExitReason>(std::move(reason));
 }
 
 Ref Process::OpenAlias(Pid watched) {

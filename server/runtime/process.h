@@ -33,8 +33,8 @@ class Process {
  public:
   enum class Wait : uint8_t { kNone, kReceive, kReceiveIf, kReply, kTimer, kBlocking, kYield };
   struct Link {
-    bool active = true;
-    Ref unlink_id = 0;
+    Ref unlink_id = 0;  // not 0: inactive, an unlink of ours is outstanding
+    bool active() const { return unlink_id == 0; }
   };
   struct Alias {
     Pid watched;
@@ -42,21 +42,20 @@ class Process {
     Reply reply;
   };
   using WatcherKey = std::pair<Pid, Ref>;
-  // What only some processes need; made on first use.
+  // All that a process has to do with others; each table takes a word until it is used.
   struct Tables {
-    SmallMap<Pid, Link> links;
-    SmallMap<Ref, Pid> monitors;               // mine: ref -> target
-    SmallMap<WatcherKey, bool> watchers;       // of me: monitors and open calls
-    SmallMap<Ref, Alias> aliases;              // open reply addresses
-    SmallMap<Ref, Timers::Id> timers;          // started with StartTimer
-    Ref next_unlink_id = 1;
+    LazyMap<Pid, Link> links;
+    LazyMap<WatcherKey, bool> watchers;  // of me: monitors and open calls
+    LazyMap<Ref, Pid> monitors;          // mine: ref -> target
+    LazyMap<Ref, Alias> aliases;         // open reply addresses
+    LazyMap<Ref, Timers::Id> timers;     // started with StartTimer
   };
-  // For people; changes rarely.
+  // For people. Set at the spawn under the table's label lock, module also later.
   struct Label {
-    std::string module;
-    std::string child_id;
+    const std::string* module = nullptr;     // interned by the table
+    std::unique_ptr<std::string> child_id;   // null: none
     Pid parent;
-    absl::Time start_time;
+    int64_t start_unix_ns = 0;
   };
 
   Process() : self_(this) {}
@@ -81,11 +80,7 @@ class Process {
   Process* run_next = nullptr;
 
   // --- owner
-  Tables& tables() {
-    if (!tables_) tables_ = std::make_unique<Tables>();
-    return *tables_;
-  }
-  bool has_tables() const { return tables_ != nullptr; }
+  Tables& tables() { return tables_; }
   // Takes what came; control signals act at once, messages go to the mailbox. May set pending_exit_.
   void DrainInbox();
   // May the suspended code go on?
@@ -133,11 +128,10 @@ class Process {
   ProcessMain main_;
   const std::function<bool(const Message&)>* want_ = nullptr;
   Signal* scanned_ = nullptr;  // the last message that `want_` has refused
-  std::optional<ExitReason> pending_exit_;
-  std::unique_ptr<Tables> tables_;
-  std::shared_ptr<const Label> label_;  // guarded by the table's label mutex
+  std::unique_ptr<ExitReason> pending_exit_;
+  Tables tables_;
+  Label label_;
   uint64_t fence_ = 0;
-  Pid parent_;
   static Signal* kIdle() { return reinterpret_cast<Signal*>(uintptr_t{1}); }
 
  private:

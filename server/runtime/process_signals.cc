@@ -14,10 +14,10 @@ void Process::Handle(SignalPtr s) {
       return AppendMessage(std::move(s));
     case SignalKind::kCall:
     case SignalKind::kSystem:
-      tables().watchers[{s->from, s->ref}] = true;
+      tables_.watchers[{s->from, s->ref}] = true;
       return AppendMessage(std::move(s));
     case SignalKind::kTimeout:
-      if (tables_ && tables_->timers.Erase(s->ref)) AppendMessage(std::move(s));
+      if (tables_.timers.Erase(s->ref)) AppendMessage(std::move(s));
       return;
     case SignalKind::kReply:
       return ResolveAlias(s->ref, {Reply::Outcome::kReply, std::move(s->status), std::move(s->payload), {}, s->from});
@@ -27,20 +27,20 @@ void Process::Handle(SignalPtr s) {
       return HandleLinkExit(std::move(s));
     case SignalKind::kLink:
       // An inactive entry stays so: the other side will see our unlink after its link.
-      if (!tables().links.Find(s->from)) tables().links[s->from] = Link{};
+      if (!tables_.links.Find(s->from)) tables_.links[s->from] = Link{};
       return;
     case SignalKind::kUnlink:
       return HandleUnlink(*s);
     case SignalKind::kUnlinkAck:
-      if (Link* link = tables_ ? tables_->links.Find(s->from) : nullptr) {
-        if (!link->active && link->unlink_id == s->ref) tables_->links.Erase(s->from);
+      if (Link* link = tables_.links.Find(s->from)) {
+        if (link->unlink_id != 0 && link->unlink_id == s->ref) tables_.links.Erase(s->from);
       }
       return;
     case SignalKind::kMonitor:
-      tables().watchers[{s->from, s->ref}] = true;
+      tables_.watchers[{s->from, s->ref}] = true;
       return;
     case SignalKind::kDemonitor:
-      if (tables_) tables_->watchers.Erase({s->from, s->ref});
+      tables_.watchers.Erase({s->from, s->ref});
       return;
     case SignalKind::kDown:
       return HandleDown(std::move(s));
@@ -83,32 +83,31 @@ void Process::HandleExit(SignalPtr s) {
 }
 
 void Process::HandleLinkExit(SignalPtr s) {
-  Link* link = tables_ ? tables_->links.Find(s->from) : nullptr;
+  Link* link = tables_.links.Find(s->from);
   if (!link) return;
-  const bool active = link->active;
-  tables_->links.Erase(s->from);
+  const bool active = link->active();
+  tables_.links.Erase(s->from);
   if (!active) return;
   ResolveWatched(s->from, s->reason);
   ActOnExit(std::move(s));
 }
 
 void Process::HandleUnlink(const Signal& s) {
-  Link* link = tables_ ? tables_->links.Find(s.from) : nullptr;
-  if (link && link->active) tables_->links.Erase(s.from);
+  Link* link = tables_.links.Find(s.from);
+  if (link && link->active()) tables_.links.Erase(s.from);
   // Before any later signal of ours to that process.
   SendSignal(SignalKind::kUnlinkAck, s.from, s.ref);
 }
 
 void Process::HandleDown(SignalPtr s) {
-  if (!tables_) return;
-  if (tables_->aliases.Find(s->ref)) {
+  if (tables_.aliases.Find(s->ref)) {
     return ResolveAlias(s->ref, {Reply::Outcome::kDown, {}, {}, std::move(s->reason), s->from});
   }
-  if (tables_->monitors.Erase(s->ref)) AppendMessage(std::move(s));
+  if (tables_.monitors.Erase(s->ref)) AppendMessage(std::move(s));
 }
 
 void Process::ResolveAlias(Ref ref, Reply reply) {
-  Alias* alias = tables_ ? tables_->aliases.Find(ref) : nullptr;
+  Alias* alias = tables_.aliases.Find(ref);
   if (!alias || alias->done) {
     rt_->mutable_counters().late_replies.fetch_add(1, std::memory_order_relaxed);
     return;
@@ -119,7 +118,7 @@ void Process::ResolveAlias(Ref ref, Reply reply) {
 
 // A linked process that an alias waits for has ended (start handshakes have no monitor of their own).
 void Process::ResolveWatched(Pid watched, const ExitReason& reason) {
-  tables_->aliases.ForEach([&](Ref, Alias& a) {
+  tables_.aliases.ForEach([&](Ref, Alias& a) {
     if (a.done || a.watched != watched) return;
     a.done = true;
     a.reply = {Reply::Outcome::kDown, {}, {}, reason, watched};
@@ -136,22 +135,21 @@ void Process::ConfirmConnectionLost(const Signal& s) {
 }
 
 void Process::HandleConnectionLost(uint32_t node_id, uint32_t incarnation) {
-  if (!tables_) return;
   auto lost = [&](const Pid& p) { return p.node_id == node_id && p.incarnation == incarnation; };
   std::vector<Pid> links;
-  tables_->links.ForEach([&](const Pid& p, Link&) {
+  tables_.links.ForEach([&](const Pid& p, Link&) {
     if (lost(p)) links.push_back(p);
   });
   std::vector<WatcherKey> watchers;
-  tables_->watchers.ForEach([&](const WatcherKey& w, bool) {
+  tables_.watchers.ForEach([&](const WatcherKey& w, bool) {
     if (lost(w.first)) watchers.push_back(w);
   });
   std::vector<std::pair<Ref, Pid>> monitors;
-  tables_->monitors.ForEach([&](Ref ref, const Pid& p) {
+  tables_.monitors.ForEach([&](Ref ref, const Pid& p) {
     if (lost(p)) monitors.emplace_back(ref, p);
   });
-  for (const WatcherKey& w : watchers) tables_->watchers.Erase(w);
-  tables_->aliases.ForEach([&](Ref, Alias& a) {
+  for (const WatcherKey& w : watchers) tables_.watchers.Erase(w);
+  tables_.aliases.ForEach([&](Ref, Alias& a) {
     if (a.done || !lost(a.watched)) return;
     a.done = true;
     a.reply = {Reply::Outcome::kDown, {}, {}, ExitReason::NoConnection(), a.watched};

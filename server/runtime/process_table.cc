@@ -52,14 +52,26 @@ void ProcessTable::Free(uint32_t slot) {
   free_.push_back(slot);
 }
 
-std::shared_ptr<const Process::Label> ProcessTable::label(const Process& p) const {
+ProcessTable::LabelView ProcessTable::label(const Process& p) const {
   MutexLock lock(&label_mu_[p.slot_ % label_mu_.size()]);
-  return p.label_;
+  const Process::Label& l = p.label_;
+  return {l.module ? *l.module : "", l.child_id ? *l.child_id : "", l.parent, absl::FromUnixNanos(l.start_unix_ns)};
 }
 
-void ProcessTable::set_label(Process& p, std::shared_ptr<const Process::Label> label) {
+void ProcessTable::set_label(Process& p, Process::Label label) {
   MutexLock lock(&label_mu_[p.slot_ % label_mu_.size()]);
   p.label_ = std::move(label);
+}
+
+void ProcessTable::set_module(Process& p, const std::string& module) {
+  const std::string* interned = Intern(module);
+  MutexLock lock(&label_mu_[p.slot_ % label_mu_.size()]);
+  p.label_.module = interned;
+}
+
+const std::string* ProcessTable::Intern(const std::string& module) {
+  MutexLock lock(&modules_mu_);
+  return &*modules_.insert(module).first;
 }
 
 }  // namespace banyan

@@ -5,7 +5,8 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <vector>
+#include <set>
+#include <string>
 
 #include "common/base/mutex.h"
 #include "server/runtime/process.h"
@@ -30,8 +31,17 @@ class ProcessTable {
   size_t live() const { return live_.load(std::memory_order_relaxed); }
   uint32_t high_water() const { return high_.load(std::memory_order_acquire); }
 
-  std::shared_ptr<const Process::Label> label(const Process& p) const;
-  void set_label(Process& p, std::shared_ptr<const Process::Label> label);
+  // What people are shown of a process, read while it runs or ends.
+  struct LabelView {
+    std::string module, child_id;
+    Pid parent;
+    absl::Time start_time;
+  };
+  LabelView label(const Process& p) const;
+  void set_label(Process& p, Process::Label label);
+  void set_module(Process& p, const std::string& module);
+  // Module names are few and live as long as the table.
+  const std::string* Intern(const std::string& module);
 
  private:
   static constexpr uint32_t kChunk = 1024;
@@ -45,6 +55,8 @@ class ProcessTable {
   mutable Mutex mu_;
   std::deque<uint32_t> free_ ABSL_GUARDED_BY(mu_);
   mutable std::array<Mutex, 64> label_mu_;
+  Mutex modules_mu_;
+  std::set<std::string> modules_ ABSL_GUARDED_BY(modules_mu_);
   std::unique_ptr<std::atomic<Chunk*>[]> chunks_;
 };
 

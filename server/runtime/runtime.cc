@@ -114,12 +114,11 @@ absl::StatusOr<SpawnResult> Runtime::SpawnFrom(Process* spawner, ProcessMain mai
   p->exclusive_ = o.exclusive || (spawner && spawner->exclusive_);
   p->fence_ = o.fence ? o.fence : (spawner ? spawner->fence_ : 0);
   p->max_messages_ = o.max_messages ? o.max_messages : options_.mailbox_max_messages;
-  p->parent_ = o.parent ? o.parent : (spawner ? spawner->pid() : Pid{});
-  auto label = std::make_shared<Process::Label>();
-  label->module = std::move(o.module);
-  label->child_id = std::move(o.child_id);
-  label->parent = p->parent_;
-  label->start_time = clock().WallNow();
+  Process::Label label;
+  if (!o.module.empty()) label.module = table_->Intern(o.module);
+  if (!o.child_id.empty()) label.child_id = std::make_unique<std::string>(std::move(o.child_id));
+  label.parent = o.parent ? o.parent : (spawner ? spawner->pid() : Pid{});
+  label.start_unix_ns = absl::ToUnixNanos(clock().WallNow());
   table_->set_label(*p, std::move(label));
   p->life_.store((uint64_t{generation} << 1) | 1, std::memory_order_seq_cst);
   SpawnResult result{Pid::Local(p->slot_, generation), 0};
@@ -276,14 +275,14 @@ uint64_t Runtime::queued_messages() const {
 namespace {
 std::optional<ProcessSnapshot> Snapshot(const ProcessTable& table, const LocalRegistry& registry, Process& p) {
   uint64_t life = p.life_.load(std::memory_order_acquire);
-  std::shared_ptr<const Process::Label> label = table.label(p);
-  if (!(life & 1) || !label) return std::nullopt;
+  if (!(life & 1)) return std::nullopt;
+  ProcessTable::LabelView label = table.label(p);
   ProcessSnapshot s;
   s.pid = Pid::Local(p.slot_, static_cast<uint32_t>(life >> 1));
-  s.module = label->module;
-  s.child_id = label->child_id;
-  s.parent = label->parent;
-  s.start_time = label->start_time;
+  s.module = std::move(label.module);
+  s.child_id = std::move(label.child_id);
+  s.parent = label.parent;
+  s.start_time = label.start_time;
   s.state = static_cast<ProcessSnapshot::State>(p.state_.load(std::memory_order_relaxed));
   s.mailbox_length = p.queued_.load(std::memory_order_relaxed);
   s.messages_handled = p.handled_.load(std::memory_order_relaxed);
@@ -312,12 +311,10 @@ void Runtime::Inspect(Pid pid, std::function<void(std::optional<ProcessSnapshot>
       out->trap_exit = p.trap_exit_;
       out->exclusive = p.exclusive_;
       out->fence = p.fence_;
-      if (p.has_tables()) {
-        p.tables().links.ForEach([&](const Pid& to, Process::Link& link) {
-          if (link.active && out->links.size() < 100) out->links.push_back(to);
-        });
-        out->monitored_by = p.tables().watchers.size();
-      }
+      p.tables().links.ForEach([&](const Pid& to, Process::Link& link) {
+        if (link.active() && out->links.size() < 100) out->links.push_back(to);
+      });
+      out->monitored_by = p.tables().watchers.size();
     }
     done(std::move(out));
   }));

@@ -10,23 +10,19 @@
 namespace banyan {
 
 Pid Self::pid() const { return p_->pid(); }
-Pid Self::parent() const { return p_->parent_; }
+Pid Self::parent() const { return p_->label_.parent; }
 Runtime& Self::runtime() const { return *p_->rt_; }
 Instant Self::Now() const { return p_->rt_->clock().Now(); }
 uint64_t Self::fence() const { return p_->fence_; }
 const std::string& Self::child_id() const {
   static const std::string kNone;
-  return p_->label_ ? p_->label_->child_id : kNone;
+  return p_->label_.child_id ? *p_->label_.child_id : kNone;
 }
 bool Self::trap_exit() const { return p_->trap_exit_; }
 bool Self::SetTrapExit(bool on) { return std::exchange(p_->trap_exit_, on); }
 size_t Self::mailbox_length() const { return p_->queued_.load(std::memory_order_relaxed); }
 
-void Self::SetModule(std::string module) {
-  auto label = std::make_shared<Process::Label>(*p_->label_);
-  label->module = std::move(module);
-  p_->rt_->table().set_label(*p_, std::move(label));
-}
+void Self::SetModule(const std::string& module) { p_->rt_->table().set_module(*p_, module); }
 
 // ---------------------------------------------------------------- messages
 
@@ -105,7 +101,7 @@ Self::ReplyAwaiter Self::AwaitReply(Ref alias, Instant deadline) {
 Ref Self::OpenAlias(Pid watched) { return p_->OpenAlias(watched); }
 
 void Self::CloseAlias(Ref ref) {
-  Process::Alias* alias = p_->has_tables() ? p_->tables().aliases.Find(ref) : nullptr;
+  Process::Alias* alias = p_->tables().aliases.Find(ref);
   if (!alias) return;
   if (!alias->done && alias->watched) p_->SendSignal(SignalKind::kDemonitor, alias->watched, ref);
   p_->tables().aliases.Erase(ref);
@@ -150,7 +146,7 @@ void SendAnswer(Process* p, const CallFrom& to, SignalPtr s) {
   s->ref = to.ref;
   p->SendSignal(std::move(s));
   if (to.callee == p->pid()) {
-    if (p->has_tables()) p->tables().watchers.Erase({to.caller, to.ref});
+    p->tables().watchers.Erase({to.caller, to.ref});
   } else if (to.callee) {
     // Answered on its behalf: it forgets the caller's monitor.
     auto done = std::make_unique<Signal>(SignalKind::kDemonitor);
@@ -177,7 +173,7 @@ void Self::AnswerError(const CallFrom& to, absl::Status status) {
 bool Self::Link(Pid to) {
   if (to == pid() || !to) return true;
   Process::Link* link = p_->tables().links.Find(to);
-  if (link && link->active) return true;
+  if (link && link->active()) return true;
   if (to.local() && !p_->rt_->IsAlive(to)) {
     if (!p_->trap_exit_) return false;
     auto s = std::make_unique<Signal>(SignalKind::kExit);
@@ -193,10 +189,9 @@ bool Self::Link(Pid to) {
 }
 
 void Self::Unlink(Pid to) {
-  Process::Link* link = p_->has_tables() ? p_->tables().links.Find(to) : nullptr;
-  if (!link || !link->active) return;
-  link->active = false;
-  link->unlink_id = p_->tables().next_unlink_id++;
+  Process::Link* link = p_->tables().links.Find(to);
+  if (!link || !link->active()) return;
+  link->unlink_id = p_->rt_->NextRef();
   p_->SendSignal(SignalKind::kUnlink, to, link->unlink_id);
 }
 
@@ -209,7 +204,7 @@ Ref Self::Monitor(Pid target) {
 }
 
 bool Self::Demonitor(Ref ref, bool flush) {
-  Pid* target = p_->has_tables() ? p_->tables().monitors.Find(ref) : nullptr;
+  Pid* target = p_->tables().monitors.Find(ref);
   if (target) {
     p_->SendSignal(SignalKind::kDemonitor, *target, ref);
     p_->tables().monitors.Erase(ref);
@@ -252,7 +247,7 @@ Ref Self::StartTimer(absl::Duration d, Payload payload) {
 }
 
 bool Self::CancelTimer(Ref ref, bool flush) {
-  Timers::Id* id = p_->has_tables() ? p_->tables().timers.Find(ref) : nullptr;
+  Timers::Id* id = p_->tables().timers.Find(ref);
   if (id) {
     // If it is firing right now its signal finds no entry and is dropped.
     p_->rt_->timers().Cancel(*id);

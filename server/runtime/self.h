@@ -143,7 +143,7 @@ class Self {
   Task<R> Blocking(F fn);
 
   // Labels the process for people: its module and the state shown by ListActors.
-  void SetModule(std::string module);
+  void SetModule(const std::string& module);
 
   Process* process() const { return p_; }
 

@@ -70,4 +70,25 @@ class SmallMap {
   std::unique_ptr<Big> big_;
 };
 
+// A SmallMap that takes one word until something is put in. The first entry's memory is kept for the next.
+template <typename K, typename V>
+class LazyMap {
+ public:
+  V* Find(const K& key) const { return map_ ? map_->Find(key) : nullptr; }
+  V& operator[](const K& key) {
+    if (!map_) map_ = std::make_unique<SmallMap<K, V>>();
+    return (*map_)[key];
+  }
+  bool Erase(const K& key) { return map_ && map_->Erase(key); }
+  bool empty() const { return !map_ || map_->empty(); }
+  size_t size() const { return map_ ? map_->size() : 0; }
+  template <typename F>
+  void ForEach(F fn) const {
+    if (map_) map_->ForEach(fn);
+  }
+
+ private:
+  std::unique_ptr<SmallMap<K, V>> map_;
+};
+
 }  // namespace banyan
