@@ -1,0 +1,50 @@
+#include "server/rpc/forward.h"
+
+#include "common/base/error.h"
+#include "common/wire/status.h"
+#include "fmt/format.h"
+
+namespace banyan::rpc {
+namespace {
+
+bool CouldNotConnect(const grpc::Status& status, const grpc::ClientContext& client) {
+  return client.peer().empty() ||
+         status.error_message().find("failed to connect") != std::string::npos;
+}
+
+}  // namespace
+
+grpc::Status ExplainHop(const grpc::Status& status, Hop hop, const std::string& address,
+                        const grpc::ClientContext& client) {
+  // Servers of ours attach details to every error but those that gRPC makes for them.
+  if (status.ok() || !status.error_details().empty()) return status;
+  if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return status;
+  if (hop == Hop::kCoordinator) {
+    return wire::ToGrpc(MakeError("COORDINATOR_UNAVAILABLE",
+                                  fmt::format("the coordinator at {} cannot be reached: {}", address,
+                                              status.error_message()),
+                                  {{"address", address}}));
+  }
+  const char* reason = CouldNotConnect(status, client) ? "NOT_DELIVERED" : "NOCONNECTION";
+  return wire::ToGrpc(MakeError(
+      reason, fmt::format("the node at {} cannot be reached: {}", address, status.error_message()),
+      {{"node", address}}));
+}
+
+void CopyTrailers(const grpc::ClientContext& from, grpc::CallbackServerContext* to) {
+  const auto& trailers = from.GetServerTrailingMetadata();
+  for (const char* key : {wire::kOriginTrailer, wire::kPushbackTrailer}) {
+    if (auto it = trailers.find(key); it != trailers.end()) {
+      to->AddTrailingMetadata(key, std::string(it->second.data(), it->second.size()));
+    }
+  }
+}
+
+absl::Status CheckHops(const CallContext& context) {
+  if (context.hops < kForwardsMax) return absl::OkStatus();
+  return MakeError("FORWARD_LOOP", "the request was passed on too often: servers disagree about where "
+                                   "its target lives",
+                   {{"hops", fmt::format("{}", context.hops)}});
+}
+
+}  // namespace banyan::rpc

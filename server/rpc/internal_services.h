@@ -1,0 +1,61 @@
+#pragma once
+
+#include <functional>
+
+#include "banyan/internal/v1/membership.grpc.pb.h"
+#include "banyan/internal/v1/peer.grpc.pb.h"
+#include "server/rpc/answer.h"
+#include "server/rpc/grpc_transport.h"
+
+namespace banyan::rpc {
+
+// The cluster's own protocol: its streams go to a component's transport as bytes.
+class PeerService final
+    : public internal::v1::Peer::WithRawCallbackMethod_Session<internal::v1::Peer::Service> {
+ public:
+  explicit PeerService(GrpcTransport* transport) : transport_(transport) {}
+  GrpcTransport::Reactor* Session(grpc::CallbackServerContext* context) override {
+    return transport_->Accept(StreamKind::kPeer, context);
+  }
+
+ private:
+  GrpcTransport* const transport_;
+};
+
+using MembershipBase = internal::v1::Membership::WithRawCallbackMethod_Lease<
+    internal::v1::Membership::WithRawCallbackMethod_Control<
+        internal::v1::Membership::WithRawCallbackMethod_Watcher<
+            internal::v1::Membership::WithCallbackMethod_Resolve<
+                internal::v1::Membership::WithCallbackMethod_Relay<
+                    internal::v1::Membership::Service>>>>>;
+
+class MembershipService final : public MembershipBase {
+ public:
+  using Resolve_ =
+      std::function<void(internal::v1::ResolveRequest, Answer<internal::v1::ResolveResponse>)>;
+  MembershipService(GrpcTransport* transport, Resolve_ resolve)
+      : transport_(transport), resolve_(std::move(resolve)) {}
+
+  GrpcTransport::Reactor* Lease(grpc::CallbackServerContext* context) override {
+    return transport_->Accept(StreamKind::kLease, context);
+  }
+  GrpcTransport::Reactor* Control(grpc::CallbackServerContext* context) override {
+    return transport_->Accept(StreamKind::kControl, context);
+  }
+  GrpcTransport::Reactor* Watcher(grpc::CallbackServerContext* context) override {
+    return transport_->Accept(StreamKind::kWatcher, context);
+  }
+  grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* context,
+                                    const internal::v1::ResolveRequest* request,
+                                    internal::v1::ResolveResponse* response) override {
+    auto* call = new PendingCall<internal::v1::ResolveResponse>(context, response);
+    resolve_(*request, Answer<internal::v1::ResolveResponse>(call));
+    return call;
+  }
+
+ private:
+  GrpcTransport* const transport_;
+  const Resolve_ resolve_;
+};
+
+}  // namespace banyan::rpc

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "server/behaviours/module.h"
+#include "server/node/node.h"
+#include "server/rpc/backend.h"
+#include "server/rpc/forward.h"
+#include "server/rpc/server_info.h"
+#include "server/runtime/runtime.h"
+
+namespace banyan::rpc {
+
+// The public services as a node gives them. What concerns its own processes it does itself; processes
+// elsewhere are reached through the runtime's router; what the coordinator or another node must do is
+// passed on to it.
+class NodeBackend final : public Backend {
+ public:
+  struct Deps {
+    Runtime* runtime = nullptr;  // all outlive the backend
+    Node* node = nullptr;
+    Forwarder* forwarder = nullptr;
+    const Modules* modules = nullptr;
+    const Clock* clock = nullptr;
+    Timers* timers = nullptr;
+    ServerInfo info;
+  };
+  explicit NodeBackend(Deps deps) : deps_(std::move(deps)) {}
+
+  const Clock& clock() const override { return *deps_.clock; }
+
+#define BANYAN_RPC(Method) \
+  void Method(const CallContext& context, v1::Method##Request* request, \
+              Answer<v1::Method##Response> answer) override;
+#define BANYAN_STREAM(Method) \
+  void Method(const CallContext& context, v1::Method##Request* request, \
+              EventStreamPtr<v1::Method##Response> stream) override;
+#include "server/rpc/methods.inc"
+#undef BANYAN_RPC
+#undef BANYAN_STREAM
+
+ private:
+  using PidDone = std::function<void(absl::StatusOr<Pid>)>;
+  struct NamedCall;
+
+  wire::NodeIdentity self() const { return deps_.node->identity(); }
+
+  // --- where a target is (node_resolve.cc)
+  // The process if that can be told at once: a pid, or a name of this node. Invalid: ask ResolvePid.
+  absl::StatusOr<Pid> ResolveNow(const v1::Target& target) const;
+  // The process behind a target of any kind, in this runtime's form.
+  void ResolvePid(const CallContext& context, const v1::Target& target, Instant deadline, PidDone done);
+  void AskCoordinatorFor(const CallContext& context, const v1::Target& target, PidDone done);
+  // The coordinator in use; empty: none is known.
+  std::string Coordinator() const;
+  absl::StatusOr<std::string> AddressOf(uint32_t node_id, uint32_t incarnation) const;
+
+  template <typename Request, typename Response>
+  void PassToCoordinator(const CallContext& context, const char* method, Request request,
+                         Answer<Response> answer);
+  template <typename Request, typename Response>
+  void PassToNode(const CallContext& context, Pid pid, const char* method, Request* request,
+                  v1::Target* target, Answer<Response> answer);
+
+  // Runs `here` with the local supervisor that the request is for, or passes the request on to who
+  // has it.
+  template <typename Request, typename Response>
+  void OnSupervisor(const CallContext& context, Request* request, const char* method,
+                    Answer<Response> answer,
+                    std::function<void(Request, Pid, Answer<Response>)> here);
+
+  // --- actors
+  void CallPid(Pid pid, Payload payload, Instant deadline, Answer<v1::CallResponse> answer);
+  void CallAgain(std::shared_ptr<NamedCall> call);
+  void Deliver(Pid pid, Payload payload, bool cast);
+  template <typename Request, typename Response>
+  void OneWay(const CallContext& context, Request* request, bool cast, Answer<Response> answer);
+  void ExitPid(const CallContext& context, Pid pid, ExitReason reason, bool wait,
+               Answer<v1::ExitResponse> answer);
+  absl::StatusOr<v1::ListActorsResponse> ListHere(const v1::ListActorsRequest& request) const;
+
+  // --- supervisors
+  void StartRoot(const CallContext& context, v1::StartSupervisorRequest request,
+                 Answer<v1::StartSupervisorResponse> answer);
+  void StartUnder(v1::StartSupervisorRequest request, Pid parent,
+                  Answer<v1::StartSupervisorResponse> answer);
+  void DescribeSupervisor(Pid pid, Answer<v1::StartSupervisorResponse> answer);
+  void ListSupervisorsHere(const v1::ListSupervisorsRequest& request,
+                           std::function<void(v1::ListSupervisorsResponse)> done);
+  void WatchHere(Pid supervisor, v1::WatchEventsRequest request,
+                 EventStreamPtr<v1::WatchEventsResponse> stream);
+
+  const Deps deps_;
+};
+
+}  // namespace banyan::rpc

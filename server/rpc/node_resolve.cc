@@ -1,0 +1,100 @@
+#include <memory>
+#include <utility>
+
+#include "common/wire/target.h"
+#include "server/rpc/node_backend_routes.h"
+
+namespace banyan::rpc {
+namespace {
+
+absl::Status FormerLife(Pid pid) {
+  return MakeError("NOPROC", fmt::format("{} belongs to a former life of this node", FormatPid(pid)),
+                   {{"target", FormatPid(pid)}});
+}
+
+}  // namespace
+
+std::string NodeBackend::Coordinator() const {
+  const std::vector<std::string> all = deps_.node->coordinators();
+  return all.empty() ? std::string() : all.front();
+}
+
+absl::StatusOr<std::string> NodeBackend::AddressOf(uint32_t node_id, uint32_t incarnation) const {
+  const auto view = deps_.node->view();
+  const ClusterView::Member* member = view->Find(node_id);
+  if (member == nullptr) {
+    return MakeError("NODE_NOT_FOUND", fmt::format("no node has the number {}", node_id),
+                     {{"node", fmt::format("{}", node_id)}});
+  }
+  if (incarnation != 0 && member->id.incarnation != incarnation) {
+    return MakeError("NOPROC",
+                     fmt::format("node {} lives its life {} by now, not {}", member->name,
+                                 member->id.incarnation, incarnation),
+                     {{"target", fmt::format("{}:{}", member->name, incarnation)}});
+  }
+  return member->address;
+}
+
+absl::StatusOr<Pid> NodeBackend::ResolveNow(const v1::Target& target) const {
+  const wire::NodeIdentity me = self();
+  if (target.kind_case() == v1::Target::kPid) {
+    const Pid pid = wire::FromProto(target.pid(), me);
+    if (!pid.valid()) return MakeFieldError("TARGET_INVALID", {{"target.pid.id", "must not be 0"}});
+    if (!pid.local() && pid.node_id == me.node_id) return FormerLife(pid);
+    return pid;
+  }
+  if (target.kind_case() == v1::Target::kName) {
+    if (std::optional<Pid> pid = deps_.runtime->Whereis(target.name())) return *pid;
+  }
+  absl::StatusOr<Target> decoded = wire::FromProto(target, me);
+  return decoded.ok() ? absl::StatusOr<Pid>(Pid{}) : decoded.status();
+}
+
+void NodeBackend::AskCoordinatorFor(const CallContext& context, const v1::Target& target, PidDone done) {
+  const std::string address = Coordinator();
+  if (address.empty()) {
+    return done(MakeError("COORDINATOR_UNAVAILABLE", "this node knows no coordinator"));
+  }
+  if (absl::Status hops = CheckHops(context); !hops.ok()) return done(hops);
+  v1::WhereisRequest request;
+  *request.mutable_target() = target;
+  deps_.forwarder->Ask<v1::WhereisRequest, v1::WhereisResponse>(
+      context, Hop::kCoordinator, address, method::kWhereis, std::move(request),
+      [this, done = std::move(done)](const grpc::Status& status, v1::WhereisResponse* response,
+                                     const grpc::ClientContext&) {
+        if (!status.ok()) return done(FromGrpcStatus(status, self()));
+        done(wire::FromProto(response->pid(), self()));
+      });
+}
+
+void NodeBackend::ResolvePid(const CallContext& context, const v1::Target& target, Instant deadline,
+                             PidDone done) {
+  absl::StatusOr<Pid> now = ResolveNow(target);
+  if (!now.ok() || now->valid()) return done(std::move(now));
+  const bool path_elsewhere =
+      target.kind_case() == v1::Target::kChild && !deps_.runtime->Whereis(target.child().supervisor());
+  if (target.kind_case() == v1::Target::kGroup || path_elsewhere) {
+    return AskCoordinatorFor(context, target, std::move(done));
+  }
+  absl::StatusOr<Target> decoded = wire::FromProto(target, self());
+  if (!decoded.ok()) return done(decoded.status());
+  deps_.node->ResolveTarget(
+      *std::move(decoded), deadline,
+      [this, context, target, done = std::move(done)](absl::StatusOr<Resolved> resolved) {
+        if (!resolved.ok()) return done(resolved.status());
+        if (resolved->pid.valid()) return done(resolved->pid);
+        // A name of another node: that node resolves it.
+        if (absl::Status hops = CheckHops(context); !hops.ok()) return done(hops);
+        v1::WhereisRequest request;
+        *request.mutable_target() = target;
+        deps_.forwarder->Ask<v1::WhereisRequest, v1::WhereisResponse>(
+            context, Hop::kNode, resolved->address, method::kWhereis, std::move(request),
+            [this, done](const grpc::Status& status, v1::WhereisResponse* response,
+                         const grpc::ClientContext&) {
+              if (!status.ok()) return done(FromGrpcStatus(status, self()));
+              done(wire::FromProto(response->pid(), self()));
+            });
+      });
+}
+
+}  // namespace banyan::rpc

@@ -1,0 +1,254 @@
+#include "server/rpc/validate.h"
+
+#include "fmt/format.h"
+#include "server/rpc/field_checks.h"
+#include "server/rpc/filter.h"
+#include "server/rpc/page_token.h"
+
+namespace banyan::rpc {
+namespace {
+
+constexpr int kMonitorTargetsMax = 1000;
+constexpr size_t kMessageTextMax = 4096;
+constexpr size_t kNotesBytesMax = 8 * 1024;
+constexpr size_t kOperationIdMax = 255;
+constexpr size_t kResumeTokenMax = 1024;
+
+// The fields that all lists have.
+template <typename Request>
+FieldChecks Page(const Request& request) {
+  FieldChecks checks;
+  checks.PageSize(request.page_size());
+  if (request.page_token().size() > kPageTokenMax) {
+    checks.Add("PAGE_TOKEN_INVALID", "page_token", "is not a token of ours");
+  }
+  return checks;
+}
+
+template <typename Request>
+FieldChecks SupervisorTarget(const Request& request) {
+  FieldChecks checks;
+  checks.Target(request.supervisor(), request.has_supervisor(), "supervisor");
+  return checks;
+}
+
+template <typename Request>
+FieldChecks ChildOf(const Request& request) {
+  return SupervisorTarget(request).ChildRef(request.child_id());
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- actors
+
+// The hot path: a target that is decoded anyway is checked then.
+absl::Status Validate(const v1::CallRequest& r) {
+  return FieldChecks()
+      .Payload(r.payload(), "payload")
+      .Duration(r.timeout(), r.has_timeout(), "timeout")
+      .status();
+}
+absl::Status Validate(const v1::CastRequest& r) {
+  return FieldChecks().Payload(r.payload(), "payload").status();
+}
+absl::Status Validate(const v1::SendRequest& r) {
+  return FieldChecks()
+      .Payload(r.payload(), "payload")
+      .Duration(r.delay(), r.has_delay(), "delay")
+      .status();
+}
+absl::Status Validate(const v1::SpawnRequest& r) {
+  FieldChecks checks;
+  checks.RequestId(r.request_id());
+  if (!r.has_start()) checks.Add("SPEC_INVALID", "start", "must be set");
+  return checks.status();
+}
+absl::Status Validate(const v1::ExitRequest& r) {
+  return FieldChecks().Target(r.target(), r.has_target()).status();
+}
+absl::Status Validate(const v1::WhereisRequest& r) {
+  return FieldChecks().Target(r.target(), r.has_target()).status();
+}
+absl::Status Validate(const v1::GetActorRequest& r) {
+  return FieldChecks().Target(r.target(), r.has_target()).status();
+}
+absl::Status Validate(const v1::ListActorsRequest& r) {
+  const auto& type = *v1::ActorInfo::descriptor();
+  FieldChecks checks = Page(r).Filter(r.filter(), type).Mask(r.read_mask(), type);
+  if (!r.order_by().empty() && !ActorOrder::Parse(r.order_by()).ok()) {
+    checks.Add("REQUEST_INVALID", "order_by",
+               "must be a number field of ActorInfo, as \"mailbox_length desc\"");
+  }
+  return checks.status();
+}
+absl::Status Validate(const v1::MonitorRequest& r) {
+  FieldChecks checks;
+  if (r.targets_size() == 0) checks.Add("TARGET_INVALID", "targets", "at least one must be given");
+  if (r.targets_size() > kMonitorTargetsMax) {
+    checks.Add("TARGET_INVALID", "targets",
+               fmt::format("has {}; at most {} are allowed", r.targets_size(), kMonitorTargetsMax));
+    return checks.status();
+  }
+  for (int i = 0; i < r.targets_size(); ++i) {
+    checks.Target(r.targets(i), true, fmt::format("targets[{}]", i));
+  }
+  return checks.status();
+}
+
+// ----------------------------------------------------------- supervisors
+
+absl::Status Validate(const v1::StartSupervisorRequest& r) {
+  FieldChecks checks;
+  checks.RequestId(r.request_id());
+  if (!r.has_spec()) checks.Add("SPEC_INVALID", "spec", "must be set");
+  if (!r.name().empty()) checks.Name(r.name());
+  if (r.has_parent()) {
+    checks.Target(r.parent(), true, "parent");
+    checks.ChildRef(r.child_id());
+    if (!r.name().empty()) {
+      checks.Add("REQUEST_INVALID", "name",
+                 "a supervisor under a parent is named by its child_id; leave name empty");
+    }
+  } else {
+    if (!r.child_id().empty()) {
+      checks.Add("REQUEST_INVALID", "child_id", "only with a parent");
+    }
+    if (r.cluster_wide() && r.name().empty()) {
+      checks.Add("REQUEST_INVALID", "name", "a cluster-wide supervisor without a parent needs one");
+    }
+  }
+  return checks.status();
+}
+absl::Status Validate(const v1::StopSupervisorRequest& r) {
+  return SupervisorTarget(r).RequestId(r.request_id()).status();
+}
+absl::Status Validate(const v1::StartChildRequest& r) {
+  FieldChecks checks = SupervisorTarget(r).RequestId(r.request_id());
+  if (r.child_case() == v1::StartChildRequest::CHILD_NOT_SET) {
+    checks.Add("SPEC_INVALID", "spec", "set spec, or extra_args under simple_one_for_one");
+  }
+  for (int i = 0; i < r.extra_args().args_size(); ++i) {
+    checks.Payload(r.extra_args().args(i), fmt::format("extra_args.args[{}]", i));
+  }
+  return checks.status();
+}
+absl::Status Validate(const v1::TerminateChildRequest& r) {
+  return ChildOf(r).RequestId(r.request_id()).status();
+}
+absl::Status Validate(const v1::RestartChildRequest& r) {
+  FieldChecks checks = SupervisorTarget(r).RequestId(r.request_id());
+  // Empty: the supervisor itself, a root that gave up.
+  if (!r.child_id().empty()) checks.ChildRef(r.child_id());
+  return checks.status();
+}
+absl::Status Validate(const v1::DeleteChildRequest& r) {
+  return ChildOf(r).RequestId(r.request_id()).status();
+}
+absl::Status Validate(const v1::GetChildSpecRequest& r) { return ChildOf(r).status(); }
+absl::Status Validate(const v1::ListChildrenRequest& r) {
+  FieldChecks checks = Page(r).Filter(r.filter(), *v1::ChildInfo::descriptor());
+  return checks.Target(r.supervisor(), r.has_supervisor(), "supervisor").status();
+}
+absl::Status Validate(const v1::CountChildrenRequest& r) { return SupervisorTarget(r).status(); }
+absl::Status Validate(const v1::ListSupervisorsRequest& r) {
+  return Page(r).Filter(r.filter(), *v1::SupervisorInfo::descriptor()).status();
+}
+absl::Status Validate(const v1::GetTreeRequest& r) { return SupervisorTarget(r).status(); }
+absl::Status Validate(const v1::WaitOperationRequest& r) {
+  FieldChecks checks;
+  if (r.operation_id().empty()) checks.Add("REQUEST_INVALID", "operation_id", "must be set");
+  return checks.Text(r.operation_id(), "operation_id", kOperationIdMax).status();
+}
+absl::Status Validate(const v1::WatchEventsRequest& r) {
+  FieldChecks checks;
+  if (r.has_supervisor()) checks.Target(r.supervisor(), true, "supervisor");
+  const auto filter = MessageFilter::ParseLabels(r.filter(), *v1::ChildInfo::descriptor());
+  if (!filter.ok()) checks.Add("REQUEST_INVALID", "filter", std::string(filter.status().message()));
+  checks.Text(r.resume_token(), "resume_token", kResumeTokenMax);
+  if (!r.resume_token().empty() && r.send_snapshot()) {
+    checks.Add("REQUEST_INVALID", "send_snapshot", "not together with a resume_token");
+  }
+  return checks.status();
+}
+
+// --------------------------------------------------------------- cluster
+
+absl::Status Validate(const v1::GetServerInfoRequest&) { return absl::OkStatus(); }
+absl::Status Validate(const v1::GetClusterRequest&) { return absl::OkStatus(); }
+absl::Status Validate(const v1::ListNodesRequest& r) {
+  const auto& type = *v1::NodeInfo::descriptor();
+  return Page(r).Filter(r.filter(), type).Mask(r.read_mask(), type).status();
+}
+absl::Status Validate(const v1::GetNodeRequest& r) {
+  return r.name().empty() ? absl::OkStatus() : FieldChecks().NodeName(r.name()).status();
+}
+absl::Status Validate(const v1::ListModulesRequest& r) {
+  return Page(r).Filter(r.filter(), *v1::ModuleInfo::descriptor()).status();
+}
+absl::Status Validate(const v1::ConfirmDeadRequest& r) {
+  FieldChecks checks;
+  if (r.incarnation() == 0) {
+    checks.Add("REQUEST_INVALID", "incarnation",
+               "must be the node's present one, so that a later life is not meant by mistake");
+  }
+  return checks.NodeName(r.name())
+      .RequestId(r.request_id())
+      .Text(r.message(), "message", kMessageTextMax)
+      .status();
+}
+absl::Status Validate(const v1::CordonRequest& r) {
+  return FieldChecks()
+      .NodeName(r.name())
+      .RequestId(r.request_id())
+      .Text(r.message(), "message", kMessageTextMax)
+      .status();
+}
+absl::Status Validate(const v1::UncordonRequest& r) {
+  return FieldChecks().NodeName(r.name()).RequestId(r.request_id()).status();
+}
+absl::Status Validate(const v1::DrainRequest& r) {
+  FieldChecks checks;
+  if (r.no_deadline() && r.has_deadline()) {
+    checks.Add("REQUEST_INVALID", "no_deadline", "not together with a deadline");
+  }
+  return checks.NodeName(r.name())
+      .RequestId(r.request_id())
+      .Duration(r.deadline(), r.has_deadline(), "deadline")
+      .Text(r.message(), "message", kMessageTextMax)
+      .status();
+}
+absl::Status Validate(const v1::RemoveNodeRequest& r) {
+  return FieldChecks().NodeName(r.name()).RequestId(r.request_id()).status();
+}
+absl::Status Validate(const v1::WatchClusterRequest& r) {
+  FieldChecks checks;
+  checks.Text(r.resume_token(), "resume_token", kResumeTokenMax);
+  checks.Duration(r.load_interval(), r.has_load_interval(), "load_interval");
+  if (!r.resume_token().empty() && r.send_snapshot()) {
+    checks.Add("REQUEST_INVALID", "send_snapshot", "not together with a resume_token");
+  }
+  return checks.status();
+}
+
+// -------------------------------------------------------------- registry
+
+absl::Status Validate(const v1::RegisterRequest& r) {
+  FieldChecks checks;
+  checks.Name(r.name()).RequestId(r.request_id()).Target(r.target(), r.has_target());
+  size_t bytes = 0;
+  for (const auto& [key, value] : r.metadata()) bytes += key.size() + value.size();
+  if (bytes > kNotesBytesMax) {
+    checks.Add("REQUEST_INVALID", "metadata",
+               fmt::format("has {} bytes; at most {} are allowed", bytes, kNotesBytesMax));
+  }
+  return checks.status();
+}
+absl::Status Validate(const v1::UnregisterRequest& r) {
+  return FieldChecks().Name(r.name()).RequestId(r.request_id()).status();
+}
+absl::Status Validate(const v1::LookupRequest& r) { return FieldChecks().Name(r.name()).status(); }
+absl::Status Validate(const v1::ListNamesRequest& r) {
+  return Page(r).Text(r.prefix(), "prefix", 255).status();
+}
+
+}  // namespace banyan::rpc
