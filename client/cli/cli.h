@@ -38,7 +38,9 @@ struct Environment {
   std::ostream& out;
   std::ostream& err;
   // The value of an environment variable, or null.
-  std::function<const char*(const char*)> get_env = [](const char*) -> const char* { return nullptr; };
+  std::function<const char*(const char*)> get_env = [](const char*) -> const char* {
+    return nullptr;
+  };
   bool in_is_terminal = false;
   bool out_is_terminal = false;
   int width = 0;  // of the terminal, in characters; 0: unknown
@@ -88,10 +90,12 @@ class Cli {
   int Fail(const client::ApiError& error, const HintContext& context = {});
   // A mistake in what was typed; nothing was sent.
   int Usage(const std::string& message, const std::string& hint = "");
-  // For a failed Target or Supervisor: wrong text is usage, an unknown node is what the server said.
+  // For a failed Target or Supervisor: wrong text is usage, an unknown node is what the server
+  // said.
   int FailTarget(const absl::Status& status, const std::string& text);
 
-  // Principle 6: says what will be done and asks. False: don't (already told why; exit with `*code`).
+  // Principle 6: says what will be done and asks. False: don't (already told why; exit with
+  // `*code`).
   bool Confirm(const std::string& what, bool yes, int* code);
   // The argument itself, or the contents of FILE for "@FILE" and of stdin for "-".
   absl::StatusOr<std::string> ReadArgument(const std::string& argument);

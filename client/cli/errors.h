@@ -17,6 +17,7 @@ struct HintContext {
 
 int ExitCodeOf(const client::ApiError& error);
 // Three kinds of lines: "error: CODE: sentence", "  reason  ..", "  hint    ..".
-void PrintError(std::ostream& err, const client::ApiError& error, const HintContext& context, bool color);
+void PrintError(std::ostream& err, const client::ApiError& error, const HintContext& context,
+                bool color);
 
 }  // namespace banyan::cli

@@ -4,11 +4,10 @@
 #include <memory>
 #include <ostream>
 
-#include <fmt/format.h>
-
 #include "CLI/CLI.hpp"
 #include "client/cli/commands/commands.h"
 #include "client/transport/duration.h"
+#include <fmt/format.h>
 
 namespace banyan::cli {
 namespace {
@@ -34,8 +33,8 @@ struct Added {
   std::shared_ptr<Options> options;
 };
 template <typename Options>
-Added<Options> Add(CLI::App& parent, const std::string& name, const std::string& text, Command* chosen,
-                   int (*run)(Cli&, const Options&)) {
+Added<Options> Add(CLI::App& parent, const std::string& name, const std::string& text,
+                   Command* chosen, int (*run)(Cli&, const Options&)) {
   auto options = std::make_shared<Options>();
   CLI::App* app = parent.add_subcommand(name, text);
   app->callback([=] { *chosen = [=](Cli& cli) { return run(cli, *options); }; });
@@ -49,27 +48,38 @@ CLI::App* Group(CLI::App& app, const std::string& name, const std::string& text)
 }
 
 void AddGlobals(CLI::App& app, GlobalTexts* texts) {
-  app.add_option("-a,--addr", texts->addr, "A node or the coordinator: HOST:PORT[,HOST:PORT..] (BANYAN_ADDR)");
-  app.add_option("-o,--output", texts->output, "table, wide, json, jsonl, yaml, name (BANYAN_OUTPUT)");
-  app.add_option("--timeout", texts->timeout, "Deadline of each RPC, e.g. 10s; 0: none (BANYAN_TIMEOUT)");
+  app.add_option("-a,--addr", texts->addr,
+                 "A node or the coordinator: HOST:PORT[,HOST:PORT..] (BANYAN_ADDR)");
+  app.add_option("-o,--output", texts->output,
+                 "table, wide, json, jsonl, yaml, name (BANYAN_OUTPUT)");
+  app.add_option("--timeout", texts->timeout,
+                 "Deadline of each RPC, e.g. 10s; 0: none (BANYAN_TIMEOUT)");
   app.add_option("--color", texts->color, "auto, always, never (NO_COLOR, CLICOLOR_FORCE)");
   app.add_option("--proto", texts->proto_files, "A .proto file with message types; may be repeated")
       ->type_size(1)
       ->allow_extra_args(false);
   app.add_flag("--no-headers", texts->no_headers, "Tables without their first line");
   app.add_flag("-q,--quiet", texts->quiet, "Only names");
-  app.add_flag("-v,--verbose", texts->verbose, "RPCs with their times on stderr; -vv: error metadata too");
+  app.add_flag("-v,--verbose", texts->verbose,
+               "RPCs with their times on stderr; -vv: error metadata too");
 }
 
 void AddCluster(CLI::App& app, Command* chosen) {
   auto status = Add<StatusOptions>(app, "status", "The cluster on one screen", chosen, RunStatus);
   status.app->add_flag("--check", status.options->check, "Exit 1 and say why unless all is well");
-  auto version = Add<VersionOptions>(app, "version", "Versions of this program and of the server", chosen, RunVersion);
-  version.app->add_flag("--client", version.options->client_only, "Only this program's; needs no server");
-  auto health = Add<HealthOptions>(app, "health", "0 serving, 1 not serving, 7 no answer", chosen, RunHealth);
-  health.app->add_option("SERVICE", health.options->service, "E.g. banyan.v1.Actors; none: the server as a whole");
-  auto wait = Add<WaitOptions>(app, "wait", "Wait until something is so, at most --timeout", chosen, RunWait);
-  wait.app->add_option("--for", wait.options->conditions, "node/NAME=active, child/SUP/ID=running, name/NAME")
+  auto version = Add<VersionOptions>(app, "version", "Versions of this program and of the server",
+                                     chosen, RunVersion);
+  version.app->add_flag("--client", version.options->client_only,
+                        "Only this program's; needs no server");
+  auto health =
+      Add<HealthOptions>(app, "health", "0 serving, 1 not serving, 7 no answer", chosen, RunHealth);
+  health.app->add_option("SERVICE", health.options->service,
+                         "E.g. banyan.v1.Actors; none: the server as a whole");
+  auto wait = Add<WaitOptions>(app, "wait", "Wait until something is so, at most --timeout", chosen,
+                               RunWait);
+  wait.app
+      ->add_option("--for", wait.options->conditions,
+                   "node/NAME=active, child/SUP/ID=running, name/NAME")
       ->required()
       ->type_size(1)
       ->allow_extra_args(false);
@@ -78,7 +88,8 @@ void AddCluster(CLI::App& app, Command* chosen) {
   auto list = Add<NodeListOptions>(*node, "list", "All nodes", chosen, RunNodeList);
   list.app->alias("ls");
   list.app->add_flag("--all", list.options->all, "Dead ones and those that left, too");
-  list.app->add_option("--filter", list.options->filter, "Passed to the server, e.g. 'state = \"ACTIVE\"'");
+  list.app->add_option("--filter", list.options->filter,
+                       "Passed to the server, e.g. 'state = \"ACTIVE\"'");
   auto get = Add<NodeGetOptions>(*node, "get", "One node", chosen, RunNodeGet);
   get.app->add_option("NAME", get.options->name, "None: the one that answers");
 }
@@ -88,7 +99,8 @@ void AddChildFlags(CLI::App* app, ChildFlags* child, bool whole) {
   app->add_option("--args", child->args, "Start arguments: a JSON list, @FILE or -");
   app->add_option("--restart", child->restart, "permanent (default), transient, temporary");
   app->add_option("--shutdown", child->shutdown, "A duration such as 5s, infinity, brutal_kill");
-  app->add_flag("--available", child->available, "Rather run twice than not at all when a node is lost");
+  app->add_flag("--available", child->available,
+                "Rather run twice than not at all when a node is lost");
   if (!whole) return;
   app->add_option("--id", child->id, "Its id under the supervisor");
   app->add_option("--type", child->type, "worker (default), supervisor");
@@ -103,14 +115,18 @@ void AddSupervisors(CLI::App& app, Command* chosen) {
   start.app->add_option("NAME", start.options->name, "Its name");
   start.app->add_option("--strategy", start.options->strategy,
                         "one_for_one (default), one_for_all, rest_for_one, simple_one_for_one");
-  start.app->add_flag("--cluster-wide", start.options->cluster_wide, "Kept by the coordinator; outlives every node");
-  start.app->add_option("--intensity", start.options->intensity, "Most restarts within the period (default 1)");
+  start.app->add_flag("--cluster-wide", start.options->cluster_wide,
+                      "Kept by the coordinator; outlives every node");
+  start.app->add_option("--intensity", start.options->intensity,
+                        "Most restarts within the period (default 1)");
   start.app->add_option("--period", start.options->period, "The period, e.g. 5s (default)");
   start.app->add_option("--auto-shutdown", start.options->auto_shutdown,
                         "never (default), any_significant, all_significant");
-  start.app->add_option("-f,--file", start.options->file, "A YAML file that describes it with its children");
+  start.app->add_option("-f,--file", start.options->file,
+                        "A YAML file that describes it with its children");
   AddChildFlags(start.app, &start.options->child, false);
-  auto stop = Add<SupStopOptions>(*sup, "stop", "Stop a supervisor and all under it", chosen, RunSupStop);
+  auto stop =
+      Add<SupStopOptions>(*sup, "stop", "Stop a supervisor and all under it", chosen, RunSupStop);
   stop.app->add_option("SUP", stop.options->supervisor, "Which")->required();
   stop.app->add_flag("-y,--yes", stop.options->yes, "Don't ask");
   auto list = Add<SupListOptions>(*sup, "list", "Supervisors at the top", chosen, RunSupList);
@@ -123,11 +139,14 @@ void AddSupervisors(CLI::App& app, Command* chosen) {
   tree.app->add_option("SUP", tree.options->supervisor, "The top; none: all roots");
   tree.app->add_option("--depth", tree.options->depth, "Levels to go down (default: all)");
   tree.app->add_flag("-w,--watch", tree.options->watch, "Go on with changes");
-  auto events = Add<EventsOptions>(app, "events", "What happens in supervision trees", chosen, RunEvents);
+  auto events =
+      Add<EventsOptions>(app, "events", "What happens in supervision trees", chosen, RunEvents);
   events.app->add_option("SUP", events.options->supervisor, "Only under this one");
   events.app->add_flag("-f,--follow", events.options->follow, "Go on until interrupted");
   events.app->add_option("--since", events.options->since, "Everything after this resume token");
-  events.app->add_option("--kind", events.options->kinds, "Only this kind, e.g. child_restarted; may be repeated")
+  events.app
+      ->add_option("--kind", events.options->kinds,
+                   "Only this kind, e.g. child_restarted; may be repeated")
       ->type_size(1)
       ->allow_extra_args(false);
 }
@@ -136,7 +155,9 @@ void AddSupervisors(CLI::App& app, Command* chosen) {
 Added<ChildOptions> AddChild(CLI::App& group, const char* name, const char* text, Command* chosen,
                              int (*run)(Cli&, const ChildOptions&), bool with_id) {
   auto added = Add<ChildOptions>(group, name, text, chosen, run);
-  added.app->add_option("SUP", added.options->supervisor, "The supervisor: NAME, NAME/ID.. or a pid")->required();
+  added.app
+      ->add_option("SUP", added.options->supervisor, "The supervisor: NAME, NAME/ID.. or a pid")
+      ->required();
   if (with_id) added.app->add_option("ID", added.options->child, "The child's id")->required();
   return added;
 }
@@ -144,13 +165,18 @@ Added<ChildOptions> AddChild(CLI::App& group, const char* name, const char* text
 void AddChildren(CLI::App& app, Command* chosen) {
   CLI::App* child = Group(app, "child", "Children of a supervisor");
   auto start = Add<ChildStartOptions>(*child, "start", "Start a child", chosen, RunChildStart);
-  start.app->add_option("SUP", start.options->supervisor, "The supervisor: NAME, NAME/ID.. or a pid")->required();
+  start.app
+      ->add_option("SUP", start.options->supervisor, "The supervisor: NAME, NAME/ID.. or a pid")
+      ->required();
   AddChildFlags(start.app, &start.options->child, true);
   AddChild(*child, "terminate", "Stop a child and keep its spec", chosen, RunChildTerminate, true);
-  auto restart = AddChild(*child, "restart", "Start a stopped child again", chosen, RunChildRestart, true);
-  restart.app->add_flag("--running-too", restart.options->running_too, "Stop it first if it is running");
+  auto restart =
+      AddChild(*child, "restart", "Start a stopped child again", chosen, RunChildRestart, true);
+  restart.app->add_flag("--running-too", restart.options->running_too,
+                        "Stop it first if it is running");
   AddChild(*child, "delete", "Drop a stopped child's spec", chosen, RunChildDelete, true);
-  AddChild(*child, "list", "Direct children in start order", chosen, RunChildList, false).app->alias("ls");
+  AddChild(*child, "list", "Direct children in start order", chosen, RunChildList, false)
+      .app->alias("ls");
   AddChild(*child, "count", "How many there are", chosen, RunChildCount, false);
   AddChild(*child, "spec", "A child's spec as its supervisor has it", chosen, RunChildSpec, true);
 }
@@ -158,7 +184,8 @@ void AddChildren(CLI::App& app, Command* chosen) {
 Added<CallOptions> AddMessage(CLI::App& app, const char* name, const char* text, Command* chosen,
                               int (*run)(Cli&, const CallOptions&)) {
   auto added = Add<CallOptions>(app, name, text, chosen, run);
-  added.app->add_option("TARGET", added.options->target, "A name, a pid, child:SUP/ID, group:NAME")->required();
+  added.app->add_option("TARGET", added.options->target, "A name, a pid, child:SUP/ID, group:NAME")
+      ->required();
   added.app->add_option("TYPE", added.options->type_or_json,
                         "Full message type, e.g. banyan.modules.v1.Get; left out: plain JSON data");
   added.app->add_option("JSON", added.options->json, "The message as JSON, @FILE, or - for stdin");
@@ -173,21 +200,26 @@ void AddActors(CLI::App& app, Command* chosen) {
   auto send = AddMessage(app, "send", "Send a plain message", chosen, RunSend);
   send.app->add_flag("--ack", send.options->ack, "Succeed only once it is in the mailbox");
   send.app->add_option("--delay", send.options->delay, "Send it after this time");
-  auto whereis = Add<TargetOptions>(app, "whereis", "The process behind a target", chosen, RunWhereis);
+  auto whereis =
+      Add<TargetOptions>(app, "whereis", "The process behind a target", chosen, RunWhereis);
   whereis.app->add_option("TARGET", whereis.options->target, "Which")->required();
-  auto monitor = Add<MonitorOptions>(app, "monitor", "Wait for the end of processes", chosen, RunMonitor);
+  auto monitor =
+      Add<MonitorOptions>(app, "monitor", "Wait for the end of processes", chosen, RunMonitor);
   monitor.app->add_option("TARGET", monitor.options->targets, "Which")->required();
   auto kill = Add<KillOptions>(app, "kill", "Send an exit signal", chosen, RunKill);
   kill.app->add_option("TARGET", kill.options->target, "Which")->required();
-  kill.app->add_option("--reason", kill.options->reason, "kill (default), shutdown, normal, error, ..");
+  kill.app->add_option("--reason", kill.options->reason,
+                       "kill (default), shutdown, normal, error, ..");
   kill.app->add_option("--message", kill.options->message, "A line for people");
   kill.app->add_flag("--wait", kill.options->wait, "Wait until it has ended");
   kill.app->add_flag("-y,--yes", kill.options->yes, "Don't ask");
 
   CLI::App* actor = Group(app, "actor", "Processes");
-  auto list = Add<ActorListOptions>(*actor, "list", "Processes of the cluster", chosen, RunActorList);
+  auto list =
+      Add<ActorListOptions>(*actor, "list", "Processes of the cluster", chosen, RunActorList);
   list.app->alias("ls");
-  list.app->add_option("--filter", list.options->filter, "Passed to the server, e.g. 'module = \"kv\"'");
+  list.app->add_option("--filter", list.options->filter,
+                       "Passed to the server, e.g. 'module = \"kv\"'");
   list.app->add_option("--order-by", list.options->order_by, "E.g. 'mailbox_length desc'");
   list.app->add_option("-n,--limit", list.options->limit, "Most to show");
   auto get = Add<TargetOptions>(*actor, "get", "One process", chosen, RunActorGet);
@@ -205,8 +237,10 @@ void AddNames(CLI::App& app, Command* chosen) {
   auto add = Add<NameOptions>(*name, "register", "Give a process a name", chosen, RunNameRegister);
   add.app->add_option("NAME", add.options->name, "The name")->required();
   add.app->add_option("TARGET", add.options->target, "For whom")->required();
-  add.app->add_flag("--exclusive", add.options->exclusive, "Freeze the holder while its node has no lease");
-  auto remove = Add<NameOptions>(*name, "unregister", "Take a name away", chosen, RunNameUnregister);
+  add.app->add_flag("--exclusive", add.options->exclusive,
+                    "Freeze the holder while its node has no lease");
+  auto remove =
+      Add<NameOptions>(*name, "unregister", "Take a name away", chosen, RunNameUnregister);
   remove.app->add_option("NAME", remove.options->name, "The name")->required();
   remove.app->add_option("--pid", remove.options->target, "Only if this process has it");
 }
@@ -217,7 +251,8 @@ struct Setting {
   std::string source;
   bool given() const { return !source.empty(); }
 };
-Setting Read(const Environment& env, const std::string& flag_text, const char* flag, const char* variable) {
+Setting Read(const Environment& env, const std::string& flag_text, const char* flag,
+             const char* variable) {
   if (!flag_text.empty()) return {flag_text, flag};
   const char* value = env.get_env(variable);
   if (value != nullptr && *value != '\0') return {value, variable};
@@ -239,7 +274,8 @@ bool WantsColor(const Environment& env, const std::string& mode) {
   return set("CLICOLOR_FORCE") || env.out_is_terminal;
 }
 
-absl::StatusOr<GlobalOptions> Resolve(const Environment& env, const GlobalTexts& texts, bool* mermaid) {
+absl::StatusOr<GlobalOptions> Resolve(const Environment& env, const GlobalTexts& texts,
+                                      bool* mermaid) {
   GlobalOptions options;
   options.no_headers = texts.no_headers;
   options.quiet = texts.quiet;
@@ -257,7 +293,8 @@ absl::StatusOr<GlobalOptions> Resolve(const Environment& env, const GlobalTexts&
     auto it = kFormats.find(output.text);
     *mermaid = output.text == "mermaid";
     if (it == kFormats.end() && !*mermaid) {
-      return Wrong(output, fmt::format("\"{}\" is not one of table, wide, json, jsonl, yaml, name", output.text));
+      return Wrong(output, fmt::format("\"{}\" is not one of table, wide, json, jsonl, yaml, name",
+                                       output.text));
     }
     if (it != kFormats.end()) options.output = it->second;
   }
@@ -268,7 +305,8 @@ absl::StatusOr<GlobalOptions> Resolve(const Environment& env, const GlobalTexts&
     options.timeout_given = true;
   }
   const Setting color{texts.color, "--color"};
-  if (!color.text.empty() && color.text != "auto" && color.text != "always" && color.text != "never") {
+  if (!color.text.empty() && color.text != "auto" && color.text != "always" &&
+      color.text != "never") {
     return Wrong(color, fmt::format("\"{}\" is not one of auto, always, never", color.text));
   }
   options.color = WantsColor(env, color.text);
@@ -280,7 +318,14 @@ int ParseFailure(CLI::App& app, const CLI::ParseError& error, const Environment&
     env.out << app.help();
     return kDone;
   }
-  env.err << fmt::format("error: {}\n", error.what());
+  const std::vector<std::string> rest = app.remaining(true);
+  const bool no_command =
+      std::string_view(error.what()).find("subcommand is required") != std::string_view::npos;
+  if (no_command && !rest.empty()) {
+    env.err << fmt::format("error: there is no command \"{}\"\n", rest.front());
+  } else {
+    env.err << fmt::format("error: {}\n", no_command ? "a command is missing" : error.what());
+  }
   // The deepest command reached is the one whose help is of use.
   const CLI::App* at = &app;
   std::string command = "banyan";

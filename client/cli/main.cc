@@ -1,6 +1,3 @@
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
@@ -8,11 +5,15 @@
 #include <thread>
 
 #include "client/cli/cli.h"
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include "common/base/mutex.h"
 
 namespace {
 
-// Ctrl-C as a call on a thread of its own, where everything is allowed. Lives as long as the program.
+// Ctrl-C as a call on a thread of its own, where everything is allowed. Lives as long as the
+// program.
 class Interrupts {
  public:
   // Before any other thread exists: they inherit the blocked signals.
@@ -64,7 +65,9 @@ int main(int argc, char** argv) {
   env.in_is_terminal = isatty(STDIN_FILENO) != 0;
   env.out_is_terminal = isatty(STDOUT_FILENO) != 0;
   env.width = TerminalWidth();
-  env.on_interrupt = [interrupts](std::function<void()> handler) { interrupts->Set(std::move(handler)); };
+  env.on_interrupt = [interrupts](std::function<void()> handler) {
+    interrupts->Set(std::move(handler));
+  };
   const int code = banyan::cli::Main(std::vector<std::string>(argv + 1, argv + argc), env);
   std::cout.flush();
   return code;

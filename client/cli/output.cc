@@ -4,14 +4,14 @@
 #include <cctype>
 #include <ostream>
 
-#include <fmt/format.h>
-
 #include "absl/time/clock.h"
 #include "client/transport/duration.h"
 #include "client/transport/payload.h"
-#include "common/base/pid.h"
 #include "nlohmann/json.hpp"
 #include "yaml-cpp/yaml.h"
+#include <fmt/format.h>
+
+#include "common/base/pid.h"
 
 namespace banyan::cli {
 namespace {
@@ -63,7 +63,8 @@ void EmitYaml(const nlohmann::ordered_json& json, YAML::Emitter* out) {
     // Quoted where a YAML reader would take it for something else.
     const std::string text = json.get<std::string>();
     const auto parsed = nlohmann::json::parse(text, nullptr, false);
-    const bool looks_typed = text.empty() || !parsed.is_discarded() || text == "yes" || text == "no" || text == "~";
+    const bool looks_typed =
+        text.empty() || !parsed.is_discarded() || text == "yes" || text == "no" || text == "~";
     if (looks_typed) *out << YAML::DoubleQuoted;
     *out << text;
   } else {
@@ -82,7 +83,8 @@ std::string Prefix(const google::protobuf::EnumDescriptor* type) {
 
 std::string Upper(std::string_view text) {
   std::string out(text);
-  for (char& c : out) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  for (char& c : out)
+    c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return out;
 }
 
@@ -129,7 +131,8 @@ void Facts::Add(std::string label, std::string value) {
 void Facts::Print(Cli& cli) const {
   size_t width = 0;
   for (const auto& [label, value] : lines_) width = std::max(width, label.size());
-  for (const auto& [label, value] : lines_) cli.out() << fmt::format("{:<{}}  {}\n", label, width, value);
+  for (const auto& [label, value] : lines_)
+    cli.out() << fmt::format("{:<{}}  {}\n", label, width, value);
 }
 
 std::string JsonToYaml(const std::string& json) {
@@ -144,7 +147,8 @@ std::string JsonToYaml(const std::string& json) {
 void PrintMessage(Cli& cli, const google::protobuf::Message& message) {
   const bool pretty = cli.options().output != Format::kJsonl;
   const std::string json = client::MessageToJson(message, &cli.types(), pretty);
-  cli.out() << (cli.options().output == Format::kYaml ? JsonToYaml(json) : json) << "\n" << std::flush;
+  cli.out() << (cli.options().output == Format::kYaml ? JsonToYaml(json) : json) << "\n"
+            << std::flush;
 }
 
 int PrintOne(Cli& cli, const google::protobuf::Message& response, const std::string& name,
@@ -178,7 +182,8 @@ std::string EnumWords(const google::protobuf::EnumDescriptor* type) {
   std::string words;
   for (int i = 0; i < type->value_count(); ++i) {
     if (type->value(i)->number() == 0) continue;
-    words += fmt::format("{}{}", words.empty() ? "" : ", ", EnumWord(type, type->value(i)->number()));
+    words +=
+        fmt::format("{}{}", words.empty() ? "" : ", ", EnumWord(type, type->value(i)->number()));
   }
   return words;
 }
@@ -199,12 +204,14 @@ std::string Bytes(uint64_t bytes) {
   std::string_view units = "KMGT";
   size_t unit = 0;
   for (value /= 1024; value >= 1024 && unit + 1 < units.size(); value /= 1024) ++unit;
-  return value < 10 ? fmt::format("{:.1f}{}i", value, units[unit]) : fmt::format("{:.0f}{}i", value, units[unit]);
+  return value < 10 ? fmt::format("{:.1f}{}i", value, units[unit])
+                    : fmt::format("{:.0f}{}i", value, units[unit]);
 }
 
 std::string Count(uint64_t number) {
   std::string text = std::to_string(number);
-  for (int i = static_cast<int>(text.size()) - 3; i > 0; i -= 3) text.insert(static_cast<size_t>(i), ",");
+  for (int i = static_cast<int>(text.size()) - 3; i > 0; i -= 3)
+    text.insert(static_cast<size_t>(i), ",");
   return text;
 }
 
@@ -218,13 +225,15 @@ std::string StrategyText(const v1::SupervisorSpec& spec) {
   const auto strategy = spec.strategy() == v1::SupervisorSpec::STRATEGY_UNSPECIFIED
                             ? v1::SupervisorSpec::STRATEGY_ONE_FOR_ONE
                             : spec.strategy();
-  return fmt::format("{} {}/{}", Word(strategy), spec.has_intensity() ? spec.intensity() : 1,
-                     spec.has_period() ? client::DurationText(client::FromProto(spec.period())) : "5s");
+  return fmt::format(
+      "{} {}/{}", Word(strategy), spec.has_intensity() ? spec.intensity() : 1,
+      spec.has_period() ? client::DurationText(client::FromProto(spec.period())) : "5s");
 }
 
 std::string Colored(const Cli& cli, const std::string& word) {
   if (!cli.options().color) return word;
-  if (word == "active" || word == "running" || word.substr(0, 3) == "up ") return "\033[32m" + word + "\033[0m";
+  if (word == "active" || word == "running" || word.substr(0, 3) == "up ")
+    return "\033[32m" + word + "\033[0m";
   for (const char* bad : {"dead", "failed", "suspect", "unreachable"}) {
     if (word == bad) return "\033[31m" + word + "\033[0m";
   }

@@ -5,9 +5,10 @@
 #include <string_view>
 #include <vector>
 
-#include "banyan/v1/supervisors.pb.h"
 #include "client/cli/cli.h"
 #include "google/protobuf/message.h"
+
+#include "banyan/v1/supervisors.pb.h"
 
 namespace banyan::cli {
 
@@ -45,8 +46,8 @@ int PrintOne(Cli& cli, const google::protobuf::Message& response, const std::str
 
 // A list: structured formats print `response` (jsonl: one item a line), -q and -o name print names.
 template <typename Items, typename NameOf>
-int PrintList(Cli& cli, const google::protobuf::Message& response, const Items& items, NameOf name_of,
-              const std::function<void()>& human) {
+int PrintList(Cli& cli, const google::protobuf::Message& response, const Items& items,
+              NameOf name_of, const std::function<void()>& human) {
   if (cli.names_only()) {
     for (const auto& item : items) cli.out() << name_of(item) << "\n";
   } else if (cli.options().output == Format::kJsonl) {
@@ -61,8 +62,8 @@ int PrintList(Cli& cli, const google::protobuf::Message& response, const Items& 
 
 std::string JsonToYaml(const std::string& json);
 
-// "running" for CHILD_STATE_RUNNING, "one_for_one" for STRATEGY_ONE_FOR_ONE: the value's name without
-// the prefix that all values of its enum share, in lower case.
+// "running" for CHILD_STATE_RUNNING, "one_for_one" for STRATEGY_ONE_FOR_ONE: the value's name
+// without the prefix that all values of its enum share, in lower case.
 std::string EnumWord(const google::protobuf::EnumDescriptor* type, int value);
 template <typename Enum>
 std::string Word(Enum value) {

@@ -1,10 +1,10 @@
 #include "client/cli/spec_yaml.h"
 
+#include "client/cli/yaml_message.h"
+#include "yaml-cpp/yaml.h"
 #include <fmt/format.h>
 
 #include "banyan/v1/supervisors.pb.h"
-#include "client/cli/yaml_message.h"
-#include "yaml-cpp/yaml.h"
 
 namespace banyan::cli {
 

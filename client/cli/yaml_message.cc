@@ -3,15 +3,15 @@
 #include <optional>
 #include <set>
 
-#include <fmt/format.h>
-
 #include "absl/strings/numbers.h"
-#include "banyan/v1/types.pb.h"
 #include "client/cli/output.h"
 #include "client/transport/duration.h"
 #include "client/transport/payload.h"
 #include "nlohmann/json.hpp"
 #include "yaml-cpp/yaml.h"
+#include <fmt/format.h>
+
+#include "banyan/v1/types.pb.h"
 
 namespace banyan::cli {
 namespace {
@@ -45,7 +45,8 @@ Json ToJson(const YAML::Node& node) {
   }
   if (node.IsMap()) {
     Json map = Json::object();
-    for (const auto& item : node) map[item.first.IsScalar() ? item.first.Scalar() : "?"] = ToJson(item.second);
+    for (const auto& item : node)
+      map[item.first.IsScalar() ? item.first.Scalar() : "?"] = ToJson(item.second);
     return map;
   }
   return node.IsScalar() ? ScalarToJson(node) : Json(nullptr);
@@ -71,7 +72,8 @@ const FieldDescriptor* FindField(const Descriptor* type, const std::string& key)
 
 std::string FieldNames(const Descriptor* type) {
   std::string names;
-  for (int i = 0; i < type->field_count(); ++i) names += (i > 0 ? ", " : "") + type->field(i)->name();
+  for (int i = 0; i < type->field_count(); ++i)
+    names += (i > 0 ? ", " : "") + type->field(i)->name();
   return names;
 }
 
@@ -79,7 +81,8 @@ std::string FieldNames(const Descriptor* type) {
 
 std::string YamlToJson(const YAML::Node& node) { return ToJson(node).dump(); }
 
-void YamlToMessage::Problem(const YAML::Node& node, const std::string& path, const std::string& what) {
+void YamlToMessage::Problem(const YAML::Node& node, const std::string& path,
+                            const std::string& what) {
   const int line = node.Mark().line + 1;
   problems_.push_back(fmt::format("line {}: {}{}{}", line, path, path.empty() ? "" : ": ", what));
 }
@@ -94,8 +97,9 @@ void YamlToMessage::Fill(const YAML::Node& node, const std::string& path, Messag
     const std::string where = Join(path, key);
     const FieldDescriptor* field = FindField(message->GetDescriptor(), key);
     if (field == nullptr) {
-      Problem(item.first, where,
-              fmt::format("there is no such field; allowed: {}", FieldNames(message->GetDescriptor())));
+      Problem(
+          item.first, where,
+          fmt::format("there is no such field; allowed: {}", FieldNames(message->GetDescriptor())));
       continue;
     }
     if (!seen.insert(field->name()).second) {
@@ -152,7 +156,8 @@ void YamlToMessage::FillField(const YAML::Node& node, const std::string& path, M
   if (field->is_map()) return FillMap(node, path, message, field);
   if (!field->is_repeated()) return FillOne(node, path, message, field);
   if (!node.IsSequence()) return Problem(node, path, "must be a list");
-  for (size_t i = 0; i < node.size(); ++i) FillOne(node[i], fmt::format("{}[{}]", path, i), message, field);
+  for (size_t i = 0; i < node.size(); ++i)
+    FillOne(node[i], fmt::format("{}[{}]", path, i), message, field);
 }
 
 void YamlToMessage::FillMap(const YAML::Node& node, const std::string& path, Message* message,
@@ -172,10 +177,12 @@ void YamlToMessage::FillMap(const YAML::Node& node, const std::string& path, Mes
 
 void YamlToMessage::FillOne(const YAML::Node& node, const std::string& path, Message* message,
                             const FieldDescriptor* field) {
-  if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) return FillScalar(node, path, message, field);
+  if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE)
+    return FillScalar(node, path, message, field);
   const auto* reflection = message->GetReflection();
   Fill(node, path,
-       field->is_repeated() ? reflection->AddMessage(message, field) : reflection->MutableMessage(message, field));
+       field->is_repeated() ? reflection->AddMessage(message, field)
+                            : reflection->MutableMessage(message, field));
 }
 
 void YamlToMessage::FillScalar(const YAML::Node& node, const std::string& path, Message* message,
@@ -198,11 +205,13 @@ void YamlToMessage::FillScalar(const YAML::Node& node, const std::string& path, 
     case FieldDescriptor::CPPTYPE_INT32:
       return put(ReadInt<int32_t>(text), &R::SetInt32, &R::AddInt32, "a whole number that fits");
     case FieldDescriptor::CPPTYPE_UINT32:
-      return put(ReadInt<uint32_t>(text), &R::SetUInt32, &R::AddUInt32, "a whole number from 0 that fits");
+      return put(ReadInt<uint32_t>(text), &R::SetUInt32, &R::AddUInt32,
+                 "a whole number from 0 that fits");
     case FieldDescriptor::CPPTYPE_INT64:
       return put(ReadInt<int64_t>(text), &R::SetInt64, &R::AddInt64, "a whole number that fits");
     case FieldDescriptor::CPPTYPE_UINT64:
-      return put(ReadInt<uint64_t>(text), &R::SetUInt64, &R::AddUInt64, "a whole number from 0 that fits");
+      return put(ReadInt<uint64_t>(text), &R::SetUInt64, &R::AddUInt64,
+                 "a whole number from 0 that fits");
     case FieldDescriptor::CPPTYPE_DOUBLE: {
       double value = 0;
       std::optional<double> read;

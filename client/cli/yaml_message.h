@@ -9,8 +9,8 @@
 
 namespace banyan::cli {
 
-// Fills messages from YAML by their descriptors, in the friendly forms that spec_yaml.h names. Goes on
-// after a mistake, so that all of them are found at once.
+// Fills messages from YAML by their descriptors, in the friendly forms that spec_yaml.h names. Goes
+// on after a mistake, so that all of them are found at once.
 class YamlToMessage {
  public:
   explicit YamlToMessage(client::TypeRegistry* types) : types_(types) {}
@@ -22,15 +22,19 @@ class YamlToMessage {
 
  private:
   // Forms of their own: durations, shutdown policies, payloads. False if `message` has none.
-  bool FillSpecial(const YAML::Node& node, const std::string& path, google::protobuf::Message* message);
-  void FillPayload(const YAML::Node& node, const std::string& path, google::protobuf::Message* message);
-  void FillField(const YAML::Node& node, const std::string& path, google::protobuf::Message* message,
+  bool FillSpecial(const YAML::Node& node, const std::string& path,
+                   google::protobuf::Message* message);
+  void FillPayload(const YAML::Node& node, const std::string& path,
+                   google::protobuf::Message* message);
+  void FillField(const YAML::Node& node, const std::string& path,
+                 google::protobuf::Message* message,
                  const google::protobuf::FieldDescriptor* field);
   void FillMap(const YAML::Node& node, const std::string& path, google::protobuf::Message* message,
                const google::protobuf::FieldDescriptor* field);
   void FillOne(const YAML::Node& node, const std::string& path, google::protobuf::Message* message,
                const google::protobuf::FieldDescriptor* field);
-  void FillScalar(const YAML::Node& node, const std::string& path, google::protobuf::Message* message,
+  void FillScalar(const YAML::Node& node, const std::string& path,
+                  google::protobuf::Message* message,
                   const google::protobuf::FieldDescriptor* field);
 
   client::TypeRegistry* const types_;

@@ -12,8 +12,8 @@ namespace {
 constexpr absl::Duration kLongest = absl::Seconds(315576000000);
 
 absl::Status BadDuration(std::string_view text, std::string_view why) {
-  return absl::InvalidArgumentError(
-      fmt::format("\"{}\" is not a duration: {}; examples: 5s, 100ms, 1m30s, 2h, infinity", text, why));
+  return absl::InvalidArgumentError(fmt::format(
+      "\"{}\" is not a duration: {}; examples: 5s, 100ms, 1m30s, 2h, infinity", text, why));
 }
 
 }  // namespace
@@ -26,7 +26,8 @@ absl::StatusOr<absl::Duration> ParseDuration(std::string_view text) {
   for (char c : text) {
     if (c == '-' || c == '+') return BadDuration(text, "it must not have a sign");
   }
-  if (std::isdigit(static_cast<unsigned char>(text.back()))) return BadDuration(text, "the unit is missing");
+  if (std::isdigit(static_cast<unsigned char>(text.back())))
+    return BadDuration(text, "the unit is missing");
   absl::Duration duration;
   if (text.find("inf") != std::string_view::npos ||
       !absl::ParseDuration(absl::string_view(text.data(), text.size()), &duration)) {
@@ -48,9 +49,9 @@ absl::StatusOr<v1::ShutdownPolicy> ParseShutdown(std::string_view text) {
   }
   absl::StatusOr<absl::Duration> timeout = ParseDuration(text);
   if (!timeout.ok()) {
-    return absl::InvalidArgumentError(
-        fmt::format("\"{}\" is not a shutdown policy; allowed: brutal_kill, infinity, or a duration such as 5s",
-                    text));
+    return absl::InvalidArgumentError(fmt::format(
+        "\"{}\" is not a shutdown policy; allowed: brutal_kill, infinity, or a duration such as 5s",
+        text));
   }
   *policy.mutable_timeout() = ToProto(*timeout);
   return policy;

@@ -5,14 +5,15 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "banyan/v1/types.pb.h"
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/timestamp.pb.h"
 
+#include "banyan/v1/types.pb.h"
+
 namespace banyan::client {
 
-// Durations as people write them: "5s", "100ms", "1m30s", "2h", "0", "infinity". A bare number other
-// than 0 is refused: its unit would be a guess. Never negative.
+// Durations as people write them: "5s", "100ms", "1m30s", "2h", "0", "infinity". A bare number
+// other than 0 is refused: its unit would be a guess. Never negative.
 absl::StatusOr<absl::Duration> ParseDuration(std::string_view text);
 
 // "brutal_kill", "infinity" or a duration.

@@ -2,10 +2,9 @@
 
 #include <cstdlib>
 
-#include <fmt/format.h>
-
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include <fmt/format.h>
 
 namespace banyan::client {
 namespace {
@@ -22,11 +21,13 @@ void ReadDetail(const google::protobuf::Any& any, ApiError* error) {
     error->reason = info.reason();
     error->metadata = {info.metadata().begin(), info.metadata().end()};
   } else if (google::rpc::BadRequest bad; any.UnpackTo(&bad)) {
-    for (const auto& v : bad.field_violations()) error->fields.emplace_back(v.field(), v.description());
+    for (const auto& v : bad.field_violations())
+      error->fields.emplace_back(v.field(), v.description());
   } else if (google::rpc::PreconditionFailure failure; any.UnpackTo(&failure)) {
     for (const auto& v : failure.violations()) {
-      error->preconditions.push_back(v.subject().empty() ? v.description()
-                                                         : fmt::format("{}: {}", v.subject(), v.description()));
+      error->preconditions.push_back(v.subject().empty()
+                                         ? v.description()
+                                         : fmt::format("{}: {}", v.subject(), v.description()));
     }
   } else if (v1::ExitReason exit; any.UnpackTo(&exit)) {
     error->exit_reason = exit;
@@ -68,7 +69,8 @@ ApiError LocalError(grpc::StatusCode code, std::string message, std::string reas
 
 ApiError LocalError(const absl::Status& status) {
   // Both use the canonical numbers.
-  return LocalError(static_cast<grpc::StatusCode>(status.raw_code()), std::string(status.message()));
+  return LocalError(static_cast<grpc::StatusCode>(status.raw_code()),
+                    std::string(status.message()));
 }
 
 std::string_view CodeWords(grpc::StatusCode code) {

@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "banyan/v1/types.pb.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/status.h"
+
+#include "banyan/v1/types.pb.h"
 
 namespace banyan::client {
 
@@ -18,10 +19,10 @@ namespace banyan::client {
 struct ApiError {
   grpc::StatusCode code = grpc::StatusCode::OK;
   std::string message;
-  std::string reason;                                         // ErrorInfo.reason; empty if none came
-  std::map<std::string, std::string> metadata;                // ErrorInfo.metadata
-  std::vector<std::pair<std::string, std::string>> fields;    // BadRequest: field, what is wrong
-  std::vector<std::string> preconditions;                     // PreconditionFailure, one sentence each
+  std::string reason;                                       // ErrorInfo.reason; empty if none came
+  std::map<std::string, std::string> metadata;              // ErrorInfo.metadata
+  std::vector<std::pair<std::string, std::string>> fields;  // BadRequest: field, what is wrong
+  std::vector<std::string> preconditions;  // PreconditionFailure, one sentence each
   std::optional<v1::ExitReason> exit_reason;
   std::optional<int> pushback_ms;  // `grpc-retry-pushback-ms`: negative means never repeat
   bool from_actor = false;         // the process answered with an error of its own

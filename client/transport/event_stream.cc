@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/time/clock.h"
+
 #include "banyan/v1/supervisors.grpc.pb.h"
 
 namespace banyan::client {
@@ -10,6 +11,7 @@ namespace {
 
 constexpr absl::Duration kFirstDelay = absl::Milliseconds(100);
 constexpr absl::Duration kLongestDelay = absl::Seconds(2);
+constexpr absl::Duration kCancelCheck = absl::Milliseconds(50);
 
 // Whether opening the stream again can help. An end with OK is the server's restart.
 bool CanResume(const ApiError& error) {
@@ -38,6 +40,11 @@ void EventStream::Cancel() {
 bool EventStream::cancelled() {
   MutexLock lock(&mutex_);
   return cancelled_;
+}
+
+void EventStream::Pause(absl::Duration length) {
+  const absl::Time end = absl::Now() + length;
+  while (!cancelled() && absl::Now() < end) absl::SleepFor(std::min(kCancelCheck, length));
 }
 
 ApiError EventStream::RunOnce(const Callbacks& callbacks, bool* stopped, bool* had_message) {
@@ -73,6 +80,7 @@ ApiError EventStream::RunOnce(const Callbacks& callbacks, bool* stopped, bool* h
 ApiError EventStream::Run(const Callbacks& callbacks) {
   absl::Duration delay = kFirstDelay;
   bool answered = false;
+  absl::Time last_message = absl::Now();
   for (;;) {
     bool stopped = false;
     bool had_message = false;
@@ -81,6 +89,8 @@ ApiError EventStream::Run(const Callbacks& callbacks) {
     if (cancelled()) return LocalError(grpc::StatusCode::CANCELLED, "stopped");
     answered = answered || had_message || error.connected;
     if (!answered || !CanResume(error)) return error;
+    if (had_message) last_message = absl::Now();
+    if (absl::Now() - last_message > callbacks.patience) return error;
     if (callbacks.on_break) callbacks.on_break(error);
     if (error.code == grpc::StatusCode::OUT_OF_RANGE) {
       request_.clear_resume_token();
@@ -88,7 +98,7 @@ ApiError EventStream::Run(const Callbacks& callbacks) {
     }
     session_->Disconnect();
     if (had_message) delay = kFirstDelay;
-    absl::SleepFor(delay);
+    Pause(delay);
     delay = std::min(delay * 2, kLongestDelay);
   }
 }

@@ -6,8 +6,9 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "banyan/v1/supervisors.pb.h"
 #include "client/transport/session.h"
+
+#include "banyan/v1/supervisors.pb.h"
 #include "common/base/mutex.h"
 
 namespace banyan::client {
@@ -23,12 +24,16 @@ class EventStream {
     std::function<Next(const v1::WatchEventsResponse&)> on_message;
     // The stream broke and will be opened again. May be empty.
     std::function<void(const ApiError&)> on_break;
+    // How long a stream that can't be opened again is tried for.
+    absl::Duration patience = absl::InfiniteDuration();
   };
 
-  EventStream(Session* session, v1::WatchEventsRequest request) : session_(session), request_(std::move(request)) {}
+  EventStream(Session* session, v1::WatchEventsRequest request)
+      : session_(session), request_(std::move(request)) {}
 
   // Blocks until on_message says stop (OK), Cancel is called (CANCELLED), or an error comes that no
-  // repetition mends. A server that has never answered is such an error; one that is gone is waited for.
+  // repetition mends. A server that has never answered is such an error; one that is gone is waited
+  // for.
   ApiError Run(const Callbacks& callbacks);
   // Ends Run. From any thread.
   void Cancel();
@@ -39,6 +44,8 @@ class EventStream {
  private:
   ApiError RunOnce(const Callbacks& callbacks, bool* stopped, bool* had_message);
   bool cancelled();
+  // Returns early when cancelled.
+  void Pause(absl::Duration length);
 
   Session* const session_;
   v1::WatchEventsRequest request_;

@@ -4,13 +4,12 @@
 #include <memory>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "absl/strings/escaping.h"
 #include "google/protobuf/dynamic_message.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/util/json_util.h"
 #include "nlohmann/json.hpp"
+#include <fmt/format.h>
 
 namespace banyan::client {
 namespace {
@@ -28,10 +27,11 @@ std::string NameOfUrl(const std::string& url) {
 }
 
 absl::Status UnknownType(const std::string& name) {
-  return absl::InvalidArgumentError(fmt::format(
-      "message type \"{}\" is unknown: it is neither built in nor known to the server; name its .proto file with "
-      "--proto FILE",
-      name));
+  return absl::InvalidArgumentError(
+      fmt::format("message type \"{}\" is unknown: it is neither built in nor known to the server; "
+                  "name its .proto file with "
+                  "--proto FILE",
+                  name));
 }
 
 absl::StatusOr<Json> ReadJson(const std::string& text) {
@@ -68,11 +68,13 @@ void ToValue(const Json& json, pb::Value* out) {
   }
 }
 
-absl::StatusOr<std::string> ToBinary(const std::string& type, const std::string& json, TypeRegistry* types) {
+absl::StatusOr<std::string> ToBinary(const std::string& type, const std::string& json,
+                                     TypeRegistry* types) {
   std::string binary;
   const auto status = pb::util::JsonToBinaryString(types->resolver(), TypeUrl(type), json, &binary);
   if (status.ok()) return binary;
-  return absl::InvalidArgumentError(fmt::format("not a {}: {}", type, std::string(status.message())));
+  return absl::InvalidArgumentError(
+      fmt::format("not a {}: {}", type, std::string(status.message())));
 }
 
 int Depth(const Json& json) {
@@ -107,8 +109,9 @@ absl::StatusOr<v1::Payload> FromParsed(Json json, TypeRegistry* types) {
 }
 
 Json Opaque(const pb::Any& any) {
-  return Json{{"type", NameOfUrl(any.type_url())},
-              {"base64", absl::Base64Escape(absl::string_view(any.value().data(), any.value().size()))}};
+  return Json{
+      {"type", NameOfUrl(any.type_url())},
+      {"base64", absl::Base64Escape(absl::string_view(any.value().data(), any.value().size()))}};
 }
 
 // Whether the JSON printer can show what `any` holds.
@@ -121,7 +124,9 @@ bool Printable(const pb::Any& any, TypeRegistry* types) {
   std::unique_ptr<pb::Message> message(factory.GetPrototype(type)->New());
   if (!message->ParseFromString(any.value())) return false;
   std::string ignored;
-  return pb::util::BinaryToJsonString(types->resolver(), TypeUrl(type->full_name()), any.value(), &ignored).ok();
+  return pb::util::BinaryToJsonString(types->resolver(), TypeUrl(type->full_name()), any.value(),
+                                      &ignored)
+      .ok();
 }
 
 // Puts a readable stand-in in place of every Any that can't be printed.
@@ -177,9 +182,11 @@ absl::StatusOr<v1::Payload> PayloadFromTypedJson(const std::string& type, const 
   const std::string name = NameOfUrl(type);
   const pb::Descriptor* descriptor = types->Find(name);
   if (descriptor == nullptr) return UnknownType(name);
-  // A message is written as an object; Protobuf's own types (StringValue, Duration, ..) as their value.
+  // A message is written as an object; Protobuf's own types (StringValue, Duration, ..) as their
+  // value.
   Json any = Json::object();
-  const bool well_known = descriptor->well_known_type() != pb::Descriptor::WELLKNOWNTYPE_UNSPECIFIED;
+  const bool well_known =
+      descriptor->well_known_type() != pb::Descriptor::WELLKNOWNTYPE_UNSPECIFIED;
   if (well_known) {
     any["@type"] = name;
     any["value"] = *parsed;
@@ -192,7 +199,8 @@ absl::StatusOr<v1::Payload> PayloadFromTypedJson(const std::string& type, const 
   return FromParsed(std::move(any), types);
 }
 
-absl::StatusOr<std::vector<v1::Payload>> PayloadsFromJson(const std::string& json, TypeRegistry* types) {
+absl::StatusOr<std::vector<v1::Payload>> PayloadsFromJson(const std::string& json,
+                                                          TypeRegistry* types) {
   absl::StatusOr<Json> parsed = ReadJson(json);
   if (!parsed.ok()) return parsed.status();
   if (!parsed->is_array()) {
@@ -202,7 +210,8 @@ absl::StatusOr<std::vector<v1::Payload>> PayloadsFromJson(const std::string& jso
   for (size_t i = 0; i < parsed->size(); ++i) {
     absl::StatusOr<v1::Payload> payload = FromParsed((*parsed)[i], types);
     if (!payload.ok()) {
-      return absl::InvalidArgumentError(fmt::format("item {}: {}", i, std::string(payload.status().message())));
+      return absl::InvalidArgumentError(
+          fmt::format("item {}: {}", i, std::string(payload.status().message())));
     }
     payloads.push_back(*std::move(payload));
   }
@@ -214,10 +223,12 @@ std::string MessageToJson(const pb::Message& message, TypeRegistry* types, bool 
   copy->CopyFrom(message);
   HideUnknown(copy.get(), types);
   std::string json;
-  const auto status = pb::util::BinaryToJsonString(types->resolver(), TypeUrl(message.GetDescriptor()->full_name()),
-                                                   copy->SerializeAsString(), &json, PrintOptions(pretty));
+  const auto status =
+      pb::util::BinaryToJsonString(types->resolver(), TypeUrl(message.GetDescriptor()->full_name()),
+                                   copy->SerializeAsString(), &json, PrintOptions(pretty));
   if (!status.ok()) {
-    Json shown = {{"type", message.GetDescriptor()->full_name()}, {"error", std::string(status.message())}};
+    Json shown = {{"type", message.GetDescriptor()->full_name()},
+                  {"error", std::string(status.message())}};
     return shown.dump();
   }
   return WithoutTrailingNewline(std::move(json));
@@ -228,8 +239,9 @@ std::string PayloadToJson(const v1::Payload& payload, TypeRegistry* types, bool 
   const pb::Any& any = payload.value();
   if (!Printable(any, types)) return Opaque(any).dump(pretty ? 2 : -1);
   std::string json;
-  const auto status = pb::util::BinaryToJsonString(types->resolver(), TypeUrl(NameOfUrl(any.type_url())), any.value(),
-                                                   &json, PrintOptions(pretty));
+  const auto status =
+      pb::util::BinaryToJsonString(types->resolver(), TypeUrl(NameOfUrl(any.type_url())),
+                                   any.value(), &json, PrintOptions(pretty));
   if (!status.ok()) return Opaque(any).dump(pretty ? 2 : -1);
   return WithoutTrailingNewline(std::move(json));
 }

@@ -5,8 +5,9 @@
 
 namespace banyan::client {
 
-std::vector<google::protobuf::FileDescriptorProto> FetchFilesOf(const std::shared_ptr<grpc::Channel>& channel,
-                                                                const std::string& symbol, absl::Duration timeout) {
+std::vector<google::protobuf::FileDescriptorProto> FetchFilesOf(
+    const std::shared_ptr<grpc::Channel>& channel, const std::string& symbol,
+    absl::Duration timeout) {
   std::vector<google::protobuf::FileDescriptorProto> files;
   grpc::ClientContext context;
   SetTimeout(&context, timeout);

@@ -3,9 +3,8 @@
 #include <thread>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include "absl/time/clock.h"
+#include <fmt/format.h>
 
 namespace banyan::client {
 namespace {
@@ -28,8 +27,9 @@ absl::StatusOr<std::vector<std::string>> ParseAddresses(std::string_view text) {
     const size_t end = text.find(',', begin);
     std::string_view one = text.substr(begin, end == std::string_view::npos ? end : end - begin);
     if (!LooksLikeAddress(one)) {
-      return absl::InvalidArgumentError(
-          fmt::format("\"{}\" is not an address; the form is HOST:PORT[,HOST:PORT..], e.g. localhost:7400", one));
+      return absl::InvalidArgumentError(fmt::format(
+          "\"{}\" is not an address; the form is HOST:PORT[,HOST:PORT..], e.g. localhost:7400",
+          one));
     }
     addresses.emplace_back(one);
     if (end == std::string_view::npos) return addresses;
@@ -45,7 +45,8 @@ void SetTimeout(grpc::ClientContext* context, absl::Duration timeout) {
 grpc::ChannelArguments ClientChannelArguments() {
   grpc::ChannelArguments args;
   args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+  // In spite of its name the limit of one attempt to connect.
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2000);
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   // Slow enough for a server with gRPC's default limits; quick enough to notice a dead one.
   args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20000);
@@ -58,7 +59,8 @@ grpc::ChannelArguments ClientChannelArguments() {
 Session::Session(SessionOptions options) : options_(std::move(options)) {}
 
 ApiError Session::ConnectTo(const std::string& address, absl::Duration limit) {
-  auto channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), ClientChannelArguments());
+  auto channel = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
+                                           ClientChannelArguments());
   const auto deadline = std::chrono::system_clock::now() + absl::ToChronoMicroseconds(limit);
   grpc_connectivity_state state = channel->GetState(true);
   while (state != GRPC_CHANNEL_READY && state != GRPC_CHANNEL_TRANSIENT_FAILURE) {
@@ -92,7 +94,8 @@ ApiError Session::Connect() {
     }
     tried += fmt::format("{}{}", tried.empty() ? "" : ", ", error.message);
   }
-  ApiError error = LocalError(grpc::StatusCode::UNAVAILABLE, fmt::format("nobody answered at {}", tried));
+  ApiError error =
+      LocalError(grpc::StatusCode::UNAVAILABLE, fmt::format("nobody answered at {}", tried));
   error.connected = false;
   return error;
 }
@@ -110,6 +113,8 @@ ApiError Session::InvokeWith(std::string rpc, CallOptions options,
   absl::Duration delay = kFirstRetryDelay;
   for (int attempt = 1;; ++attempt) {
     ApiError error = Connect();
+    // What an earlier attempt did is unknown, so "nothing was sent" no longer holds.
+    if (attempt > 1) error.connected = true;
     const absl::Time begin = absl::Now();
     if (error.ok()) {
       grpc::ClientContext context;
@@ -139,8 +144,8 @@ ApiError Session::LoadNodes() {
   request.set_page_size(1000);
   request.set_show_gone(true);
   v1::ListNodesResponse all;
-  ApiError error = ListAll<v1::Cluster, decltype(&v1::Cluster::Stub::ListNodes), v1::ListNodesRequest,
-                           v1::ListNodesResponse>(
+  ApiError error = ListAll<v1::Cluster, decltype(&v1::Cluster::Stub::ListNodes),
+                           v1::ListNodesRequest, v1::ListNodesResponse>(
       this, &v1::Cluster::Stub::ListNodes, request, &all,
       [](v1::ListNodesResponse* sum, const v1::ListNodesResponse& page) { sum->MergeFrom(page); });
   if (!error.ok()) return error;

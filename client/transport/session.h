@@ -11,10 +11,11 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "banyan/v1/cluster.grpc.pb.h"
 #include "client/transport/error.h"
 #include "client/transport/target.h"
 #include "grpcpp/grpcpp.h"
+
+#include "banyan/v1/cluster.grpc.pb.h"
 
 namespace banyan::client {
 
@@ -39,8 +40,8 @@ struct SessionOptions {
   std::function<void(std::string_view rpc, absl::Duration took, const ApiError&)> trace;
 };
 
-// A connection to whichever of several servers answers first, and blocking RPCs over it. Connects at
-// the first RPC. One thread at a time.
+// A connection to whichever of several servers answers first, and blocking RPCs over it. Connects
+// at the first RPC. One thread at a time.
 class Session {
  public:
   explicit Session(SessionOptions options);
@@ -56,11 +57,13 @@ class Session {
 
   // One unary RPC, e.g. Invoke<v1::Cluster>(&v1::Cluster::Stub::GetNode, request, &response).
   template <typename Service, typename Method, typename Request, typename Response>
-  ApiError Invoke(Method method, const Request& request, Response* response, CallOptions options = {}) {
-    return InvokeWith(RpcName(Request::descriptor()->name()), options, [&](grpc::ClientContext* context) {
-      auto stub = Service::NewStub(channel_);
-      return (stub.get()->*method)(context, request, response);
-    });
+  ApiError Invoke(Method method, const Request& request, Response* response,
+                  CallOptions options = {}) {
+    return InvokeWith(RpcName(Request::descriptor()->name()), options,
+                      [&](grpc::ClientContext* context) {
+                        auto stub = Service::NewStub(channel_);
+                        return (stub.get()->*method)(context, request, response);
+                      });
   }
   // The same for anything that needs a channel and a context.
   ApiError InvokeWith(std::string rpc, CallOptions options,
@@ -97,7 +100,8 @@ ApiError ListAll(Session* session, Method method, Request request, Response* all
                  const std::function<void(Response*, const Response&)>& append) {
   for (;;) {
     Response page;
-    ApiError error = session->Invoke<Service>(method, request, &page, {.retry = Retry::kUnavailable});
+    ApiError error =
+        session->Invoke<Service>(method, request, &page, {.retry = Retry::kUnavailable});
     if (!error.ok()) return error;
     const std::string next = page.next_page_token();
     page.clear_next_page_token();

@@ -12,7 +12,8 @@
 namespace banyan::client {
 namespace {
 
-// "TARGET_INVALID: target: .." reads badly where the text itself was typed: only the sentences are kept.
+// "TARGET_INVALID: target: .." reads badly where the text itself was typed: only the sentences are
+// kept.
 absl::Status Wrong(std::string_view text, const absl::Status& status) {
   std::string problems;
   if (auto info = GetErrorInfo(status)) {
@@ -49,7 +50,8 @@ absl::StatusOr<v1::Target> ToProto(const banyan::Target& from, const NodeResolve
     target.mutable_local_name()->set_name(local->name);
   } else if (const auto* group = std::get_if<banyan::Target::Group>(&from.kind)) {
     target.mutable_group()->set_group(group->group);
-    target.mutable_group()->set_selection(static_cast<v1::GroupTarget::Selection>(group->selection));
+    target.mutable_group()->set_selection(
+        static_cast<v1::GroupTarget::Selection>(group->selection));
     target.mutable_group()->set_hash_key(group->hash_key);
   } else if (const auto* path = std::get_if<banyan::Target::ChildPath>(&from.kind)) {
     target.mutable_child()->set_supervisor(path->supervisor);
@@ -62,7 +64,8 @@ absl::StatusOr<v1::Target> ToProto(const banyan::Target& from, const NodeResolve
 
 absl::Status CheckName(std::string_view name, std::string_view what) {
   const std::optional<std::string> problem = NameProblem(name);
-  return problem ? absl::InvalidArgumentError(fmt::format("{}: {}", what, *problem)) : absl::OkStatus();
+  return problem ? absl::InvalidArgumentError(fmt::format("{}: {}", what, *problem))
+                 : absl::OkStatus();
 }
 
 absl::StatusOr<v1::Pid> ParsePid(std::string_view text, const NodeResolver& resolve) {
@@ -78,13 +81,15 @@ absl::StatusOr<v1::Target> ParseTarget(std::string_view text, const NodeResolver
 }
 
 absl::StatusOr<v1::Target> ParseSupervisor(std::string_view text, const NodeResolver& resolve) {
-  const bool bare_path = text.find('/') != std::string_view::npos && text.find_first_of(":@") == std::string_view::npos;
+  const bool bare_path = text.find('/') != std::string_view::npos &&
+                         text.find_first_of(":@") == std::string_view::npos;
   return ParseTarget(bare_path ? fmt::format("child:{}", text) : std::string(text), resolve);
 }
 
 std::string FormatPid(const v1::Pid& pid, const NodeNamer& name) {
   if (pid.id() == 0) return "-";
-  const banyan::Pid plain{.node_id = pid.node_id(), .incarnation = pid.incarnation(), .id = pid.id()};
+  const banyan::Pid plain{
+      .node_id = pid.node_id(), .incarnation = pid.incarnation(), .id = pid.id()};
   return banyan::FormatPid(plain, name ? name(pid.node_id()) : "");
 }
 

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+
 #include "banyan/v1/types.pb.h"
 
 namespace banyan::client {

@@ -1,21 +1,20 @@
 #include "client/transport/types.h"
 
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <map>
 
-#include <fmt/format.h>
-
 #include "absl/status/statusor.h"
+#include "google/protobuf/util/type_resolver_util.h"
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "banyan/modules/v1/exec.pb.h"
 #include "banyan/modules/v1/kv.pb.h"
-#include "google/protobuf/util/type_resolver_util.h"
 
 namespace banyan::client {
 namespace {
@@ -62,28 +61,33 @@ int RunProtoc(std::vector<std::string> args, const std::string& log) {
 // The serialized FileDescriptorSet of a .proto file with all that it imports.
 absl::StatusOr<std::string> Compile(const std::string& path) {
   const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  const std::string folder = slash == std::string::npos ? "."
+                             : slash == 0               ? "/"
+                                                        : path.substr(0, slash);
   TempFile out;
   TempFile log;
-  const int code = RunProtoc({"--include_imports", "-I" + folder, "-I.", "--descriptor_set_out=" + out.path(),
-                              slash == std::string::npos ? path : path.substr(slash + 1)},
-                             log.path());
+  const int code =
+      RunProtoc({"--include_imports", "-I" + folder, "-I.", "--descriptor_set_out=" + out.path(),
+                 slash == std::string::npos ? path : path.substr(slash + 1)},
+                log.path());
   if (code == 0) return out.Read();
   if (code < 0 || code == 127) {
-    return absl::InvalidArgumentError(fmt::format(
-        "{}: protoc is needed to read it (Debian: protobuf-compiler); or give what `protoc --include_imports "
-        "--descriptor_set_out` made elsewhere",
-        path));
+    return absl::InvalidArgumentError(
+        fmt::format("{}: protoc is needed to read it (Debian: protobuf-compiler); or give what "
+                    "`protoc --include_imports "
+                    "--descriptor_set_out` made elsewhere",
+                    path));
   }
   std::string problems = log.Read();
   while (!problems.empty() && problems.back() == '\n') problems.pop_back();
-  return absl::InvalidArgumentError(problems.empty() ? fmt::format("{}: can't be read", path) : problems);
+  return absl::InvalidArgumentError(problems.empty() ? fmt::format("{}: can't be read", path)
+                                                     : problems);
 }
 
 class Silence : public google::protobuf::DescriptorPool::ErrorCollector {
  public:
-  void AddError(const std::string&, const std::string&, const google::protobuf::Message*, ErrorLocation,
-                const std::string&) override {}
+  void AddError(const std::string&, const std::string&, const google::protobuf::Message*,
+                ErrorLocation, const std::string&) override {}
 };
 
 }  // namespace
@@ -93,7 +97,8 @@ TypeRegistry::TypeRegistry(Fetch fetch)
   // Naming them keeps the linker from dropping the modules' messages.
   (void)modules::v1::KvArgs::descriptor();
   (void)modules::v1::ExecArgs::descriptor();
-  resolver_.reset(google::protobuf::util::NewTypeResolverForDescriptorPool("type.googleapis.com", &pool_));
+  resolver_.reset(
+      google::protobuf::util::NewTypeResolverForDescriptorPool("type.googleapis.com", &pool_));
 }
 
 void TypeRegistry::AddFiles(const std::vector<google::protobuf::FileDescriptorProto>& files) {
@@ -132,7 +137,8 @@ absl::Status TypeRegistry::AddProtoFile(const std::string& path) {
   }
   google::protobuf::FileDescriptorSet set;
   if (!set.ParseFromString(bytes)) {
-    return absl::InvalidArgumentError(fmt::format("{}: neither a .proto file nor a descriptor set", path));
+    return absl::InvalidArgumentError(
+        fmt::format("{}: neither a .proto file nor a descriptor set", path));
   }
   AddFiles({set.file().begin(), set.file().end()});
   return absl::OkStatus();

@@ -20,15 +20,16 @@ inline constexpr std::string_view kTypePrefix = "type.googleapis.com/";
 class TypeRegistry {
  public:
   // Brings the files that define `symbol`, dependencies first or in any order; empty if unknown.
-  using Fetch = std::function<std::vector<google::protobuf::FileDescriptorProto>(const std::string& symbol)>;
+  using Fetch =
+      std::function<std::vector<google::protobuf::FileDescriptorProto>(const std::string& symbol)>;
 
   explicit TypeRegistry(Fetch fetch = nullptr);
   TypeRegistry(const TypeRegistry&) = delete;
   TypeRegistry& operator=(const TypeRegistry&) = delete;
 
-  // Takes in a .proto file by running protoc; what it imports is looked for beside it and in the working
-  // directory. A file whose name does not end in .proto must be a serialized FileDescriptorSet.
-  // InvalidArgument with protoc's words: file, line and problem.
+  // Takes in a .proto file by running protoc; what it imports is looked for beside it and in the
+  // working directory. A file whose name does not end in .proto must be a serialized
+  // FileDescriptorSet. InvalidArgument with protoc's words: file, line and problem.
   absl::Status AddProtoFile(const std::string& path);
 
   // Null if nobody knows it. Valid as long as the registry.

@@ -1,11 +1,11 @@
 #include <ostream>
 
-#include <fmt/format.h>
-
-#include "banyan/v1/actors.grpc.pb.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/output.h"
 #include "client/transport/duration.h"
+#include <fmt/format.h>
+
+#include "banyan/v1/actors.grpc.pb.h"
 
 namespace banyan::cli {
 namespace {
@@ -26,8 +26,9 @@ void PrintActor(Cli& cli, const v1::ActorInfo& actor) {
   facts.Add("State", Colored(cli, Word(actor.state())));
   facts.Add("Node", actor.node());
   if (actor.has_parent()) {
-    facts.Add("Supervisor", fmt::format("{}{}{}", cli.Pid(actor.parent()), actor.child_id().empty() ? "" : ", child ",
-                                        actor.child_id()));
+    facts.Add("Supervisor",
+              fmt::format("{}{}{}", cli.Pid(actor.parent()),
+                          actor.child_id().empty() ? "" : ", child ", actor.child_id()));
   } else {
     facts.Add("Child", actor.child_id());
   }
@@ -39,12 +40,14 @@ void PrintActor(Cli& cli, const v1::ActorInfo& actor) {
   std::string links;
   for (const v1::Pid& pid : actor.links()) links += (links.empty() ? "" : ", ") + cli.Pid(pid);
   facts.Add("Links", links);
-  facts.Add("Monitored by", actor.monitored_by_count() == 0 ? "" : std::to_string(actor.monitored_by_count()));
+  facts.Add("Monitored by",
+            actor.monitored_by_count() == 0 ? "" : std::to_string(actor.monitored_by_count()));
   facts.Add("Traps exits", actor.trap_exit() ? "yes" : "");
   facts.Add("Groups", fmt::format("{}", fmt::join(actor.groups(), ", ")));
   if (actor.has_start_time()) {
     facts.Add("Started", fmt::format("{} ({} ago)",
-                                     absl::FormatTime("%Y-%m-%d %H:%M:%S", client::FromProto(actor.start_time()),
+                                     absl::FormatTime("%Y-%m-%d %H:%M:%S",
+                                                      client::FromProto(actor.start_time()),
                                                       absl::LocalTimeZone()),
                                      Age(actor.start_time())));
   }
@@ -52,15 +55,18 @@ void PrintActor(Cli& cli, const v1::ActorInfo& actor) {
 }
 
 // Pages until `limit` actors are there (0: all). An order makes the server answer with one page.
-client::ApiError FetchActors(Cli& cli, const ActorListOptions& options, v1::ListActorsResponse* all) {
+client::ApiError FetchActors(Cli& cli, const ActorListOptions& options,
+                             v1::ListActorsResponse* all) {
   v1::ListActorsRequest request;
   request.set_filter(options.filter);
   request.set_order_by(options.order_by);
   for (;;) {
-    const uint32_t left = options.limit == 0 ? kPageMax : options.limit - static_cast<uint32_t>(all->actors_size());
+    const uint32_t left =
+        options.limit == 0 ? kPageMax : options.limit - static_cast<uint32_t>(all->actors_size());
     request.set_page_size(static_cast<int32_t>(std::min(left, kPageMax)));
     v1::ListActorsResponse page;
-    auto error = cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::ListActors, request, &page, kSafe);
+    auto error =
+        cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::ListActors, request, &page, kSafe);
     if (!error.ok()) return error;
     const std::string next = page.next_page_token();
     all->MergeFrom(page);
@@ -72,7 +78,8 @@ client::ApiError FetchActors(Cli& cli, const ActorListOptions& options, v1::List
 }
 
 bool Clean(const v1::ExitReason& reason) {
-  return reason.kind() == v1::ExitReason::KIND_NORMAL || reason.kind() == v1::ExitReason::KIND_SHUTDOWN;
+  return reason.kind() == v1::ExitReason::KIND_NORMAL ||
+         reason.kind() == v1::ExitReason::KIND_SHUTDOWN;
 }
 
 }  // namespace
@@ -83,7 +90,8 @@ int RunWhereis(Cli& cli, const TargetOptions& options) {
   if (!target.ok()) return cli.FailTarget(target.status(), options.target);
   *request.mutable_target() = *target;
   v1::WhereisResponse response;
-  auto error = cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::Whereis, request, &response, kSafe);
+  auto error =
+      cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::Whereis, request, &response, kSafe);
   if (!error.ok()) return cli.Fail(error, {.target = options.target, .name = options.target});
   const std::string pid = cli.Pid(response.pid());
   return PrintOne(cli, response, pid, [&] { cli.out() << pid << "\n"; });
@@ -95,28 +103,37 @@ int RunActorGet(Cli& cli, const TargetOptions& options) {
   if (!target.ok()) return cli.FailTarget(target.status(), options.target);
   *request.mutable_target() = *target;
   v1::GetActorResponse response;
-  auto error = cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::GetActor, request, &response, kSafe);
+  auto error =
+      cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::GetActor, request, &response, kSafe);
   if (!error.ok()) return cli.Fail(error, {.target = options.target, .name = options.target});
-  return PrintOne(cli, response, cli.Pid(response.actor().pid()), [&] { PrintActor(cli, response.actor()); });
+  return PrintOne(cli, response, cli.Pid(response.actor().pid()),
+                  [&] { PrintActor(cli, response.actor()); });
 }
 
 int RunActorList(Cli& cli, const ActorListOptions& options) {
   v1::ListActorsResponse all;
   if (auto error = FetchActors(cli, options, &all); !error.ok()) return cli.Fail(error);
-  for (const std::string& node : all.unreachable()) cli.err() << fmt::format("warning: {} did not answer\n", node);
+  for (const std::string& node : all.unreachable())
+    cli.err() << fmt::format("warning: {} did not answer\n", node);
   return PrintList(
       cli, all, all.actors(), [&](const v1::ActorInfo& actor) { return cli.Pid(actor.pid()); },
       [&] {
         const bool wide = cli.options().output == Format::kWide;
-        std::vector<std::string> headers = {"PID", "NAME OR CHILD", "MODULE", "STATE", ">MAILBOX", ">HANDLED", ">AGE"};
+        std::vector<std::string> headers = {"PID",      "NAME OR CHILD", "MODULE", "STATE",
+                                            ">MAILBOX", ">HANDLED",      ">AGE"};
         if (wide) headers.insert(headers.end(), {"NODE", "PARENT", ">FENCE"});
         Table table(headers);
         for (const v1::ActorInfo& actor : all.actors()) {
-          std::vector<std::string> row = {cli.Pid(actor.pid()),           NameOrChild(actor),
-                                          actor.module(),                 Colored(cli, Word(actor.state())),
-                                          Count(actor.mailbox_length()),  Count(actor.messages_handled()),
+          std::vector<std::string> row = {cli.Pid(actor.pid()),
+                                          NameOrChild(actor),
+                                          actor.module(),
+                                          Colored(cli, Word(actor.state())),
+                                          Count(actor.mailbox_length()),
+                                          Count(actor.messages_handled()),
                                           Age(actor.start_time())};
-          if (wide) row.insert(row.end(), {actor.node(), cli.Pid(actor.parent()), FenceText(actor.fence())});
+          if (wide)
+            row.insert(row.end(),
+                       {actor.node(), cli.Pid(actor.parent()), FenceText(actor.fence())});
           table.Add(row);
         }
         table.Print(cli);
@@ -146,7 +163,8 @@ int RunMonitor(Cli& cli, const MonitorOptions& options) {
       PrintMessage(cli, event);
       continue;
     }
-    const std::string& text = event.index() < options.targets.size() ? options.targets[event.index()] : "?";
+    const std::string& text =
+        event.index() < options.targets.size() ? options.targets[event.index()] : "?";
     if (event.has_established()) {
       if (!cli.options().quiet) {
         cli.err() << fmt::format("watching {} ({})\n", text, cli.Pid(event.established().pid()));
@@ -160,7 +178,8 @@ int RunMonitor(Cli& cli, const MonitorOptions& options) {
   const auto error = client::DecodeError(stream->Finish(), &context);
   if (cli.env().on_interrupt) cli.env().on_interrupt({});
   if (error.code == grpc::StatusCode::CANCELLED) return kInterrupted;
-  if (!error.ok()) return cli.Fail(error, {.target = options.targets[0], .name = options.targets[0]});
+  if (!error.ok())
+    return cli.Fail(error, {.target = options.targets[0], .name = options.targets[0]});
   return all_clean ? kDone : kNo;
 }
 
@@ -189,7 +208,8 @@ int RunKill(Cli& cli, const KillOptions& options) {
   if (!error.ok()) return cli.Fail(error, {.target = options.target, .name = options.target});
   return PrintOne(cli, response, response.has_pid() ? cli.Pid(response.pid()) : "", [&] {
     if (response.has_exit_reason()) {
-      cli.out() << fmt::format("{} ended: {}\n", response.has_pid() ? cli.Pid(response.pid()) : options.target,
+      cli.out() << fmt::format("{} ended: {}\n",
+                               response.has_pid() ? cli.Pid(response.pid()) : options.target,
                                client::FormatExitReason(response.exit_reason()));
     } else if (response.has_pid()) {
       cli.out() << fmt::format("sent {} to {}\n", options.reason, cli.Pid(response.pid()));

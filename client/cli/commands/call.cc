@@ -2,13 +2,13 @@
 #include <cctype>
 #include <ostream>
 
-#include <fmt/format.h>
-
-#include "banyan/v1/actors.grpc.pb.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/output.h"
 #include "client/transport/duration.h"
 #include "client/transport/payload.h"
+#include <fmt/format.h>
+
+#include "banyan/v1/actors.grpc.pb.h"
 
 namespace banyan::cli {
 namespace {
@@ -21,7 +21,8 @@ bool LooksLikeJson(const std::string& text) {
   if (text.empty()) return false;
   if (text == "true" || text == "false" || text == "null") return true;
   const char c = text[0];
-  return c == '{' || c == '[' || c == '"' || c == '@' || c == '-' || std::isdigit(static_cast<unsigned char>(c));
+  return c == '{' || c == '[' || c == '"' || c == '@' || c == '-' ||
+         std::isdigit(static_cast<unsigned char>(c));
 }
 
 int BuildPayload(Cli& cli, const CallOptions& options, v1::Payload* payload) {
@@ -37,7 +38,8 @@ int BuildPayload(Cli& cli, const CallOptions& options, v1::Payload* payload) {
   if (!json.ok()) return cli.Usage(std::string(json.status().message()));
   auto built = type.empty() ? client::PayloadFromJson(*json, &cli.types())
                             : client::PayloadFromTypedJson(type, *json, &cli.types());
-  if (!built.ok()) return cli.Usage(fmt::format("payload: {}", std::string(built.status().message())));
+  if (!built.ok())
+    return cli.Usage(fmt::format("payload: {}", std::string(built.status().message())));
   *payload = *std::move(built);
   return kDone;
 }
@@ -54,7 +56,9 @@ int Fill(Cli& cli, const CallOptions& options, Request* request) {
   return kDone;
 }
 
-HintContext Context(const CallOptions& options) { return {.target = options.target, .name = options.target}; }
+HintContext Context(const CallOptions& options) {
+  return {.target = options.target, .name = options.target};
+}
 
 }  // namespace
 
@@ -93,7 +97,8 @@ int RunSend(Cli& cli, const CallOptions& options) {
   if (options.ack) request.set_ack(v1::ACK_ENQUEUED);
   if (!options.delay.empty()) {
     auto delay = client::ParseDuration(options.delay);
-    if (!delay.ok()) return cli.Usage(fmt::format("--delay: {}", std::string(delay.status().message())));
+    if (!delay.ok())
+      return cli.Usage(fmt::format("--delay: {}", std::string(delay.status().message())));
     *request.mutable_delay() = client::ToProto(*delay);
   }
   v1::SendResponse response;

@@ -1,7 +1,8 @@
 #pragma once
 
-#include "banyan/v1/types.pb.h"
 #include "client/cli/commands/commands.h"
+
+#include "banyan/v1/types.pb.h"
 
 namespace banyan::cli {
 
@@ -9,9 +10,10 @@ namespace banyan::cli {
 // kDone otherwise.
 int BuildChildSpec(Cli& cli, const ChildFlags& flags, v1::ChildSpec* spec);
 // --args as payloads.
-int BuildArgs(Cli& cli, const std::string& text, google::protobuf::RepeatedPtrField<v1::Payload>* args);
+int BuildArgs(Cli& cli, const std::string& text,
+              google::protobuf::RepeatedPtrField<v1::Payload>* args);
 // The word of a flag as an enum's value.
-int ParseWord(Cli& cli, std::string_view flag, const std::string& word, const google::protobuf::EnumDescriptor* type,
-              int* value);
+int ParseWord(Cli& cli, std::string_view flag, const std::string& word,
+              const google::protobuf::EnumDescriptor* type, int* value);
 
 }  // namespace banyan::cli

@@ -9,8 +9,8 @@
 
 namespace banyan::cli {
 
-// One struct and one function per command. Texts are as typed; the functions check them and return the
-// exit code.
+// One struct and one function per command. Texts are as typed; the functions check them and return
+// the exit code.
 
 struct StatusOptions {
   bool check = false;

@@ -4,11 +4,10 @@
 #include <ostream>
 #include <thread>
 
-#include <fmt/format.h>
-
 #include "client/cli/commands/commands.h"
 #include "client/cli/output.h"
 #include "client/transport/event_stream.h"
+#include <fmt/format.h>
 
 namespace banyan::cli {
 namespace {
@@ -41,14 +40,15 @@ void PrintEvent(Cli& cli, const v1::SupervisorEvent& event) {
     return;
   }
   const v1::Pid& pid = event.child().has_pid() ? event.child().pid() : event.supervisor();
-  cli.out() << fmt::format("{:<12}  {:<20}  {:<24}  {:<12}  {}\n", Clock(event.time()), EventWords(event.kind()), where,
-                           cli.Pid(pid), Detail(cli, event))
+  cli.out() << fmt::format("{:<12}  {:<20}  {:<24}  {:<12}  {}\n", Clock(event.time()),
+                           EventWords(event.kind()), where, cli.Pid(pid), Detail(cli, event))
             << std::flush;
 }
 
 void PrintHeader(Cli& cli) {
   if (cli.structured() || cli.names_only() || cli.options().no_headers) return;
-  cli.out() << fmt::format("{:<12}  {:<20}  {:<24}  {:<12}  {}\n", "TIME", "EVENT", "WHERE", "PID", "DETAIL")
+  cli.out() << fmt::format("{:<12}  {:<20}  {:<24}  {:<12}  {}\n", "TIME", "EVENT", "WHERE", "PID",
+                           "DETAIL")
             << std::flush;
 }
 
@@ -75,7 +75,8 @@ class QuietTimer {
     std::unique_lock lock(mutex_);
     for (;;) {
       const int before = messages_;
-      if (!changed_.wait_for(lock, kQuiet, [&] { return done_ || messages_ != before; })) return stream->Cancel();
+      if (!changed_.wait_for(lock, kQuiet, [&] { return done_ || messages_ != before; }))
+        return stream->Cancel();
       if (done_) return;
     }
   }
@@ -138,6 +139,7 @@ int RunEvents(Cli& cli, const EventsOptions& options) {
     cli.err() << fmt::format("warning: the stream broke ({}); opening it again\n",
                              error.message.empty() ? client::CodeWords(error.code) : error.message);
   };
+  if (!options.follow) callbacks.patience = cli.options().timeout;
   const client::ApiError error = stream.Run(callbacks);
   timer.reset();
   if (cli.env().on_interrupt) cli.env().on_interrupt({});

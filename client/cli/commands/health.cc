@@ -10,7 +10,8 @@ int RunHealth(Cli& cli, const HealthOptions& options) {
   request.set_service(options.service);
   grpc::health::v1::HealthCheckResponse response;
   auto error = cli.session().InvokeWith("Check", {}, [&](grpc::ClientContext* context) {
-    return grpc::health::v1::Health::NewStub(cli.session().channel())->Check(context, request, &response);
+    return grpc::health::v1::Health::NewStub(cli.session().channel())
+        ->Check(context, request, &response);
   });
   if (!error.ok()) {
     if (error.code == grpc::StatusCode::NOT_FOUND && error.message.empty()) {

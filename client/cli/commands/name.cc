@@ -1,11 +1,11 @@
 #include <ostream>
 
-#include <fmt/format.h>
-
-#include "banyan/v1/registry.grpc.pb.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/output.h"
 #include "client/transport/request_id.h"
+#include <fmt/format.h>
+
+#include "banyan/v1/registry.grpc.pb.h"
 
 namespace banyan::cli {
 namespace {
@@ -28,8 +28,8 @@ int RunNameList(Cli& cli, const NameOptions& options) {
   request.set_prefix(options.name);
   request.set_page_size(1000);
   v1::ListNamesResponse all;
-  auto error = client::ListAll<v1::Registry, decltype(&v1::Registry::Stub::ListNames), v1::ListNamesRequest,
-                               v1::ListNamesResponse>(
+  auto error = client::ListAll<v1::Registry, decltype(&v1::Registry::Stub::ListNames),
+                               v1::ListNamesRequest, v1::ListNamesResponse>(
       &cli.session(), &v1::Registry::Stub::ListNames, request, &all,
       [](v1::ListNamesResponse* sum, const v1::ListNamesResponse& page) { sum->MergeFrom(page); });
   if (!error.ok()) return cli.Fail(error);
@@ -50,7 +50,8 @@ int RunNameLookup(Cli& cli, const NameOptions& options) {
   request.set_name(options.name);
   request.set_linearizable(options.linearizable);
   v1::LookupResponse response;
-  auto error = cli.session().Invoke<v1::Registry>(&v1::Registry::Stub::Lookup, request, &response, kSafe);
+  auto error =
+      cli.session().Invoke<v1::Registry>(&v1::Registry::Stub::Lookup, request, &response, kSafe);
   if (!error.ok()) return cli.Fail(error, {.name = options.name});
   const std::string pid = cli.Pid(response.entry().pid());
   return PrintOne(cli, response, pid, [&] {
@@ -69,7 +70,8 @@ int RunNameRegister(Cli& cli, const NameOptions& options) {
   request.set_exclusive(options.exclusive);
   request.set_request_id(client::NewRequestId());
   v1::RegisterResponse response;
-  auto error = cli.session().Invoke<v1::Registry>(&v1::Registry::Stub::Register, request, &response, kSafe);
+  auto error =
+      cli.session().Invoke<v1::Registry>(&v1::Registry::Stub::Register, request, &response, kSafe);
   if (!error.ok()) return cli.Fail(error, {.target = options.target, .name = options.name});
   return PrintOne(cli, response, options.name, [&] {
     cli.out() << fmt::format("{} is {}\n", options.name, cli.Pid(response.entry().pid()));
@@ -87,11 +89,13 @@ int RunNameUnregister(Cli& cli, const NameOptions& options) {
   request.set_name(options.name);
   request.set_request_id(client::NewRequestId());
   v1::UnregisterResponse response;
-  auto error = cli.session().Invoke<v1::Registry>(&v1::Registry::Stub::Unregister, request, &response, kSafe);
+  auto error = cli.session().Invoke<v1::Registry>(&v1::Registry::Stub::Unregister, request,
+                                                  &response, kSafe);
   if (!error.ok()) return cli.Fail(error, {.name = options.name});
   return PrintOne(cli, response, options.name, [&] {
-    cli.out() << fmt::format("{} {}\n", options.name,
-                             response.removed() ? "is free" : "was not taken away: nobody, or another process, has it");
+    cli.out() << fmt::format(
+        "{} {}\n", options.name,
+        response.removed() ? "is free" : "was not taken away: nobody, or another process, has it");
   });
 }
 

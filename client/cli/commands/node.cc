@@ -2,10 +2,10 @@
 
 #include <map>
 
+#include "client/cli/commands/commands.h"
 #include <fmt/format.h>
 
 #include "banyan/v1/cluster.grpc.pb.h"
-#include "client/cli/commands/commands.h"
 
 namespace banyan::cli {
 namespace {
@@ -28,7 +28,8 @@ template <typename Map>
 std::string Labels(const Map& labels) {
   const std::map<std::string, std::string> sorted(labels.begin(), labels.end());
   std::string text;
-  for (const auto& [key, value] : sorted) text += fmt::format("{}{}={}", text.empty() ? "" : ",", key, value);
+  for (const auto& [key, value] : sorted)
+    text += fmt::format("{}{}={}", text.empty() ? "" : ",", key, value);
   return text.empty() ? "-" : text;
 }
 
@@ -44,13 +45,14 @@ void PrintNode(Cli& cli, const v1::NodeInfo& node) {
   facts.Add("Watcher", node.has_watcher() ? "yes" : "no");
   facts.Add("Actors", Count(node.load().actors()));
   facts.Add("Queued", Count(node.load().queued_messages()));
-  facts.Add("CPU", fmt::format("{:.0f}% of {} schedulers", node.load().scheduler_utilization() * 100,
-                               node.load().schedulers()));
+  facts.Add("CPU",
+            fmt::format("{:.0f}% of {} schedulers", node.load().scheduler_utilization() * 100,
+                        node.load().schedulers()));
   facts.Add("Memory", Memory(node.load()));
   std::string modules;
   for (const auto& module : node.modules()) {
-    modules += fmt::format("{}{}{}{}", modules.empty() ? "" : ", ", module.name(), module.version().empty() ? "" : " ",
-                           module.version());
+    modules += fmt::format("{}{}{}{}", modules.empty() ? "" : ", ", module.name(),
+                           module.version().empty() ? "" : " ", module.version());
   }
   facts.Add("Modules", modules);
   facts.Add("Joined", node.has_join_time() ? fmt::format("{} ago", Age(node.join_time())) : "");
@@ -63,7 +65,8 @@ void PrintNode(Cli& cli, const v1::NodeInfo& node) {
 
 }  // namespace
 
-client::ApiError FetchNodes(Cli& cli, const v1::ListNodesRequest& request, v1::ListNodesResponse* all) {
+client::ApiError FetchNodes(Cli& cli, const v1::ListNodesRequest& request,
+                            v1::ListNodesResponse* all) {
   return client::ListAll<v1::Cluster, decltype(&v1::Cluster::Stub::ListNodes), v1::ListNodesRequest,
                          v1::ListNodesResponse>(
       &cli.session(), &v1::Cluster::Stub::ListNodes, request, all,
@@ -72,7 +75,8 @@ client::ApiError FetchNodes(Cli& cli, const v1::ListNodesRequest& request, v1::L
 
 Table NodeTable(Cli& cli, const v1::ListNodesResponse& nodes) {
   const bool wide = cli.options().output == Format::kWide;
-  std::vector<std::string> headers = {"NODE", "STATE", ">ACTORS", ">QUEUED", ">CPU", ">MEMORY", "VERSION", ">AGE"};
+  std::vector<std::string> headers = {"NODE", "STATE",   ">ACTORS", ">QUEUED",
+                                      ">CPU", ">MEMORY", "VERSION", ">AGE"};
   if (wide) headers.insert(headers.end(), {"ADDRESS", ">ID", ">INCARNATION", "LABELS"});
   Table table(headers);
   for (const v1::NodeInfo& node : nodes.nodes()) {
@@ -86,8 +90,8 @@ Table NodeTable(Cli& cli, const v1::ListNodesResponse& nodes) {
                                     node.version().empty() ? "-" : node.version(),
                                     Age(node.start_time())};
     if (wide) {
-      row.insert(row.end(), {node.address(), std::to_string(node.node_id()), std::to_string(node.incarnation()),
-                             Labels(node.labels())});
+      row.insert(row.end(), {node.address(), std::to_string(node.node_id()),
+                             std::to_string(node.incarnation()), Labels(node.labels())});
     }
     table.Add(row);
   }

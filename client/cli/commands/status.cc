@@ -1,12 +1,12 @@
 #include <map>
 #include <ostream>
 
-#include <fmt/format.h>
-
-#include "banyan/v1/cluster.grpc.pb.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/commands/node.h"
 #include "client/cli/output.h"
+#include <fmt/format.h>
+
+#include "banyan/v1/cluster.grpc.pb.h"
 
 namespace banyan::cli {
 namespace {
@@ -22,7 +22,8 @@ std::string Problems(const v1::GetClusterResponse& cluster, const v1::ListNodesR
   std::string problems;
   if (!cluster.coordinator_available()) AddProblem("the coordinator is not available", &problems);
   if (cluster.safe_mode()) AddProblem("safe mode: an operator must decide", &problems);
-  if (cluster.deaths_held()) AddProblem("too many nodes are missing at once; deaths are held", &problems);
+  if (cluster.deaths_held())
+    AddProblem("too many nodes are missing at once; deaths are held", &problems);
   if (cluster.recovering()) AddProblem("a new coordinator is still learning the names", &problems);
   if (cluster.pending_children() > 0) {
     AddProblem(fmt::format("{} children are pending", cluster.pending_children()), &problems);
@@ -42,15 +43,19 @@ std::string Problems(const v1::GetClusterResponse& cluster, const v1::ListNodesR
   return problems;
 }
 
-void PrintStatus(Cli& cli, const v1::GetClusterResponse& cluster, const v1::ListNodesResponse& nodes) {
-  const std::string coordinator = cluster.coordinator_available()
-                                      ? fmt::format("coordinator {}, epoch {}", cluster.coordinator_leader(),
-                                                    cluster.coordinator_epoch())
-                                      : "no coordinator";
-  cli.out() << fmt::format("Cluster   {}  ({} node{}, {})\n", cluster.name().empty() ? "-" : cluster.name(),
-                           nodes.nodes_size(), nodes.nodes_size() == 1 ? "" : "s", coordinator);
-  cli.out() << fmt::format("Actors    {:<9}  Supervisors  {:<6}  Pending children  {}\n", Count(cluster.actors()),
-                           cluster.supervisors(), cluster.pending_children());
+void PrintStatus(Cli& cli, const v1::GetClusterResponse& cluster,
+                 const v1::ListNodesResponse& nodes) {
+  const std::string coordinator =
+      cluster.coordinator_available()
+          ? fmt::format("coordinator {}, epoch {}", cluster.coordinator_leader(),
+                        cluster.coordinator_epoch())
+          : "no coordinator";
+  cli.out() << fmt::format("Cluster   {}  ({} node{}, {})\n",
+                           cluster.name().empty() ? "-" : cluster.name(), nodes.nodes_size(),
+                           nodes.nodes_size() == 1 ? "" : "s", coordinator);
+  cli.out() << fmt::format("Actors    {:<9}  Supervisors  {:<6}  Pending children  {}\n",
+                           Count(cluster.actors()), cluster.supervisors(),
+                           cluster.pending_children());
   cli.out() << fmt::format("Restarts  {} in the last minute\n", cluster.restarts_last_minute());
   if (nodes.nodes_size() == 0) return;
   cli.out() << "\n";
@@ -61,13 +66,14 @@ void PrintStatus(Cli& cli, const v1::GetClusterResponse& cluster, const v1::List
 
 int RunStatus(Cli& cli, const StatusOptions& options) {
   v1::GetClusterResponse cluster;
-  if (auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::GetCluster, v1::GetClusterRequest(),
-                                                     &cluster, kSafe);
+  if (auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::GetCluster,
+                                                     v1::GetClusterRequest(), &cluster, kSafe);
       !error.ok()) {
     return cli.Fail(error);
   }
   v1::ListNodesResponse nodes;
-  if (auto error = FetchNodes(cli, v1::ListNodesRequest(), &nodes); !error.ok()) return cli.Fail(error);
+  if (auto error = FetchNodes(cli, v1::ListNodesRequest(), &nodes); !error.ok())
+    return cli.Fail(error);
   const std::string problems = Problems(cluster, nodes);
   if (options.check) {
     if (cli.structured()) {
@@ -87,8 +93,8 @@ int RunVersion(Cli& cli, const VersionOptions& options) {
     return kDone;
   }
   v1::GetServerInfoResponse info;
-  auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::GetServerInfo, v1::GetServerInfoRequest(), &info,
-                                                 kSafe);
+  auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::GetServerInfo,
+                                                 v1::GetServerInfoRequest(), &info, kSafe);
   if (error.ok()) {
     return PrintOne(cli, info, info.version(), [&] {
       Facts facts;

@@ -1,13 +1,13 @@
 #include <ostream>
 #include <sstream>
 
-#include <fmt/format.h>
-
 #include "absl/time/clock.h"
-#include "banyan/v1/supervisors.grpc.pb.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/commands/tree_text.h"
 #include "client/transport/payload.h"
+#include <fmt/format.h>
+
+#include "banyan/v1/supervisors.grpc.pb.h"
 
 namespace banyan::cli {
 namespace {
@@ -15,11 +15,13 @@ namespace {
 constexpr client::CallOptions kSafe = {.retry = client::Retry::kUnavailable};
 constexpr absl::Duration kWatchPause = absl::Seconds(1);
 
-client::ApiError FetchTree(Cli& cli, const v1::Target& target, uint32_t depth, std::vector<v1::GetTreeResponse>* trees) {
+client::ApiError FetchTree(Cli& cli, const v1::Target& target, uint32_t depth,
+                           std::vector<v1::GetTreeResponse>* trees) {
   v1::GetTreeRequest request;
   *request.mutable_supervisor() = target;
   request.set_depth(depth);
-  return cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::GetTree, request, &trees->emplace_back(), kSafe);
+  return cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::GetTree, request,
+                                               &trees->emplace_back(), kSafe);
 }
 
 // The trees of all roots. One that ends between the list and the look is left out.
@@ -30,7 +32,9 @@ client::ApiError FetchAll(Cli& cli, uint32_t depth, std::vector<v1::GetTreeRespo
   auto error = client::ListAll<v1::Supervisors, decltype(&v1::Supervisors::Stub::ListSupervisors),
                                v1::ListSupervisorsRequest, v1::ListSupervisorsResponse>(
       &cli.session(), &v1::Supervisors::Stub::ListSupervisors, request, &roots,
-      [](v1::ListSupervisorsResponse* sum, const v1::ListSupervisorsResponse& page) { sum->MergeFrom(page); });
+      [](v1::ListSupervisorsResponse* sum, const v1::ListSupervisorsResponse& page) {
+        sum->MergeFrom(page);
+      });
   if (!error.ok()) return error;
   for (const v1::SupervisorInfo& root : roots.supervisors()) {
     v1::Target target;
@@ -61,17 +65,20 @@ std::string Text(Cli& cli, const std::vector<v1::GetTreeResponse>& trees) {
   return text.str();
 }
 
-void PrintTrees(Cli& cli, const TreeOptions& options, const std::vector<v1::GetTreeResponse>& trees) {
+void PrintTrees(Cli& cli, const TreeOptions& options,
+                const std::vector<v1::GetTreeResponse>& trees) {
   if (cli.options().mermaid) {
     cli.out() << TreeMermaid(cli, trees);
   } else if (cli.names_only()) {
     for (const auto& tree : trees) cli.out() << tree.root().supervisor().name() << "\n";
-  } else if (cli.structured() && (!options.supervisor.empty() || cli.options().output == Format::kJsonl)) {
+  } else if (cli.structured() &&
+             (!options.supervisor.empty() || cli.options().output == Format::kJsonl)) {
     for (const auto& tree : trees) PrintMessage(cli, tree);
   } else if (cli.structured()) {
     std::string json = "[";
     for (const auto& tree : trees) {
-      json += fmt::format("{}{}", json.size() > 1 ? "," : "", client::MessageToJson(tree, &cli.types(), true));
+      json += fmt::format("{}{}", json.size() > 1 ? "," : "",
+                          client::MessageToJson(tree, &cli.types(), true));
     }
     json += "]";
     cli.out() << (cli.options().output == Format::kYaml ? JsonToYaml(json) : json) << "\n";
@@ -79,7 +86,8 @@ void PrintTrees(Cli& cli, const TreeOptions& options, const std::vector<v1::GetT
     cli.out() << Text(cli, trees) << std::flush;
   }
   for (const auto& tree : trees) {
-    for (const std::string& node : tree.unreachable()) cli.err() << fmt::format("warning: {} did not answer\n", node);
+    for (const std::string& node : tree.unreachable())
+      cli.err() << fmt::format("warning: {} did not answer\n", node);
   }
 }
 
@@ -100,7 +108,8 @@ int RunTree(Cli& cli, const TreeOptions& options) {
     std::vector<v1::GetTreeResponse> trees;
     const auto error = options.supervisor.empty() ? FetchAll(cli, options.depth, &trees)
                                                   : FetchTree(cli, target, options.depth, &trees);
-    if (!error.ok()) return cli.Fail(error, {.supervisor = options.supervisor, .name = options.supervisor});
+    if (!error.ok())
+      return cli.Fail(error, {.supervisor = options.supervisor, .name = options.supervisor});
     if (!options.watch) {
       if (trees.empty() && !cli.structured() && !cli.names_only()) cli.err() << "no supervisors\n";
       PrintTrees(cli, options, trees);
@@ -108,7 +117,10 @@ int RunTree(Cli& cli, const TreeOptions& options) {
     }
     const std::string text = Text(cli, trees);
     if (text != shown) {
-      cli.out() << (cli.env().out_is_terminal ? "\033[H\033[2J" : shown.empty() ? "" : "\n") << text << std::flush;
+      cli.out() << (cli.env().out_is_terminal ? "\033[H\033[2J"
+                    : shown.empty()           ? ""
+                                              : "\n")
+                << text << std::flush;
       shown = text;
     }
     absl::SleepFor(kWatchPause);

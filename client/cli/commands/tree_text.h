@@ -3,9 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "banyan/v1/supervisors.pb.h"
 #include "client/cli/cli.h"
 #include "client/cli/output.h"
+
+#include "banyan/v1/supervisors.pb.h"
 
 namespace banyan::cli {
 

@@ -2,15 +2,15 @@
 #include <optional>
 #include <ostream>
 
-#include <fmt/format.h>
-
 #include "absl/time/clock.h"
-#include "banyan/v1/cluster.grpc.pb.h"
-#include "banyan/v1/registry.grpc.pb.h"
-#include "banyan/v1/supervisors.grpc.pb.h"
 #include "client/cli/commands/commands.h"
 #include "client/cli/output.h"
 #include "client/transport/duration.h"
+#include <fmt/format.h>
+
+#include "banyan/v1/cluster.grpc.pb.h"
+#include "banyan/v1/registry.grpc.pb.h"
+#include "banyan/v1/supervisors.grpc.pb.h"
 
 namespace banyan::cli {
 namespace {
@@ -29,8 +29,8 @@ struct Condition {
 
 struct Look {
   bool satisfied = false;
-  std::string now;          // what was seen, for the message at the end
-  client::ApiError error;   // not OK: could not look
+  std::string now;         // what was seen, for the message at the end
+  client::ApiError error;  // not OK: could not look
 };
 
 client::CallOptions LookOptions(absl::Time end) {
@@ -42,13 +42,15 @@ Look LookAtNode(Cli& cli, const Condition& condition, absl::Time end) {
   request.set_name(condition.name);
   v1::GetNodeResponse response;
   Look look;
-  look.error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::GetNode, request, &response, LookOptions(end));
+  look.error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::GetNode, request, &response,
+                                                 LookOptions(end));
   if (look.error.code == grpc::StatusCode::NOT_FOUND) {
     look.error = {};
     look.now = "gone";
   } else if (look.error.ok()) {
     look.now = Word(response.node().state());
-    if (condition.state == "drained" && response.node().drain().has_end_time()) look.now = "drained";
+    if (condition.state == "drained" && response.node().drain().has_end_time())
+      look.now = "drained";
   }
   look.satisfied = look.error.ok() && look.now == condition.state;
   return look;
@@ -70,13 +72,14 @@ Look LookAtChild(Cli& cli, const Condition& condition, absl::Time end) {
   look.now = "gone";
   for (;;) {
     v1::ListChildrenResponse page;
-    look.error = cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::ListChildren, request, &page,
-                                                       LookOptions(end));
+    look.error = cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::ListChildren,
+                                                       request, &page, LookOptions(end));
     if (look.error.code == grpc::StatusCode::NOT_FOUND) look.error = {};
     for (const v1::ChildInfo& child : page.children()) {
       if (child.id() == id) look.now = Word(child.state());
     }
-    const bool last = page.next_page_token().empty() || page.next_page_token() == request.page_token();
+    const bool last =
+        page.next_page_token().empty() || page.next_page_token() == request.page_token();
     if (!look.error.ok() || look.now != "gone" || last) break;
     request.set_page_token(page.next_page_token());
   }
@@ -89,7 +92,8 @@ Look LookAtName(Cli& cli, const Condition& condition, absl::Time end) {
   request.set_name(condition.name);
   v1::LookupResponse response;
   Look look;
-  look.error = cli.session().Invoke<v1::Registry>(&v1::Registry::Stub::Lookup, request, &response, LookOptions(end));
+  look.error = cli.session().Invoke<v1::Registry>(&v1::Registry::Stub::Lookup, request, &response,
+                                                  LookOptions(end));
   if (look.error.code == grpc::StatusCode::NOT_FOUND) {
     look.error = {};
     look.now = "gone";
@@ -111,7 +115,8 @@ std::optional<Condition> ParseCondition(Cli& cli, const std::string& text, int* 
   const size_t equals = text.rfind('=');
   condition.noun = text.substr(0, slash);
   if (slash != std::string::npos) {
-    condition.name = text.substr(slash + 1, equals == std::string::npos ? equals : equals - slash - 1);
+    condition.name =
+        text.substr(slash + 1, equals == std::string::npos ? equals : equals - slash - 1);
   }
   if (equals != std::string::npos && equals > slash) condition.state = text.substr(equals + 1);
   std::string problem;
@@ -121,18 +126,21 @@ std::optional<Condition> ParseCondition(Cli& cli, const std::string& text, int* 
     if (condition.state.empty()) condition.state = "active";
     if (condition.state != "drained" && condition.state != "gone" &&
         !Contains(v1::NodeState_descriptor(), condition.state)) {
-      problem = fmt::format("a node's states are {}, drained, gone", EnumWords(v1::NodeState_descriptor()));
+      problem = fmt::format("a node's states are {}, drained, gone",
+                            EnumWords(v1::NodeState_descriptor()));
     }
   } else if (condition.noun == "child") {
     if (condition.state.empty()) condition.state = "running";
     if (condition.state != "gone" && !Contains(v1::ChildState_descriptor(), condition.state)) {
-      problem = fmt::format("a child's states are {}, gone", EnumWords(v1::ChildState_descriptor()));
+      problem =
+          fmt::format("a child's states are {}, gone", EnumWords(v1::ChildState_descriptor()));
     } else if (condition.name.find('/') == std::string::npos) {
       problem = "a child is child/SUP/ID";
     }
   } else if (condition.noun == "name") {
     if (condition.state.empty()) condition.state = "registered";
-    if (condition.state != "registered" && condition.state != "gone") problem = "a name is registered or gone";
+    if (condition.state != "registered" && condition.state != "gone")
+      problem = "a name is registered or gone";
   } else {
     problem = "the nouns are node, child, name";
   }
@@ -151,7 +159,8 @@ Look LookAt(Cli& cli, const Condition& condition, absl::Time end) {
 // Errors that time may mend: nobody there yet, or too busy to answer.
 bool MayPass(const client::ApiError& error) {
   return error.ok() || error.code == grpc::StatusCode::UNAVAILABLE ||
-         error.code == grpc::StatusCode::DEADLINE_EXCEEDED || error.code == grpc::StatusCode::RESOURCE_EXHAUSTED;
+         error.code == grpc::StatusCode::DEADLINE_EXCEEDED ||
+         error.code == grpc::StatusCode::RESOURCE_EXHAUSTED;
 }
 
 int WaitFor(Cli& cli, const Condition& condition, absl::Time end) {
@@ -159,14 +168,15 @@ int WaitFor(Cli& cli, const Condition& condition, absl::Time end) {
   for (;;) {
     const Look look = LookAt(cli, condition, end);
     if (look.satisfied) {
-      if (!cli.names_only()) cli.out() << fmt::format("{}/{} {}\n", condition.noun, condition.name, look.now);
+      if (!cli.names_only())
+        cli.out() << fmt::format("{}/{} {}\n", condition.noun, condition.name, look.now);
       return kDone;
     }
     if (!MayPass(look.error)) return cli.Fail(look.error);
     if (absl::Now() + pause >= end) {
       if (!look.error.ok()) return cli.Fail(look.error);
-      cli.err() << fmt::format("not satisfied: {}/{} is {}, not {}\n", condition.noun, condition.name, look.now,
-                               condition.state);
+      cli.err() << fmt::format("not satisfied: {}/{} is {}, not {}\n", condition.noun,
+                               condition.name, look.now, condition.state);
       return kNo;
     }
     if (look.error.code == grpc::StatusCode::UNAVAILABLE) cli.session().Disconnect();
@@ -185,7 +195,8 @@ int RunWait(Cli& cli, const WaitOptions& options) {
     if (!condition) return code;
     conditions.push_back(*std::move(condition));
   }
-  if (conditions.empty()) return cli.Usage("nothing to wait for", "banyan wait --for node/n2=active");
+  if (conditions.empty())
+    return cli.Usage("nothing to wait for", "banyan wait --for node/n2=active");
   const absl::Time end = absl::Now() + cli.options().timeout;
   for (const Condition& condition : conditions) {
     if (int code = WaitFor(cli, condition, end)) return code;

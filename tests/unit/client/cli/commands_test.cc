@@ -1,19 +1,20 @@
 // Commands against a server with canned answers, flags included.
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "banyan/modules/v1/kv.pb.h"
 #include "nlohmann/json.hpp"
+
+#include "banyan/modules/v1/kv.pb.h"
 #include "tests/unit/client/cli/fake_server.h"
 
 namespace banyan::cli {
 namespace {
 
+using nlohmann::json;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
-using nlohmann::json;
 
 class Commands : public testing::Test {
  protected:
@@ -42,7 +43,8 @@ TEST_F(Commands, StatusCheckAnswersWithItsExitCode) {
 TEST_F(Commands, ListsComeInEveryFormat) {
   EXPECT_EQ(Banyan({"node", "list", "-q"}).out, "n1\nn2\n");
   EXPECT_EQ(Banyan({"node", "ls", "-o", "name"}).out, "n1\nn2\n");
-  EXPECT_EQ(json::parse(Banyan({"node", "list", "-o", "json"}).out)["nodes"][1]["state"], "NODE_STATE_ACTIVE");
+  EXPECT_EQ(json::parse(Banyan({"node", "list", "-o", "json"}).out)["nodes"][1]["state"],
+            "NODE_STATE_ACTIVE");
   const std::string lines = Banyan({"-o", "jsonl", "node", "list"}).out;
   EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 2);
   EXPECT_THAT(Banyan({"node", "list", "-o", "yaml"}).out, HasSubstr("name: n1"));
@@ -51,10 +53,10 @@ TEST_F(Commands, ListsComeInEveryFormat) {
 }
 
 TEST_F(Commands, SupStartSendsWhatTheFlagsSay) {
-  const Ran ran =
-      Banyan({"sup", "start", "workers", "--strategy", "simple_one_for_one", "--cluster-wide", "--intensity", "0",
-              "--period", "10s", "--module", "kv", "--restart", "transient", "--shutdown", "brutal_kill", "--args",
-              R"([{"@type": "banyan.modules.v1.KvArgs", "name": "x"}])"});
+  const Ran ran = Banyan({"sup", "start", "workers", "--strategy", "simple_one_for_one",
+                          "--cluster-wide", "--intensity", "0", "--period", "10s", "--module", "kv",
+                          "--restart", "transient", "--shutdown", "brutal_kill", "--args",
+                          R"([{"@type": "banyan.modules.v1.KvArgs", "name": "x"}])"});
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(ran.out, "started workers, kept by the coordinator\n");
   const v1::StartSupervisorRequest& sent = server_.started_supervisor;
@@ -73,11 +75,14 @@ TEST_F(Commands, SupStartSendsWhatTheFlagsSay) {
 }
 
 TEST_F(Commands, SupStartTakesAFile) {
-  const Ran ran = Banyan({"sup", "start", "-f", "-"}, "name: shop\nspec:\n  strategy: rest_for_one\n");
+  const Ran ran =
+      Banyan({"sup", "start", "-f", "-"}, "name: shop\nspec:\n  strategy: rest_for_one\n");
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(server_.started_supervisor.name(), "shop");
-  EXPECT_EQ(server_.started_supervisor.spec().strategy(), v1::SupervisorSpec::STRATEGY_REST_FOR_ONE);
-  const Ran bad = Banyan({"sup", "start", "x", "-f", "-"}, "strategy: some_for_one\nintensity: many\n");
+  EXPECT_EQ(server_.started_supervisor.spec().strategy(),
+            v1::SupervisorSpec::STRATEGY_REST_FOR_ONE);
+  const Ran bad =
+      Banyan({"sup", "start", "x", "-f", "-"}, "strategy: some_for_one\nintensity: many\n");
   EXPECT_EQ(bad.code, 2);
   EXPECT_THAT(bad.err, HasSubstr("2 problems"));
   EXPECT_THAT(bad.err, HasSubstr("line 1: strategy"));
@@ -100,8 +105,9 @@ TEST_F(Commands, DestructiveOnesAskOrRefuse) {
 }
 
 TEST_F(Commands, ChildStartBuildsASpecOrExtraArgs) {
-  const Ran ran = Banyan({"child", "start", "shop", "--id", "cart", "--module", "kv", "--name", "cart/1", "--node",
-                          "n2", "--available", "--significant", "--restart", "temporary"});
+  const Ran ran =
+      Banyan({"child", "start", "shop", "--id", "cart", "--module", "kv", "--name", "cart/1",
+              "--node", "n2", "--available", "--significant", "--restart", "temporary"});
   ASSERT_EQ(ran.code, 0) << ran.err;
   EXPECT_EQ(ran.out, "started n2:3:101\n");
   const v1::ChildSpec& spec = server_.started_child.spec();
@@ -111,7 +117,9 @@ TEST_F(Commands, ChildStartBuildsASpecOrExtraArgs) {
   EXPECT_EQ(spec.exclusivity(), v1::EXCLUSIVITY_AVAILABLE);
   EXPECT_TRUE(spec.significant());
 
-  EXPECT_EQ(Banyan({"child", "start", "shop/carts", "--args", R"([{"user": 17}])", "-o", "name"}).out, "n2:3:101\n");
+  EXPECT_EQ(
+      Banyan({"child", "start", "shop/carts", "--args", R"([{"user": 17}])", "-o", "name"}).out,
+      "n2:3:101\n");
   EXPECT_EQ(server_.started_child.extra_args().args_size(), 1);
   EXPECT_EQ(server_.started_child.supervisor().child().child_ids(0), "carts");
   EXPECT_EQ(Banyan({"child", "start", "shop", "--id", "x"}).code, 2);
@@ -143,9 +151,11 @@ TEST_F(Commands, CallPrintsTheReplyItself) {
   EXPECT_EQ(server_.called.timeout().seconds(), 10);
 
   const Ran whole = Banyan({"call", "counter/eu", "banyan.modules.v1.Size", "-o", "json"});
-  EXPECT_EQ(json::parse(whole.out)["payload"]["value"]["@type"], "type.googleapis.com/banyan.modules.v1.GetReply");
+  EXPECT_EQ(json::parse(whole.out)["payload"]["value"]["@type"],
+            "type.googleapis.com/banyan.modules.v1.GetReply");
   EXPECT_EQ(Banyan({"call", "counter/eu", "-"}, "{\"by\": 5}").code, 0);
-  EXPECT_EQ(server_.called.payload().value().type_url(), "type.googleapis.com/google.protobuf.Value");
+  EXPECT_EQ(server_.called.payload().value().type_url(),
+            "type.googleapis.com/google.protobuf.Value");
   EXPECT_EQ(Banyan({"call", "counter/eu", "banyan.modules.v1.Get", R"({"nokey": 1})"}).code, 2);
   EXPECT_EQ(Banyan({"call", "counter/eu", "acme.v1.Service/Method", "{}"}).code, 2);
 }
@@ -160,7 +170,8 @@ TEST_F(Commands, CallResolvesANodesNameInAPid) {
 }
 
 TEST_F(Commands, ChildListShowsPidsWithNamesAndFences) {
-  EXPECT_THAT(Banyan({"child", "list", "shop"}).out, HasSubstr("cart  worker  running  n2:3:101  kv"));
+  EXPECT_THAT(Banyan({"child", "list", "shop"}).out,
+              HasSubstr("cart  worker  running  n2:3:101  kv"));
   EXPECT_THAT(Banyan({"child", "list", "shop", "-o", "wide"}).out, HasSubstr("4.17.1"));
 }
 
@@ -176,11 +187,14 @@ TEST_F(Commands, TreeDrawsBoxes) {
 
 TEST_F(Commands, TreeOfAllRootsAndForPrograms) {
   EXPECT_THAT(Banyan({"tree"}).out, StartsWith("shop "));
-  EXPECT_EQ(json::parse(Banyan({"tree", "shop", "-o", "json"}).out)["root"]["children"][1]["child"]["state"],
-            "CHILD_STATE_PENDING");
+  EXPECT_EQ(
+      json::parse(
+          Banyan({"tree", "shop", "-o", "json"}).out)["root"]["children"][1]["child"]["state"],
+      "CHILD_STATE_PENDING");
   EXPECT_EQ(json::parse(Banyan({"tree", "-o", "json"}).out).size(), 1u);
   const std::string mermaid = Banyan({"tree", "shop", "-o", "mermaid"}).out;
-  EXPECT_THAT(mermaid, StartsWith("graph TD\n  n0[\"shop<br/>one_for_one 3/5s<br/>cluster, up\"]\n"));
+  EXPECT_THAT(mermaid,
+              StartsWith("graph TD\n  n0[\"shop<br/>one_for_one 3/5s<br/>cluster, up\"]\n"));
   EXPECT_THAT(mermaid, HasSubstr("n0 --> n1\n"));
   EXPECT_EQ(Banyan({"status", "-o", "mermaid"}).code, 2);
 }

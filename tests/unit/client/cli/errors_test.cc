@@ -29,11 +29,13 @@ TEST(ExitCodeOf, FollowsTheTable) {
       {grpc::StatusCode::RESOURCE_EXHAUSTED, "", 9},
       {grpc::StatusCode::UNIMPLEMENTED, "", 10},
   };
-  for (const auto& c : kCases) EXPECT_EQ(ExitCodeOf(client::LocalError(c.code, "", c.reason)), c.want) << c.code;
+  for (const auto& c : kCases)
+    EXPECT_EQ(ExitCodeOf(client::LocalError(c.code, "", c.reason)), c.want) << c.code;
 }
 
 TEST(PrintError, HasEveryPartThatCame) {
-  client::ApiError error = client::LocalError(grpc::StatusCode::DEADLINE_EXCEEDED, "no reply", "CALL_TIMEOUT");
+  client::ApiError error =
+      client::LocalError(grpc::StatusCode::DEADLINE_EXCEEDED, "no reply", "CALL_TIMEOUT");
   error.metadata = {{"node", "n1"}, {"outcome", "unknown"}};
   error.fields = {{"spec.id", "is empty"}};
   error.preconditions = {"n2: cordoned"};

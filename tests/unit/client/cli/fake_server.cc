@@ -2,9 +2,10 @@
 
 #include <sstream>
 
-#include "banyan/modules/v1/kv.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+
+#include "banyan/modules/v1/kv.pb.h"
 
 namespace banyan::cli {
 namespace {
@@ -51,7 +52,8 @@ void FillTree(v1::TreeNode* root) {
   payments->mutable_child()->set_state(v1::CHILD_STATE_RUNNING);
   payments->mutable_child()->set_type(v1::CHILD_TYPE_SUPERVISOR);
   SetPid(payments->mutable_child()->mutable_pid(), 1, 14);
-  payments->mutable_supervisor()->mutable_spec()->set_strategy(v1::SupervisorSpec::STRATEGY_REST_FOR_ONE);
+  payments->mutable_supervisor()->mutable_spec()->set_strategy(
+      v1::SupervisorSpec::STRATEGY_REST_FOR_ONE);
   v1::ChildInfo* ledger = payments->add_children()->mutable_child();
   ledger->set_id("ledger");
   ledger->set_module("kv");
@@ -99,7 +101,8 @@ grpc::Status FakeServer::ListNodes(grpc::ServerContext*, const v1::ListNodesRequ
     FillNode(response->add_nodes(), "n1", 1, v1::NODE_STATE_ACTIVE);
     response->set_next_page_token("more");
   } else {
-    FillNode(response->add_nodes(), "n2", 2, all_well ? v1::NODE_STATE_ACTIVE : v1::NODE_STATE_SUSPECT);
+    FillNode(response->add_nodes(), "n2", 2,
+             all_well ? v1::NODE_STATE_ACTIVE : v1::NODE_STATE_SUSPECT);
   }
   return grpc::Status::OK;
 }
@@ -108,13 +111,15 @@ grpc::Status FakeServer::GetNode(grpc::ServerContext*, const v1::GetNodeRequest*
                                  v1::GetNodeResponse* response) {
   // Joins while it is being waited for.
   ++get_node_calls;
-  if (request->name() == "n9") return Refuse(grpc::StatusCode::NOT_FOUND, "no node n9", "NODE_NOT_FOUND", "");
+  if (request->name() == "n9")
+    return Refuse(grpc::StatusCode::NOT_FOUND, "no node n9", "NODE_NOT_FOUND", "");
   FillNode(response->mutable_node(), request->name(), 1,
            get_node_calls < 3 ? v1::NODE_STATE_JOINING : v1::NODE_STATE_ACTIVE);
   return grpc::Status::OK;
 }
 
-grpc::Status FakeServer::StartSupervisor(grpc::ServerContext*, const v1::StartSupervisorRequest* request,
+grpc::Status FakeServer::StartSupervisor(grpc::ServerContext*,
+                                         const v1::StartSupervisorRequest* request,
                                          v1::StartSupervisorResponse* response) {
   started_supervisor = *request;
   response->mutable_supervisor()->set_name(request->name());
@@ -134,8 +139,8 @@ grpc::Status FakeServer::StartChild(grpc::ServerContext*, const v1::StartChildRe
                                     v1::StartChildResponse* response) {
   started_child = *request;
   if (request->spec().id() == "taken") {
-    return Refuse(grpc::StatusCode::ALREADY_EXISTS, "child \"taken\" is running as n1:3:9", "CHILD_ALREADY_STARTED",
-                  "");
+    return Refuse(grpc::StatusCode::ALREADY_EXISTS, "child \"taken\" is running as n1:3:9",
+                  "CHILD_ALREADY_STARTED", "");
   }
   response->mutable_child()->set_id(request->spec().id());
   SetPid(response->mutable_child()->mutable_pid(), 2, 101);
@@ -153,7 +158,8 @@ grpc::Status FakeServer::ListChildren(grpc::ServerContext*, const v1::ListChildr
   return grpc::Status::OK;
 }
 
-grpc::Status FakeServer::GetTree(grpc::ServerContext*, const v1::GetTreeRequest*, v1::GetTreeResponse* response) {
+grpc::Status FakeServer::GetTree(grpc::ServerContext*, const v1::GetTreeRequest*,
+                                 v1::GetTreeResponse* response) {
   FillTree(response->mutable_root());
   return grpc::Status::OK;
 }
@@ -186,11 +192,12 @@ grpc::Status FakeServer::WatchEvents(grpc::ServerContext*, const v1::WatchEvents
   return grpc::Status::OK;
 }
 
-grpc::Status FakeServer::Call(grpc::ServerContext*, const v1::CallRequest* request, v1::CallResponse* response) {
+grpc::Status FakeServer::Call(grpc::ServerContext*, const v1::CallRequest* request,
+                              v1::CallResponse* response) {
   called = *request;
   if (request->target().name() == "counter/us") {
-    return Refuse(grpc::StatusCode::NOT_FOUND, "no process is registered as \"counter/us\"", "NAME_NOT_REGISTERED",
-                  "not_executed");
+    return Refuse(grpc::StatusCode::NOT_FOUND, "no process is registered as \"counter/us\"",
+                  "NAME_NOT_REGISTERED", "not_executed");
   }
   modules::v1::GetReply reply;
   reply.set_found(true);
@@ -200,7 +207,8 @@ grpc::Status FakeServer::Call(grpc::ServerContext*, const v1::CallRequest* reque
   return grpc::Status::OK;
 }
 
-grpc::Status FakeServer::Exit(grpc::ServerContext*, const v1::ExitRequest*, v1::ExitResponse* response) {
+grpc::Status FakeServer::Exit(grpc::ServerContext*, const v1::ExitRequest*,
+                              v1::ExitResponse* response) {
   ++exits;
   SetPid(response->mutable_pid(), 2, 81);
   return grpc::Status::OK;
@@ -220,7 +228,8 @@ grpc::Status FakeServer::Monitor(grpc::ServerContext*, const v1::MonitorRequest*
   return grpc::Status::OK;
 }
 
-grpc::Status FakeServer::Lookup(grpc::ServerContext*, const v1::LookupRequest* request, v1::LookupResponse* response) {
+grpc::Status FakeServer::Lookup(grpc::ServerContext*, const v1::LookupRequest* request,
+                                v1::LookupResponse* response) {
   if (request->name() == "nobody") {
     return Refuse(grpc::StatusCode::NOT_FOUND, "nobody has it", "NAME_NOT_REGISTERED", "");
   }
@@ -229,7 +238,8 @@ grpc::Status FakeServer::Lookup(grpc::ServerContext*, const v1::LookupRequest* r
   return grpc::Status::OK;
 }
 
-Ran RunBanyan(const std::string& address, std::vector<std::string> args, const std::string& input, bool terminal) {
+Ran RunBanyan(const std::string& address, std::vector<std::string> args, const std::string& input,
+              bool terminal) {
   std::istringstream in(input);
   std::ostringstream out;
   std::ostringstream err;

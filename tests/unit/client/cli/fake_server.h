@@ -4,13 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "client/cli/cli.h"
+#include "grpcpp/grpcpp.h"
+
 #include "banyan/v1/actors.grpc.pb.h"
 #include "banyan/v1/cluster.grpc.pb.h"
 #include "banyan/v1/registry.grpc.pb.h"
 #include "banyan/v1/supervisors.grpc.pb.h"
-#include "client/cli/cli.h"
 #include "common/base/pid.h"
-#include "grpcpp/grpcpp.h"
 
 namespace banyan::cli {
 
@@ -24,16 +25,22 @@ class FakeServer : public v1::Actors::Service,
   ~FakeServer();
   const std::string& address() const { return address_; }
 
-  grpc::Status GetCluster(grpc::ServerContext*, const v1::GetClusterRequest*, v1::GetClusterResponse*) override;
-  grpc::Status ListNodes(grpc::ServerContext*, const v1::ListNodesRequest*, v1::ListNodesResponse*) override;
-  grpc::Status GetNode(grpc::ServerContext*, const v1::GetNodeRequest*, v1::GetNodeResponse*) override;
+  grpc::Status GetCluster(grpc::ServerContext*, const v1::GetClusterRequest*,
+                          v1::GetClusterResponse*) override;
+  grpc::Status ListNodes(grpc::ServerContext*, const v1::ListNodesRequest*,
+                         v1::ListNodesResponse*) override;
+  grpc::Status GetNode(grpc::ServerContext*, const v1::GetNodeRequest*,
+                       v1::GetNodeResponse*) override;
   grpc::Status StartSupervisor(grpc::ServerContext*, const v1::StartSupervisorRequest*,
                                v1::StartSupervisorResponse*) override;
   grpc::Status StopSupervisor(grpc::ServerContext*, const v1::StopSupervisorRequest*,
                               v1::StopSupervisorResponse*) override;
-  grpc::Status StartChild(grpc::ServerContext*, const v1::StartChildRequest*, v1::StartChildResponse*) override;
-  grpc::Status ListChildren(grpc::ServerContext*, const v1::ListChildrenRequest*, v1::ListChildrenResponse*) override;
-  grpc::Status GetTree(grpc::ServerContext*, const v1::GetTreeRequest*, v1::GetTreeResponse*) override;
+  grpc::Status StartChild(grpc::ServerContext*, const v1::StartChildRequest*,
+                          v1::StartChildResponse*) override;
+  grpc::Status ListChildren(grpc::ServerContext*, const v1::ListChildrenRequest*,
+                            v1::ListChildrenResponse*) override;
+  grpc::Status GetTree(grpc::ServerContext*, const v1::GetTreeRequest*,
+                       v1::GetTreeResponse*) override;
   grpc::Status ListSupervisors(grpc::ServerContext*, const v1::ListSupervisorsRequest*,
                                v1::ListSupervisorsResponse*) override;
   grpc::Status WatchEvents(grpc::ServerContext*, const v1::WatchEventsRequest*,
@@ -66,7 +73,7 @@ struct Ran {
   std::string err;
 };
 // Runs the program in-process against `address` (empty: as the arguments say).
-Ran RunBanyan(const std::string& address, std::vector<std::string> args, const std::string& input = "",
-        bool terminal = false);
+Ran RunBanyan(const std::string& address, std::vector<std::string> args,
+              const std::string& input = "", bool terminal = false);
 
 }  // namespace banyan::cli

@@ -2,6 +2,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+
 #include "tests/unit/client/cli/fake_server.h"
 
 namespace banyan::cli {
@@ -14,9 +15,10 @@ TEST(Flags, WrongUsageExitsWith2AndNamesTheFlag) {
     std::vector<std::string> args;
     const char* says;
   } kCases[] = {
-      {{}, "subcommand"},
-      {{"nonsense"}, "nonsense"},
-      {{"node"}, "subcommand"},
+      {{}, "a command is missing"},
+      {{"nonsense"}, "no command \"nonsense\""},
+      {{"node"}, "a command is missing"},
+      {{"node", "paint"}, "no command \"paint\""},
       {{"status", "--nonsense"}, "--nonsense"},
       {{"status", "-o", "xml"}, "--output: \"xml\" is not one of"},
       {{"status", "--timeout", "5"}, "--timeout: \"5\" is not a duration"},
@@ -25,7 +27,8 @@ TEST(Flags, WrongUsageExitsWith2AndNamesTheFlag) {
       {{"whereis"}, "TARGET"},
       {{"whereis", "a b"}, "' '"},
       {{"sup", "start"}, "NAME is missing"},
-      {{"sup", "start", "x", "--strategy", "most_for_one"}, "--strategy: \"most_for_one\" is not one of"},
+      {{"sup", "start", "x", "--strategy", "most_for_one"},
+       "--strategy: \"most_for_one\" is not one of"},
       {{"sup", "start", "x", "--intensity", "-1"}, "--intensity"},
       {{"sup", "start", "x", "--period", "soon"}, "--period"},
       {{"sup", "start", "x", "--strategy", "simple_one_for_one"}, "--module is missing"},
@@ -60,7 +63,8 @@ TEST(Flags, NobodyThereIsExitCode7WithAHint) {
   EXPECT_THAT(ran.err, HasSubstr("BANYAN_ADDR"));
   EXPECT_EQ(RunBanyan("127.0.0.1:1", {"health"}).code, 7);
   EXPECT_EQ(RunBanyan("127.0.0.1:1", {"events", "-f"}).code, 7);
-  EXPECT_EQ(RunBanyan("127.0.0.1:1", {"wait", "--for", "node/n1=active", "--timeout", "100ms"}).code, 7);
+  EXPECT_EQ(
+      RunBanyan("127.0.0.1:1", {"wait", "--for", "node/n1=active", "--timeout", "100ms"}).code, 7);
 }
 
 TEST(Flags, EnvironmentStandsBehindFlags) {

@@ -76,19 +76,21 @@ children:
 - id: [c]
   start: {args: 5}
 )");
-  EXPECT_THAT(file.problems,
-              ElementsAre(HasSubstr("line 1: strategy: \"one_for_none\" is not one of one_for_one"),
-                          HasSubstr("line 2: intensity: \"-1\" is not a whole number"),
-                          HasSubstr("line 3: colour: there is no such field"),
-                          HasSubstr("line 6: children[0].id: is given twice"),
-                          HasSubstr("line 8: children[0].supervisor: can't be given together with start"),
-                          HasSubstr("line 9: children[0].shutdown: \"never\" is not a shutdown policy"),
-                          HasSubstr("line 10: children[1].id: must be a single value"),
-                          HasSubstr("line 11: children[1].start.args: must be a list")));
+  EXPECT_THAT(
+      file.problems,
+      ElementsAre(HasSubstr("line 1: strategy: \"one_for_none\" is not one of one_for_one"),
+                  HasSubstr("line 2: intensity: \"-1\" is not a whole number"),
+                  HasSubstr("line 3: colour: there is no such field"),
+                  HasSubstr("line 6: children[0].id: is given twice"),
+                  HasSubstr("line 8: children[0].supervisor: can't be given together with start"),
+                  HasSubstr("line 9: children[0].shutdown: \"never\" is not a shutdown policy"),
+                  HasSubstr("line 10: children[1].id: must be a single value"),
+                  HasSubstr("line 11: children[1].start.args: must be a list")));
 }
 
 TEST(SpecYaml, SurvivesWhatIsNotYaml) {
-  for (const char* text : {"", "[", "a: [1", "- 1", "5", "{a: b", "\t- x", "a: &x *x", "? [a]\n: b", "%FOO\n---\nx"}) {
+  for (const char* text :
+       {"", "[", "a: [1", "- 1", "5", "{a: b", "\t- x", "a: &x *x", "? [a]\n: b", "%FOO\n---\nx"}) {
     EXPECT_THAT(Read(text).problems, testing::Not(SizeIs(0))) << text;
   }
 }

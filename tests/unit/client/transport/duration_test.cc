@@ -10,8 +10,12 @@ TEST(ParseDuration, TakesTheFormsOfTheDocs) {
     const char* text;
     absl::Duration want;
   } kCases[] = {
-      {"5s", absl::Seconds(5)},          {"100ms", absl::Milliseconds(100)}, {"1m30s", absl::Seconds(90)},
-      {"2h", absl::Hours(2)},            {"0", absl::ZeroDuration()},        {"1.5s", absl::Milliseconds(1500)},
+      {"5s", absl::Seconds(5)},
+      {"100ms", absl::Milliseconds(100)},
+      {"1m30s", absl::Seconds(90)},
+      {"2h", absl::Hours(2)},
+      {"0", absl::ZeroDuration()},
+      {"1.5s", absl::Milliseconds(1500)},
       {"infinity", absl::InfiniteDuration()},
   };
   for (const auto& c : kCases) {
@@ -25,7 +29,8 @@ TEST(ParseDuration, RefusesTheRestWithAnExample) {
   for (const char* text : {"", "5", "abc", "-5s", "+5s", "inf", "5 s", "5d", "s", "400000000h"}) {
     auto got = ParseDuration(text);
     ASSERT_FALSE(got.ok()) << text;
-    EXPECT_NE(got.status().message().find("is not a duration"), absl::string_view::npos) << got.status();
+    EXPECT_NE(got.status().message().find("is not a duration"), absl::string_view::npos)
+        << got.status();
   }
 }
 
@@ -34,7 +39,8 @@ TEST(ParseShutdown, KnowsOtpsWords) {
   EXPECT_TRUE(ParseShutdown("infinity")->has_infinity());
   EXPECT_EQ(ParseShutdown("2500ms")->timeout().nanos(), 500000000);
   EXPECT_FALSE(ParseShutdown("kill").ok());
-  for (const char* text : {"brutal_kill", "infinity", "5s"}) EXPECT_EQ(FormatShutdown(*ParseShutdown(text)), text);
+  for (const char* text : {"brutal_kill", "infinity", "5s"})
+    EXPECT_EQ(FormatShutdown(*ParseShutdown(text)), text);
 }
 
 TEST(FormatAge, IsOneUnit) {

@@ -23,8 +23,8 @@ TEST(DecodeError, ReadsAllDetails) {
   exit.set_type("boom");
   details.add_details()->PackFrom(exit);
 
-  const ApiError error =
-      DecodeError(grpc::Status(grpc::StatusCode::ABORTED, "it ended", details.SerializeAsString()), nullptr);
+  const ApiError error = DecodeError(
+      grpc::Status(grpc::StatusCode::ABORTED, "it ended", details.SerializeAsString()), nullptr);
   EXPECT_EQ(error.code, grpc::StatusCode::ABORTED);
   EXPECT_EQ(error.message, "it ended");
   EXPECT_EQ(error.reason, "CALLEE_EXITED");
@@ -36,7 +36,8 @@ TEST(DecodeError, ReadsAllDetails) {
 }
 
 TEST(DecodeError, SurvivesDetailsThatAreNone) {
-  const ApiError error = DecodeError(grpc::Status(grpc::StatusCode::INTERNAL, "x", "\xff\x01garbage"), nullptr);
+  const ApiError error =
+      DecodeError(grpc::Status(grpc::StatusCode::INTERNAL, "x", "\xff\x01garbage"), nullptr);
   EXPECT_EQ(error.code, grpc::StatusCode::INTERNAL);
   EXPECT_TRUE(error.reason.empty());
 }

@@ -1,9 +1,10 @@
 #include "client/transport/payload.h"
 
-#include "banyan/modules/v1/kv.pb.h"
 #include "google/protobuf/struct.pb.h"
 #include "google/protobuf/wrappers.pb.h"
 #include "gtest/gtest.h"
+
+#include "banyan/modules/v1/kv.pb.h"
 
 namespace banyan::client {
 namespace {
@@ -22,8 +23,8 @@ TEST(PayloadFromJson, BecomesAValueWithoutAType) {
 TEST(PayloadFromJson, PacksWhatAtTypeNames) {
   TypeRegistry types;
   for (const char* type : {"banyan.modules.v1.Put", "type.googleapis.com/banyan.modules.v1.Put"}) {
-    auto payload =
-        PayloadFromJson(std::string("{\"key\": \"a\", \"value\": \"aGk=\", \"@type\": \"") + type + "\"}", &types);
+    auto payload = PayloadFromJson(
+        std::string("{\"key\": \"a\", \"value\": \"aGk=\", \"@type\": \"") + type + "\"}", &types);
     ASSERT_TRUE(payload.ok()) << payload.status();
     EXPECT_EQ(payload->value().type_url(), "type.googleapis.com/banyan.modules.v1.Put");
     modules::v1::Put put;

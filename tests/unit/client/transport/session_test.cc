@@ -1,8 +1,9 @@
 #include "client/transport/session.h"
 
-#include "banyan/v1/cluster.grpc.pb.h"
 #include "client/transport/request_id.h"
 #include "gtest/gtest.h"
+
+#include "banyan/v1/cluster.grpc.pb.h"
 
 namespace banyan::client {
 namespace {
@@ -10,7 +11,8 @@ namespace {
 TEST(ParseAddresses, SplitsAndChecks) {
   EXPECT_EQ(*ParseAddresses("n1:7400,n2:7400"), (std::vector<std::string>{"n1:7400", "n2:7400"}));
   EXPECT_EQ(*ParseAddresses("unix:/run/banyan"), std::vector<std::string>{"unix:/run/banyan"});
-  for (const char* text : {"", "n1", "n1:7400,", ":7400", "n1:"}) EXPECT_FALSE(ParseAddresses(text).ok()) << text;
+  for (const char* text : {"", "n1", "n1:7400,", ":7400", "n1:"})
+    EXPECT_FALSE(ParseAddresses(text).ok()) << text;
 }
 
 TEST(NewRequestId, IsAUuidOfVersion7) {
@@ -25,8 +27,8 @@ TEST(Session, TellsThatNobodyAnswers) {
   // Port 1 of the loopback refuses.
   Session session({.addresses = {"127.0.0.1:1"}, .timeout = absl::Seconds(5)});
   v1::GetClusterResponse response;
-  const ApiError error =
-      session.Invoke<v1::Cluster>(&v1::Cluster::Stub::GetCluster, v1::GetClusterRequest(), &response);
+  const ApiError error = session.Invoke<v1::Cluster>(&v1::Cluster::Stub::GetCluster,
+                                                     v1::GetClusterRequest(), &response);
   EXPECT_EQ(error.code, grpc::StatusCode::UNAVAILABLE);
   EXPECT_FALSE(error.connected);
   EXPECT_NE(error.message.find("127.0.0.1:1"), std::string::npos) << error.message;
@@ -62,8 +64,8 @@ class SessionTest : public testing::Test {
   }
   ApiError Ask(Session* session, Retry retry) {
     v1::GetClusterResponse response;
-    return session->Invoke<v1::Cluster>(&v1::Cluster::Stub::GetCluster, v1::GetClusterRequest(), &response,
-                                        {.retry = retry});
+    return session->Invoke<v1::Cluster>(&v1::Cluster::Stub::GetCluster, v1::GetClusterRequest(),
+                                        &response, {.retry = retry});
   }
 
   Flaky service_;

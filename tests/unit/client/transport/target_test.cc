@@ -32,8 +32,10 @@ TEST(ParseTarget, ReadsEveryTextForm) {
       {"group:workers#least", "group { group: \"workers\" selection: SELECTION_LEAST_LOADED }"},
       {"group:workers#random", "group { group: \"workers\" selection: SELECTION_RANDOM }"},
       {"group:w/x#nearest", "group { group: \"w/x\" selection: SELECTION_NEAREST }"},
-      {"group:w#hash=user:17", "group { group: \"w\" selection: SELECTION_HASH hash_key: \"user:17\" }"},
-      {"child:shop/payments/w3", "child { supervisor: \"shop\" child_ids: \"payments\" child_ids: \"w3\" }"},
+      {"group:w#hash=user:17",
+       "group { group: \"w\" selection: SELECTION_HASH hash_key: \"user:17\" }"},
+      {"child:shop/payments/w3",
+       "child { supervisor: \"shop\" child_ids: \"payments\" child_ids: \"w3\" }"},
       {"child:shop%2Feu/w3", "child { supervisor: \"shop/eu\" child_ids: \"w3\" }"},
   };
   for (const auto& c : kCases) {
@@ -66,14 +68,16 @@ TEST(ParseTarget, SaysWhatIsWrong) {
   for (const auto& c : kCases) {
     auto got = ParseTarget(c.text, Resolve);
     ASSERT_FALSE(got.ok()) << c.text;
-    EXPECT_NE(std::string(got.status().message()).find(c.says), std::string::npos) << c.text << ": " << got.status();
+    EXPECT_NE(std::string(got.status().message()).find(c.says), std::string::npos)
+        << c.text << ": " << got.status();
   }
   EXPECT_FALSE(ParseTarget(std::string(256, 'a'), Resolve).ok());
   EXPECT_TRUE(ParseTarget(std::string(255, 'a'), Resolve).ok());
 }
 
 TEST(ParseSupervisor, TakesASlashAsAPath) {
-  EXPECT_EQ(Short(*ParseSupervisor("shop/carts", Resolve)), "child { supervisor: \"shop\" child_ids: \"carts\" }");
+  EXPECT_EQ(Short(*ParseSupervisor("shop/carts", Resolve)),
+            "child { supervisor: \"shop\" child_ids: \"carts\" }");
   EXPECT_EQ(Short(*ParseSupervisor("shop", Resolve)), "name: \"shop\"");
   EXPECT_EQ(Short(*ParseSupervisor("name:shop/eu", Resolve)), "name: \"shop/eu\"");
   EXPECT_EQ(Short(*ParseSupervisor("n1:3:7", Resolve)), "pid { node_id: 1 incarnation: 3 id: 7 }");

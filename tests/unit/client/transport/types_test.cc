@@ -16,7 +16,8 @@ std::string WriteProto(const std::string& name, const std::string& text) {
 
 TEST(TypeRegistry, LearnsFromAProtoFile) {
   TypeRegistry types;
-  const std::string path = WriteProto("acme_types_test.proto", R"(syntax = "proto3"; package acme.v1;
+  const std::string path =
+      WriteProto("acme_types_test.proto", R"(syntax = "proto3"; package acme.v1;
       import "google/protobuf/duration.proto";
       message Order { string id = 1; google.protobuf.Duration due = 2; })");
   ASSERT_EQ(types.Find("acme.v1.Order"), nullptr);
@@ -29,7 +30,8 @@ TEST(TypeRegistry, LearnsFromAProtoFile) {
 
 TEST(TypeRegistry, NamesTheLineOfAMistake) {
   TypeRegistry types;
-  const absl::Status bad = types.AddProtoFile(WriteProto("bad_types_test.proto", "syntax = \"proto3\";\nmessage {"));
+  const absl::Status bad =
+      types.AddProtoFile(WriteProto("bad_types_test.proto", "syntax = \"proto3\";\nmessage {"));
   EXPECT_NE(std::string(bad.message()).find("bad_types_test.proto:2"), std::string::npos) << bad;
   EXPECT_FALSE(types.AddProtoFile("/no/such/file.proto").ok());
 }
