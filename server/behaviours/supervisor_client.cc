@@ -41,9 +41,10 @@ absl::StatusOr<T> Decode(absl::StatusOr<Payload> answer) {
 }  // namespace
 
 template <typename T>
-Task<absl::StatusOr<T>> SupervisorClient::Ask(Self& self, SupervisorRequest request) const {
+Task<absl::StatusOr<T>> SupervisorClient::Call(Self& self, Pid supervisor, absl::Duration timeout,
+                                               SupervisorRequest request) {
   Payload payload = Payload::Local(std::move(request));
-  absl::StatusOr<Payload> answer = co_await self.Call(supervisor_, std::move(payload), timeout_);
+  absl::StatusOr<Payload> answer = co_await self.Call(supervisor, std::move(payload), timeout);
   co_return Decode<T>(std::move(answer));
 }
 

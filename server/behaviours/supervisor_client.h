@@ -51,8 +51,13 @@ class SupervisorClient {
   void GetInfo(Runtime& rt, Done<SupervisorInfo> done) const;
 
  private:
+  // Static, so that a client may be a temporary: `co_await SupervisorClient(pid).CountChildren(self)`.
   template <typename T>
-  Task<absl::StatusOr<T>> Ask(Self& self, SupervisorRequest request) const;
+  static Task<absl::StatusOr<T>> Call(Self& self, Pid supervisor, absl::Duration timeout, SupervisorRequest request);
+  template <typename T>
+  Task<absl::StatusOr<T>> Ask(Self& self, SupervisorRequest request) const {
+    return Call<T>(self, supervisor_, timeout_, std::move(request));
+  }
   template <typename T>
   void Ask(Runtime& rt, SupervisorRequest request, Done<T> done) const;
 
