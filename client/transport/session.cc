@@ -18,6 +18,14 @@ bool LooksLikeAddress(std::string_view text) {
   return colon != std::string_view::npos && colon > 0 && colon + 1 < text.size();
 }
 
+// A negative pushback is the server's "never", whatever the policy.
+bool MayRepeat(const ApiError& error, Retry retry) {
+  if (error.code != grpc::StatusCode::UNAVAILABLE || !error.connected) return false;
+  if (error.pushback_ms.value_or(0) < 0) return false;
+  return retry == Retry::kUnavailable ||
+         (retry == Retry::kNotExecuted && error.outcome() == "not_executed");
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<std::string>> ParseAddresses(std::string_view text) {
@@ -72,9 +80,11 @@ ApiError Session::ConnectTo(const std::string& address, absl::Duration limit) {
     address_ = address;
     return ApiError{};
   }
-  const std::string why = state == GRPC_CHANNEL_TRANSIENT_FAILURE
-                              ? "no connection"
-                              : fmt::format("no answer within {}", absl::FormatDuration(limit));
+  const std::string why =
+      state == GRPC_CHANNEL_TRANSIENT_FAILURE
+          ? "no connection"
+          : fmt::format("no answer within {}",
+                        absl::FormatDuration(absl::Ceil(limit, absl::Milliseconds(1))));
   return LocalError(grpc::StatusCode::UNAVAILABLE, fmt::format("{} ({})", address, why));
 }
 
@@ -122,9 +132,11 @@ ApiError Session::InvokeWith(std::string rpc, CallOptions options,
       error = DecodeError(call(&context), &context);
       if (options_.trace) options_.trace(rpc, absl::Now() - begin, error);
     }
-    const bool again = error.code == grpc::StatusCode::UNAVAILABLE && error.connected &&
-                       options.retry == Retry::kUnavailable && attempt < kTriesMax &&
-                       error.pushback_ms.value_or(0) >= 0;
+    if (error.code == grpc::StatusCode::DEADLINE_EXCEEDED && error.reason.empty()) {
+      error.message = fmt::format("{} did not answer {} within {}", address_, rpc,
+                                  absl::FormatDuration(absl::Ceil(timeout, absl::Milliseconds(1))));
+    }
+    const bool again = attempt < kTriesMax && MayRepeat(error, options.retry);
     if (!again || absl::Now() + delay >= end) return error;
     if (error.reason.empty()) Disconnect();  // the transport failed: another address may do
     absl::SleepFor(std::max(delay, absl::Milliseconds(error.pushback_ms.value_or(0))));

@@ -22,9 +22,13 @@ namespace banyan::client {
 // "n1:7400,n2:7400" as a list. InvalidArgument for an empty entry or one without a port.
 absl::StatusOr<std::vector<std::string>> ParseAddresses(std::string_view text);
 
-// Whether a failed RPC may be sent again by itself: those marked NO_SIDE_EFFECTS or IDEMPOTENT and
-// those with a request_id (docs/errors.md, "What a client may try again").
-enum class Retry { kNever, kUnavailable };
+// Whether an RPC that failed with UNAVAILABLE is sent again by itself (docs/errors.md, "What a
+// client may try again").
+enum class Retry {
+  kNever,
+  kNotExecuted,  // Call, Cast, Send: only if the server says that it did not run
+  kUnavailable,  // those marked NO_SIDE_EFFECTS or IDEMPOTENT and those with a request_id
+};
 
 struct CallOptions {
   Retry retry = Retry::kNever;

@@ -13,6 +13,7 @@
 namespace banyan::cli {
 namespace {
 
+constexpr client::CallOptions kMessage = {.retry = client::Retry::kNotExecuted};
 // The server's own deadline error tells more than the transport's: it gets this long to arrive.
 constexpr absl::Duration kDeadlineSlack = absl::Milliseconds(500);
 
@@ -66,7 +67,8 @@ int RunCall(Cli& cli, const CallOptions& options) {
   v1::CallRequest request;
   if (int code = Fill(cli, options, &request)) return code;
   request.set_idempotent(options.idempotent);
-  client::CallOptions call;
+  client::CallOptions call = kMessage;
+  if (options.idempotent) call.retry = client::Retry::kUnavailable;
   if (const absl::Duration timeout = cli.options().timeout; timeout != absl::InfiniteDuration()) {
     *request.mutable_timeout() = client::ToProto(timeout);
     call.timeout = timeout + kDeadlineSlack;
@@ -84,7 +86,8 @@ int RunCast(Cli& cli, const CallOptions& options) {
   if (int code = Fill(cli, options, &request)) return code;
   if (options.ack) request.set_ack(v1::ACK_ENQUEUED);
   v1::CastResponse response;
-  auto error = cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::Cast, request, &response);
+  auto error =
+      cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::Cast, request, &response, kMessage);
   if (!error.ok()) return cli.Fail(error, Context(options));
   return PrintOne(cli, response, "", [&] {
     cli.out() << (options.ack ? "in the mailbox of " : "accepted for ") << options.target << "\n";
@@ -102,7 +105,8 @@ int RunSend(Cli& cli, const CallOptions& options) {
     *request.mutable_delay() = client::ToProto(*delay);
   }
   v1::SendResponse response;
-  auto error = cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::Send, request, &response);
+  auto error =
+      cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::Send, request, &response, kMessage);
   if (!error.ok()) return cli.Fail(error, Context(options));
   return PrintOne(cli, response, "", [&] {
     if (!options.delay.empty()) {
