@@ -204,7 +204,7 @@ TEST(PlannerSimple, SUP080RestartingEntriesAreNamedByTheOldPid) {
   PlannerRig rig(Flags(Strategy::kSimpleOneForOne, 8), {}, S("t"));
   rig.Init({});
   const OpResult r = rig.StartDynamic();
-  rig.Script("t", {K::kFail, K::kFail});
+  rig.Script("t", {K::kFail});
   rig.Run(rig.planner.OnExited(r.key, Boom(), rig.now));
   ASSERT_NE(rig.planner.FindByPid(r.pid), nullptr);
   EXPECT_EQ(rig.Children(), "t:restarting");
