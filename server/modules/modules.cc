@@ -1,0 +1,13 @@
+#include "server/modules/modules.h"
+
+#include "server/modules/exec.h"
+#include "server/modules/kv.h"
+
+namespace banyan {
+
+void AddShippedModules(Modules* modules) {
+  modules->Add<Kv>("kv", {.version = "1", .description = "a key-value store in the memory of one actor"});
+  modules->Add<Exec>("exec", {.version = "1", .description = "an OS program as a child"});
+}
+
+}  // namespace banyan
