@@ -15,8 +15,7 @@ Modules& Modules::Insert(std::string name, StartFunction start, ModuleInfo info)
   return *this;
 }
 
-namespace {
-StartOptions OptionsOf(const StartSpec& spec, const StartContext& context) {
+StartOptions StartOptionsOf(const StartSpec& spec, const StartContext& context) {
   StartOptions o;
   o.link = context.link;
   o.timeout = spec.start_timeout;
@@ -29,11 +28,10 @@ StartOptions OptionsOf(const StartSpec& spec, const StartContext& context) {
   o.max_messages = spec.mailbox.max_messages.value_or(0);
   return o;
 }
-}  // namespace
 
 Modules& Modules::AddBehaviour(std::string name, std::function<std::unique_ptr<Behaviour>()> make, ModuleInfo info) {
   StartFunction start = [make = std::move(make)](Self& starter, StartSpec spec, StartContext context) {
-    StartOptions options = OptionsOf(spec, context);
+    StartOptions options = StartOptionsOf(spec, context);
     return StartBehaviour(starter, make, std::move(spec.args), std::move(options), std::move(context));
   };
   return Insert(std::move(name), std::move(start), std::move(info));

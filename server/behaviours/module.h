@@ -58,7 +58,8 @@ class Modules {
   // The same with a factory, for what needs collaborators. Called in the new process, before init.
   Modules& AddBehaviour(std::string name, std::function<std::unique_ptr<Behaviour>()> make, ModuleInfo info = {});
   // A start function of its own: may start several processes, return `ignore`, fail without a process,
-  // add info to the result. Must link what it starts to the starter.
+  // add info to the result. Starts with StartOptionsOf(spec, context), so that what it
+  // starts is linked to the starter.
   Modules& AddFunction(std::string name, StartFunction start, ModuleInfo info = {});
   // A supervisor whose spec is computed from its arguments, now and at code changes.
   Modules& AddSupervisor(std::string name, SupervisorInit init, ModuleInfo info = {});
@@ -74,6 +75,9 @@ class Modules {
   Modules& Insert(std::string name, StartFunction start, ModuleInfo info);
   std::map<std::string, Entry, std::less<>> entries_;
 };
+
+// The options that a start function passes on: name, time limit, link, parent, fence and so on.
+StartOptions StartOptionsOf(const StartSpec& spec, const StartContext& context);
 
 // Starts a process of the module that `spec` names, from the host's registry. Unknown module: fails with
 // ERROR `undef`.

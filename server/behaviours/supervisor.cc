@@ -145,7 +145,7 @@ Task<void> Supervisor::Perform(SupervisorActions todo) {
 Task<SupervisorActions> Supervisor::Start(ChildKey key) {
   const ChildRecord* child = planner_->Find(key);
   StartContext context;
-  context.restarts = child->restarts;
+  context.restarts = child->restarts + (child->restarting ? 1 : 0);
   if (child->extra_args) context.extra_args = *child->extra_args;
   const bool restart = child->restarting;
   const Pid previous = child->pid;

@@ -145,11 +145,7 @@ class Slow : public Worker {
 
 template <typename T, typename... A>
 Task<StartResult> StartWorker(Self& starter, StartSpec spec, StartContext context, A... a) {
-  StartOptions o;
-  o.name = spec.name;
-  o.timeout = spec.start_timeout;
-  o.module = spec.module;
-  o.child_id = context.child_id;
+  StartOptions o = StartOptionsOf(spec, context);
   return StartBehaviour(
       starter, [a...] { return std::unique_ptr<Behaviour>(new T(a...)); }, std::move(spec.args), std::move(o),
       std::move(context));
