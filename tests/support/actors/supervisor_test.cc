@@ -98,6 +98,33 @@ Task<std::string> SupervisorTest::Show(Self& t, Pid sup) {
   co_return out;
 }
 
+Task<Pid> SupervisorTest::StartLinked(Self& t, Pid sup, ChildSpec spec) {
+  OpResult r = co_await StartChild(t, sup, std::move(spec));
+  EXPECT_EQ(r.code, Code::kOk) << r.reason.ToString();
+  t.Link(r.pid);
+  co_return r.pid;
+}
+
+Task<absl::Status> SupervisorTest::Upgrade(Self& t, Pid sup, SupervisorSpec spec) {
+  absl::Status suspended = co_await sys::Suspend(t, sup);
+  EXPECT_TRUE(suspended.ok()) << suspended;
+  Payload changed = Payload::Local(std::shared_ptr<const SupervisorSpec>(std::make_shared<SupervisorSpec>(spec)));
+  absl::Status result = co_await sys::ChangeCode(t, sup, std::move(changed));
+  absl::Status resumed = co_await sys::Resume(t, sup);
+  EXPECT_TRUE(resumed.ok()) << resumed;
+  co_return result;
+}
+
+Task<void> SupervisorTest::ExpectNoExit(Self& t, std::vector<Pid> pids) {
+  co_await t.Sleep(absl::Seconds(1));
+  for (Pid p : pids) EXPECT_TRUE(t.runtime().IsAlive(p)) << FormatPid(p);
+}
+
+Task<void> SupervisorTest::ExpectExits(Self& t, std::vector<Pid> pids) {
+  co_await t.Sleep(absl::Seconds(1));
+  for (Pid p : pids) EXPECT_FALSE(t.runtime().IsAlive(p)) << FormatPid(p);
+}
+
 Task<void> SupervisorTest::End(Self& t, Pid p, std::string how) {
   Ref ref = t.Monitor(p);
   ExitReason want;

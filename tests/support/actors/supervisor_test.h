@@ -56,6 +56,15 @@ class SupervisorTest : public ActorTest {
   // which_children as text, last in start order first: "c2 c1:undefined c0:restarting".
   static Task<std::string> Show(Self& t, Pid sup);
 
+  // start_child that must succeed; T also links to the child.
+  static Task<Pid> StartLinked(Self& t, Pid sup, ChildSpec spec);
+  // Suspends S, changes its specification, resumes it: the change's result.
+  static Task<absl::Status> Upgrade(Self& t, Pid sup, SupervisorSpec spec);
+  // Neither of them ends within a second.
+  static Task<void> ExpectNoExit(Self& t, std::vector<Pid> pids);
+  // All of them have ended or end soon.
+  static Task<void> ExpectExits(Self& t, std::vector<Pid> pids);
+
   // end(p, normal | abnormal | kill | shutdown): returns when p is down.
   static Task<void> End(Self& t, Pid p, std::string how);
   // Tells S to stop and returns the reason it ended with.

@@ -1,0 +1,247 @@
+// Starting: GS-101 to GS-107, GS-126, GS-133, PL-003 to PL-013, PL-101 to PL-105, BHV-007 to BHV-009.
+#include "tests/conformance/gen_server/server.h"
+
+namespace banyan {
+namespace {
+
+class GsStart : public GenServerTest {};
+
+struct Raised : std::exception {
+  const char* what() const noexcept override { return "raised"; }
+};
+
+TEST_F(GsStart, GS101InitResults) {
+  Run([&](Self& t) -> Task<void> {
+    script_.init = [](S&, auto) -> Task<Init> { return S::Stop(ExitReason::Error("r")); };
+    StartResult r = co_await StartIt(t);
+    EXPECT_EQ(r.reason, ExitReason::Error("r"));
+    script_.init = [](S&, auto) -> Task<Init> { return S::Ignore(); };
+    r = co_await StartIt(t);
+    EXPECT_TRUE(r.ignored());
+    script_.init = [](S&, auto) -> Task<Init> { throw Raised(); };
+    r = co_await StartIt(t);
+    EXPECT_EQ(r.reason.message(), "raised");
+    EXPECT_THAT(r.reason.type(), testing::HasSubstr("Raised"));
+    script_.init = [](S& s, auto) -> Task<Init> {
+      co_await s.self().Sleep(absl::Seconds(1));
+      throw Raised();
+    };
+    r = co_await StartIt(t);
+    EXPECT_EQ(r.reason.message(), "raised");
+    script_.init = [](S& s, auto) -> Task<Init> {
+      co_await s.self().ExitSelf(ExitReason::Error("r"));
+      co_return S::Ok();
+    };
+    r = co_await StartIt(t);
+    EXPECT_EQ(r.reason, ExitReason::Error("r"));
+    script_.init = [](S&, auto) -> Task<Init> { return S::Stop(ExitReason::Normal()); };
+    r = co_await StartIt(t);
+    EXPECT_TRUE(r.failed());
+    EXPECT_TRUE(r.reason.is_normal());
+    EXPECT_EQ(t.mailbox_length(), 0u) << "no stray EXIT";
+    EXPECT_THAT(script_.trace, testing::IsEmpty()) << "terminate must not run";
+  });
+}
+
+TEST_F(GsStart, GS102InitTimeout) {
+  Run([&](Self& t) -> Task<void> {
+    script_.init = [](S& s, auto) -> Task<Init> {
+      co_await s.self().Sleep(absl::Hours(1));
+      co_return S::Ok();
+    };
+    for (bool link : {true, false}) {
+      StartOptions o = Linked("slow_server");
+      o.link = link;
+      o.timeout = absl::Milliseconds(500);
+      Instant before = t.Now();
+      StartResult r = co_await StartIt(t, o);
+      EXPECT_EQ(r.reason, ExitReason::Timeout());
+      EXPECT_EQ(t.Now() - before, absl::Milliseconds(500));
+      EXPECT_FALSE(rt_->Whereis("slow_server"));
+    }
+    co_await t.Sleep(absl::Seconds(1));
+    EXPECT_EQ(t.mailbox_length(), 0u);
+    EXPECT_THAT(script_.trace, testing::IsEmpty());
+  });
+}
+
+TEST_F(GsStart, GS103FailedStartMonitorLeavesNothing) {
+  Run([&](Self& t) -> Task<void> {
+    StartOptions o = Linked();
+    o.link = false;
+    o.monitor = true;
+    script_.init = [](S&, auto) -> Task<Init> { return S::Stop(ExitReason::Error("r")); };
+    StartResult r = co_await StartIt(t, o);
+    EXPECT_EQ(r.reason, ExitReason::Error("r"));
+    script_.init = nullptr;
+    r = co_await StartIt(t, o);
+    EXPECT_TRUE(r.started());
+    EXPECT_EQ(t.mailbox_length(), 0u);
+    t.Exit(r.pid, ExitReason::Kill());
+    std::optional<Message> down = co_await Next(t);
+    EXPECT_TRUE(down->is_down() && down->ref() == r.monitor);
+  });
+}
+
+// Parent exits: GS-104 to GS-107.
+TEST_F(GsStart, GS104And105And106And107ParentExit) {
+  Run([&](Self& t) -> Task<void> {
+    auto trapping = [](S& s, auto) -> Task<Init> {
+      s.self().SetTrapExit(true);
+      return S::Ok();
+    };
+    script_.init = trapping;
+    Pid p = co_await StartOk(t);
+    t.Exit(p, ExitReason::Normal());
+    EXPECT_EQ(co_await ExitOf(t, p), ExitReason::Normal());
+    EXPECT_THAT(script_.trace, testing::ElementsAre("terminate normal"));
+    script_.trace.clear();
+    StartOptions unlinked = Linked();
+    unlinked.link = false;
+    p = co_await StartOk(t, unlinked);
+    t.Exit(p, ExitReason::Error("foo"));
+    co_await t.Sleep(absl::Milliseconds(1));
+    EXPECT_THAT(script_.trace, testing::ElementsAre("EXIT error foo")) << "start/3: no parent";
+    rt_->Exit(p, ExitReason::Kill());
+    EXPECT_EQ(co_await DownOf(t, p), ExitReason::NoProc());
+    script_.trace.clear();
+    script_.init = nullptr;
+    p = co_await StartOk(t);
+    t.Exit(p, ExitReason::Normal());
+    co_await t.Sleep(absl::Milliseconds(1));
+    EXPECT_TRUE(rt_->IsAlive(p));
+    t.Exit(p, ExitReason::Error("foo"));
+    EXPECT_EQ(co_await ExitOf(t, p), ExitReason::Error("foo"));
+    EXPECT_THAT(script_.trace, testing::IsEmpty());
+  });
+}
+
+TEST_F(GsStart, GS126NameIsThereWhileInitRuns) {
+  Run([&](Self& t) -> Task<void> {
+    script_.init = [](S& s, auto) -> Task<Init> {
+      co_await s.self().Sleep(absl::Seconds(1));
+      co_return S::Ok();
+    };
+    bool answered = false;
+    ProcessMain caller = [&](Self& self) -> Task<ExitReason> {
+      co_await self.Sleep(absl::Milliseconds(10));
+      absl::StatusOr<Payload> r = co_await self.CallName("server", Word("hi"));
+      answered = r.ok();
+      co_return ExitReason::Normal();
+    };
+    (void)t.Spawn(std::move(caller), {});
+    co_await StartOk(t, Linked("server"));
+    co_await t.Sleep(absl::Milliseconds(1));
+    EXPECT_TRUE(answered);
+  });
+}
+
+TEST_F(GsStart, GS133NameIsFreeAfterEveryFailure) {
+  Run([&](Self& t) -> Task<void> {
+    std::vector<std::function<Task<Init>(S&, std::vector<Payload>)>> failures{
+        [](S&, auto) -> Task<Init> { return S::Stop(ExitReason::Error("r")); },
+        [](S&, auto) -> Task<Init> { return S::Ignore(); },
+        [](S&, auto) -> Task<Init> { throw Raised(); },
+        [](S& s, auto) -> Task<Init> {
+          co_await s.self().Sleep(absl::Hours(1));
+          co_return S::Ok();
+        }};
+    for (const auto& failure : failures) {
+      script_.init = failure;
+      StartOptions o = Linked("server");
+      o.timeout = absl::Seconds(1);
+      StartResult r = co_await StartIt(t, o);
+      EXPECT_FALSE(r.started());
+      EXPECT_FALSE(rt_->Whereis("server"));
+    }
+  });
+}
+
+TEST_F(GsStart, NameTakenIsAlreadyStarted) {
+  Run([&](Self& t) -> Task<void> {
+    Pid first = co_await StartOk(t, Linked("server"));
+    StartResult r = co_await StartIt(t, Linked("server"));
+    EXPECT_EQ(r.reason.type(), kAlreadyStarted);
+    EXPECT_EQ(r.pid, first);
+    EXPECT_EQ(t.mailbox_length(), 0u);
+  });
+}
+
+TEST_F(GsStart, PL003And004And005StartWaitsForTheAck) {
+  Run([&](Self& t) -> Task<void> {
+    StartBody body = [](Self& self, StartAck ack) -> Task<ExitReason> {
+      co_await self.Sleep(absl::Seconds(1));
+      ack.Started(Word("info"));
+      ack.Started();  // only the first counts
+      co_await self.Sleep(absl::Seconds(1));
+      co_return ExitReason::Normal();
+    };
+    for (bool link : {true, false}) {
+      StartOptions o;
+      o.link = link;
+      o.monitor = true;
+      Instant before = t.Now();
+      StartResult r = co_await StartProcess(t, body, o);
+      EXPECT_TRUE(r.started());
+      EXPECT_EQ(TextOf(r.info), "info");
+      EXPECT_EQ(t.Now() - before, absl::Seconds(1));
+      if (link) EXPECT_EQ(co_await ExitOf(t, r.pid), ExitReason::Normal());
+      std::optional<Message> down = co_await Next(t);
+      EXPECT_TRUE(down->is_down());
+      EXPECT_EQ(t.mailbox_length(), 0u);
+    }
+  });
+}
+
+TEST_F(GsStart, PL101And102EndsWithoutAnAck) {
+  Run([&](Self& t) -> Task<void> {
+    for (bool link : {true, false}) {
+      StartOptions o;
+      o.link = link;
+      for (const ExitReason& why : {ExitReason::Normal(), ExitReason::Error("zz")}) {
+        StartBody body = [why](Self&, StartAck) -> Task<ExitReason> { return why; };
+        StartResult r = co_await StartProcess(t, body, o);
+        EXPECT_TRUE(r.failed());
+        EXPECT_EQ(r.reason, why);
+      }
+    }
+    EXPECT_EQ(t.mailbox_length(), 0u);
+  });
+}
+
+TEST_F(GsStart, PL103NonTrappingStarterHearsNormal) {
+  RunAs(false, [&](Self& t) -> Task<void> {
+    StartBody body = [](Self&, StartAck) -> Task<ExitReason> { return ExitReason::Normal(); };
+    StartResult r = co_await StartProcess(t, body, {});
+    EXPECT_TRUE(r.failed());
+    EXPECT_TRUE(r.reason.is_normal());
+  });
+}
+
+TEST_F(GsStart, FailedLinkedStartEndsANonTrappingStarter) {
+  bool after = false;
+  RunAs(
+      false,
+      [&](Self& t) -> Task<void> {
+        StartBody body = [](Self&, StartAck) -> Task<ExitReason> { return ExitReason::Error("zz"); };
+        co_await StartProcess(t, body, {});
+        after = true;
+      },
+      true);
+  EXPECT_FALSE(after);
+}
+
+TEST_F(GsStart, PL104AckOfAnErrorThenAnotherReason) {
+  Run([&](Self& t) -> Task<void> {
+    StartBody body = [](Self&, StartAck ack) -> Task<ExitReason> {
+      ack.Failed(ExitReason::Error("r"));
+      return ExitReason::Error("r2");
+    };
+    StartResult r = co_await StartProcess(t, body, {});
+    EXPECT_EQ(r.reason, ExitReason::Error("r"));
+    EXPECT_EQ(t.mailbox_length(), 0u);
+  });
+}
+
+}  // namespace
+}  // namespace banyan
