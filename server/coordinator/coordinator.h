@@ -134,8 +134,8 @@ class Coordinator {
   Coordinator& operator=(const Coordinator&) = delete;
 
   // Loads the store and begins a new term with a first, durable transaction; then `ready`. Acceptors
-  // are installed at once; streams that come before that wait. Requests before it are answered
-  // COORDINATOR_UNAVAILABLE.
+  // are installed at once. Streams and requests that come before it is ready are refused with
+  // COORDINATOR_UNAVAILABLE; nodes dial again.
   void Start(StatusReply ready);
 
   // --- cluster-wide supervisors (banyan.v1.Supervisors)

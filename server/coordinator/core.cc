@@ -1,0 +1,210 @@
+#include "server/coordinator/core.h"
+
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/base/error.h"
+#include "fmt/format.h"
+
+namespace banyan {
+namespace {
+
+constexpr absl::Duration kStoreRetry = absl::Seconds(1);
+
+LeaseTimes TimesOf(const CoordinatorOptions& o) {
+  LeaseTimes times = LeaseTimes::Single();
+  times.heartbeat = o.heartbeat;
+  times.suspect_after = o.suspect_after;
+  times.freeze = o.lease_freeze;
+  times.node = o.lease_node;
+  times.coordinator = o.lease_coordinator;
+  times.pause_allowance = o.pause_allowance;
+  times.stall_limit = o.stall_limit;
+  times.drift = o.clock_drift;
+  return times;
+}
+
+}  // namespace
+
+std::string CoordinatorOptions::Validate() const {
+  for (const LeaseProblem& problem : CheckLeaseTimes(TimesOf(*this))) {
+    // C2 and C5 are about failover between replicas; handlers are bounded by the node.
+    if (problem.rule == "C1" || problem.rule == "C4") {
+      return fmt::format("{}: {} ({})", problem.field, problem.description, problem.rule);
+    }
+  }
+  return "";
+}
+
+Coordinator::Core::Core(Deps d, CoordinatorOptions o)
+    : deps(d),
+      options(std::move(o)),
+      times(TimesOf(options)),
+      journal({.store = deps.store,
+               .run = [this](const std::function<void()>& fn) { Run(fn); },
+               .retry_later = [this](std::function<void()> fn) { After(kStoreRetry, std::move(fn)); }}),
+      sessions(this),
+      lease_keeper(this),
+      membership(this),
+      names(this),
+      tree(this),
+      reconciler(this),
+      operations(this),
+      events(this),
+      cluster_events(this),
+      resolver(this),
+      supervisor_requests(this),
+      cluster_requests(this),
+      queries(this),
+      fences_(0) {}
+
+Coordinator::Core::~Core() {
+  for (const auto& [id, timer] : timers_) deps.timers->Cancel(timer);
+}
+
+void Coordinator::Core::PostRaw(std::function<void()> fn) {
+  deps.executor->Post([weak = weak_from_this(), fn = std::move(fn)] {
+    if (auto self = weak.lock()) fn();
+  });
+}
+
+void Coordinator::Core::Post(std::function<void()> fn) {
+  PostRaw([this, fn = std::move(fn)] { Run(fn); });
+}
+
+void Coordinator::Core::Run(const std::function<void()>& fn) {
+  ++depth_;
+  fn();
+  if (--depth_ == 0) EndTurn();
+}
+
+void Coordinator::Core::EndTurn() {
+  ++depth_;  // what effects change is part of the next round, not a turn within this one
+  do {
+    if (started) {
+      reconciler.Drain();
+      operations.CheckOrphans();
+      membership.FlushView();
+      tree.Flush();
+      events.Flush();
+      cluster_events.Flush();
+    }
+    journal.Commit();
+  } while (started && reconciler.has_work());
+  tree.Sweep();
+  sessions.Sweep();
+  --depth_;
+}
+
+Coordinator::Core::TimerId Coordinator::Core::After(absl::Duration delay, std::function<void()> fn) {
+  return At(now() + delay, std::move(fn));
+}
+
+Coordinator::Core::TimerId Coordinator::Core::At(Instant at, std::function<void()> fn) {
+  const TimerId id = ++last_timer_;
+  timers_[id] = deps.timers->ScheduleAt(at, [weak = weak_from_this(), executor = deps.executor, id,
+                                             fn = std::move(fn)] {
+    executor->Post([weak, id, fn] {
+      auto self = weak.lock();
+      // Cancelled after it had gone off.
+      if (self == nullptr || self->timers_.erase(id) == 0) return;
+      self->Run(fn);
+    });
+  });
+  return id;
+}
+
+void Coordinator::Core::Cancel(TimerId timer) {
+  auto it = timers_.find(timer);
+  if (it == timers_.end()) return;
+  deps.timers->Cancel(it->second);
+  timers_.erase(it);
+}
+
+absl::Status Coordinator::Core::CanChange() const {
+  if (!started) return MakeError("COORDINATOR_UNAVAILABLE", "the coordinator is starting");
+  if (journal.full()) return MakeError("STORE_FULL", "the store takes no changes: its disk is full");
+  return absl::OkStatus();
+}
+
+std::string Coordinator::Core::RandomHex(int bytes) {
+  std::string hex;
+  for (int i = 0; i < bytes; ++i) hex += fmt::format("{:02x}", deps.random->Below(256));
+  return hex;
+}
+
+Fence Coordinator::Core::NextFence() {
+  if (std::optional<Fence> fence = fences_.Next()) return *fence;
+  // The sequence is used up: a new term, in which all nodes join the session anew.
+  BANYAN_CHECK(fences_.SetEpoch(++epoch));
+  internal::v1::EpochRecord record;
+  record.set_epoch(epoch);
+  journal.Put("epoch", record);
+  PostRaw([this] { Run([this] { sessions.CloseAll(absl::UnavailableError("a new term begins")); }); });
+  return *fences_.Next();
+}
+
+// ---------------------------------------------------------------------- start
+
+absl::Status Coordinator::Core::Load() {
+  store_id = deps.store->store_id();
+  BANYAN_ASSIGN_OR_RETURN(auto epochs, deps.store->Load("epoch"));
+  BANYAN_ASSIGN_OR_RETURN(auto metas, deps.store->Load("meta"));
+  BANYAN_ASSIGN_OR_RETURN(auto nodes, deps.store->Load("node/"));
+  internal::v1::EpochRecord record;
+  if (!epochs.empty() && !record.ParseFromString(epochs[0].value)) {
+    return absl::DataLossError("store: the epoch cannot be read");
+  }
+  if (!metas.empty() && !meta.ParseFromString(metas[0].value)) {
+    return absl::DataLossError("store: the cluster's record cannot be read");
+  }
+  if (record.epoch() >= kFenceEpochMax) return absl::DataLossError("store: no epochs are left");
+  epoch = record.epoch() + 1;
+  record.set_epoch(epoch);
+  fences_ = FenceAllocator(epoch);
+  if (meta.cluster_id().empty()) {
+    for (int i = 0; i < 16; ++i) meta.mutable_cluster_id()->push_back(static_cast<char>(deps.random->Below(256)));
+  }
+  journal.Put("epoch", record);
+  journal.Put("meta", meta);
+  term_start = now();
+  for (const KeyValue& kv : nodes) {
+    internal::v1::NodeRecord node;
+    if (!node.ParseFromString(kv.value)) {
+      return absl::DataLossError(fmt::format("store: {} cannot be read", kv.key));
+    }
+    Member& member = members.Add(std::move(node), times, term_start);  // L3
+    member.control_lost = term_start;
+    if (member.gone()) continue;
+    // Nothing is known of it yet: one heartbeat after its resync will do.
+    member.suspect = true;
+    member.suspect_since = term_start;
+    member.beats_wanted = 1;
+  }
+  BANYAN_RETURN_IF_ERROR(tree.Load());
+  return operations.Load();
+}
+
+void Coordinator::Core::Start(StatusReply ready) {
+  term_start = now();
+  // The store's thread may call when this is gone.
+  journal.set_post([weak = weak_from_this(), executor = deps.executor](std::function<void()> fn) {
+    executor->Post([weak, fn = std::move(fn)] {
+      if (auto self = weak.lock()) fn();
+    });
+  });
+  sessions.Listen();
+  if (absl::Status status = Load(); !status.ok()) return ready(status);
+  membership.Start();
+  names.Start();
+  journal.After([this, ready = std::move(ready)] {
+    started = true;
+    reconciler.Start();
+    lease_keeper.Start();
+    cluster_requests.Start();
+    cluster_events.AddLeader();
+    ready(absl::OkStatus());
+  });
+}
+
+}  // namespace banyan

@@ -1,0 +1,83 @@
+#include "server/coordinator/members.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace banyan {
+
+v1::NodeState Member::shown_state() const {
+  if (gone()) return record.state();
+  if (suspect) return v1::NODE_STATE_SUSPECT;
+  if (draining()) return v1::NODE_STATE_DRAINING;
+  return record.state();
+}
+
+bool Member::placeable(Instant now) const {
+  return record.state() == v1::NODE_STATE_ACTIVE && reachable() && !record.cordoned() &&
+         !record.has_drain() && now >= quarantined_until && now >= full_until && !clock.decided();
+}
+
+Member* MemberTable::Find(const std::string& name) {
+  auto it = by_name_.find(name);
+  return it == by_name_.end() ? nullptr : it->second.get();
+}
+
+Member* MemberTable::FindById(uint32_t node_id) {
+  auto it = by_id_.find(node_id);
+  return it == by_id_.end() ? nullptr : it->second;
+}
+
+Member* MemberTable::FindLive(uint32_t node_id, uint32_t incarnation) {
+  Member* member = FindById(node_id);
+  if (member == nullptr || member->gone() || member->incarnation() != incarnation) return nullptr;
+  return member;
+}
+
+Member& MemberTable::Add(internal::v1::NodeRecord record, const LeaseTimes& times, Instant now) {
+  const std::string name = record.name();
+  auto& slot = by_name_[name];
+  slot = std::make_unique<Member>(std::move(record), times, now);
+  by_id_[slot->node_id()] = slot.get();
+  return *slot;
+}
+
+void MemberTable::Remove(const std::string& name) {
+  auto it = by_name_.find(name);
+  if (it == by_name_.end()) return;
+  by_id_.erase(it->second->node_id());
+  by_name_.erase(it);
+}
+
+std::vector<NodeView> MemberTable::Views(Instant now) const {
+  std::vector<NodeView> views;
+  for (const auto& [name, member] : by_name_) {
+    if (member->gone()) continue;
+    NodeView view;
+    view.name = name;
+    view.node_id = member->node_id();
+    view.labels.insert(member->record.labels().begin(), member->record.labels().end());
+    view.schedulable = member->placeable(now);
+    view.suspect = member->suspect;
+    for (const v1::ModuleInfo& module : member->modules) view.modules.insert(module.name());
+    view.assigned_weight = member->weight;
+    view.assigned = member->assigned;
+    for (const auto& [key, value] : member->record.capacity()) {
+      if (key == "weight") {
+        view.capacity_weight = value;
+      } else {
+        view.capacity[key] = value;
+      }
+    }
+    view.recent_start_failures = member->recent_start_failures;
+    views.push_back(std::move(view));
+  }
+  return views;
+}
+
+bool MemberTable::AwaitsResync() const {
+  return std::any_of(by_name_.begin(), by_name_.end(), [](const auto& entry) {
+    return !entry.second->gone() && !entry.second->resynced;
+  });
+}
+
+}  // namespace banyan

@@ -1,0 +1,329 @@
+#include "server/coordinator/operations.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "common/base/error.h"
+#include "common/wire/status.h"
+#include "fmt/format.h"
+#include "server/coordinator/core.h"
+#include "server/coordinator/snapshot.h"
+
+namespace banyan {
+namespace {
+
+// Tells two requests apart; not for secrets.
+std::string Fingerprint(std::string_view text) {
+  uint64_t a = 0xcbf29ce484222325, b = 0x84222325cbf29ce4;
+  for (unsigned char c : text) {
+    a = (a ^ c) * 0x100000001b3;
+    b = (b + c) * 0x9e3779b97f4a7c15;
+    b ^= b >> 29;
+  }
+  return fmt::format("{:016x}{:016x}", a, b);
+}
+
+}  // namespace
+
+absl::Status Operations::Load() {
+  auto records = core_->deps.store->Load("op/");
+  if (!records.ok()) return records.status();
+  std::vector<std::pair<absl::Time, std::string>> ages;
+  for (const KeyValue& kv : *records) {
+    auto op = std::make_unique<Operation>();
+    if (!op->record.ParseFromString(kv.value)) continue;  // at worst a repeated request runs again
+    op->kept = true;
+    const std::string id = op->record.id();
+    if (!op->record.done()) {
+      op->orphan = true;
+      orphans_.insert(id);
+    }
+    ages.emplace_back(wire::FromProto(op->record.time()), id);
+    all_[id] = std::move(op);
+  }
+  std::sort(ages.begin(), ages.end());
+  for (auto& [time, id] : ages) by_age_.push_back(std::move(id));
+  return absl::OkStatus();
+}
+
+// A UUIDv7 tells its age: one from before what is kept must not run again.
+bool Operations::TooOld(const std::string& request_id) const {
+  const bool uuid7 = request_id.size() == 36 && request_id[8] == '-' && request_id[13] == '-' &&
+                     request_id[14] == '7';
+  if (!uuid7) return false;
+  const std::string digits = request_id.substr(0, 8) + request_id.substr(9, 4);
+  uint64_t ms = 0;
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), ms, 16);
+  if (error != std::errc() || end != digits.data() + digits.size()) return false;
+  const absl::Time made = absl::FromUnixMillis(static_cast<int64_t>(ms));
+  return made < std::max(floor_, core_->wall() - core_->options.operation_retention);
+}
+
+Operation* Operations::BeginRaw(const std::string& request_id, const std::string& kind,
+                                const std::string& request, std::vector<std::string> path,
+                                std::function<void(absl::StatusOr<std::string>)> done) {
+  if (absl::Status status = core_->CanChange(); !status.ok()) {
+    done(status);
+    return nullptr;
+  }
+  const std::string hash = Fingerprint(kind + '\0' + request);
+  if (!request_id.empty()) {
+    if (auto it = all_.find(request_id); it != all_.end()) {
+      Operation& op = *it->second;
+      if (op.record.hash() != hash) {
+        done(MakeError("REQUEST_ID_REUSED", fmt::format("request id {} was used for another request", request_id)));
+      } else if (!op.record.done() && op.pending_told) {
+        done(op.pending_answer);
+      } else if (!op.record.done()) {
+        op.waiters.push_back(std::move(done));
+      } else if (op.record.has_error()) {
+        done(wire::FromProto(op.record.error()));
+      } else {
+        done(op.record.answer());
+      }
+      return nullptr;
+    }
+    if (TooOld(request_id)) {
+      done(MakeError("REQUEST_TOO_OLD", "the request id is older than what is kept: look whether the work "
+                                        "was done, then use a new id"));
+      return nullptr;
+    }
+  }
+  Evict();
+  auto op = std::make_unique<Operation>();
+  op->kept = !request_id.empty();
+  const std::string id = op->kept ? request_id : fmt::format("op-{}", core_->RandomHex(12));
+  op->record.set_id(id);
+  op->record.set_hash(hash);
+  op->record.set_kind(kind);
+  for (std::string& name : path) op->record.add_path(std::move(name));
+  *op->record.mutable_time() = core_->wall_proto();
+  op->waiters.push_back(std::move(done));
+  Operation* begun = op.get();
+  all_[id] = std::move(op);
+  by_age_.push_back(id);
+  if (begun->kept) Store(begun);
+  return begun;
+}
+
+void Operations::Store(Operation* op) {
+  core_->journal.Put(fmt::format("op/{}", op->record.id()), op->record);
+}
+
+void Operations::Evict() {
+  const absl::Time oldest = core_->wall() - core_->options.operation_retention;
+  while (!by_age_.empty()) {
+    auto it = all_.find(by_age_.front());
+    if (it == all_.end()) {
+      by_age_.pop_front();
+      continue;
+    }
+    const Operation& op = *it->second;
+    const absl::Time time = wire::FromProto(op.record.time());
+    if (!op.record.done() || (all_.size() <= core_->options.operations_max && time >= oldest)) return;
+    floor_ = std::max(floor_, time);
+    if (op.kept) core_->journal.Delete(fmt::format("op/{}", op.record.id()));
+    all_.erase(it);
+    by_age_.pop_front();
+  }
+}
+
+void Operations::Finish(Operation* op, const google::protobuf::MessageLite& answer, std::string result) {
+  End(op, answer.SerializeAsString(), std::move(result));
+}
+
+void Operations::Fail(Operation* op, const absl::Status& status, std::string result) {
+  End(op, status, std::move(result));
+}
+
+void Operations::End(Operation* op, absl::StatusOr<std::string> answer, std::string result) {
+  if (op->record.done()) return;
+  op->record.set_done(true);
+  op->record.set_result(std::move(result));
+  if (answer.ok()) {
+    op->record.set_answer(*answer);
+  } else {
+    wire::ToProto(answer.status(), {}, op->record.mutable_error());
+  }
+  if (op->kept) Store(op);
+  orphans_.erase(op->record.id());
+  core_->journal.After([waiters = std::move(op->waiters), ends = std::move(op->end_waiters),
+                        answer = std::move(answer)] {
+    for (const auto& waiter : waiters) waiter(answer);
+    for (const auto& end : ends) end();
+  });
+  op->waiters.clear();
+  op->end_waiters.clear();
+}
+
+void Operations::TellPending(Operation* op, const std::string& message, Instant latest) {
+  if (op->record.done() || op->waiters.empty()) return;
+  // From now on it must outlive the answer.
+  if (!op->kept) {
+    op->kept = true;
+    Store(op);
+  }
+  v1::TerminateChildResponse response;
+  response.mutable_pending()->set_operation_id(op->record.id());
+  response.mutable_pending()->set_message(message);
+  *response.mutable_pending()->mutable_latest_time() =
+      wire::ToProto(core_->wall() + (latest - core_->now()));
+  op->pending_told = true;
+  op->pending_answer = response.SerializeAsString();
+  core_->journal.After([waiters = std::move(op->waiters), bytes = op->pending_answer] {
+    for (const auto& waiter : waiters) waiter(bytes);
+  });
+  op->waiters.clear();
+}
+
+// -------------------------------------------------------------- planners' ops
+
+OpId Operations::Track(std::function<void(const OpResult&)> fn) {
+  replies_[++last_op_] = std::move(fn);
+  return last_op_;
+}
+
+void Operations::OnReply(OpId op, const OpResult& result) {
+  auto it = replies_.find(op);
+  if (it == replies_.end()) return;
+  auto fn = std::move(it->second);
+  replies_.erase(it);
+  fn(result);
+}
+
+std::string Operations::PathOf(const Supervisor* sup) { return sup->path_key; }
+
+void Operations::OnSupervisorStarted(Supervisor* sup) {
+  auto waiting = starting_.extract(sup->path_key);
+  if (waiting.empty()) return;
+  for (Operation* op : waiting.mapped()) Finish(op, EncodeSupervisor(*core_, *sup), "started");
+}
+
+void Operations::OnSupervisorExited(Supervisor* sup, const ExitReason& reason) {
+  if (auto waiting = starting_.extract(sup->path_key); !waiting.empty()) {
+    for (Operation* op : waiting.mapped()) Fail(op, StartError(sup->path_key, reason));
+  }
+  if (auto waiting = stopping_.extract(sup->path_key); !waiting.empty()) {
+    v1::StopSupervisorResponse response;
+    *response.mutable_exit_reason() = wire::ToProto(reason, {});
+    for (Operation* op : waiting.mapped()) Finish(op, response, "stopped");
+  }
+}
+
+// ------------------------------------------------------------------- pending
+
+void Operations::TerminateOf(Child* child, Operation* op) {
+  terminating_[child->path_key].push_back(op->record.id());
+}
+
+void Operations::OnUnreachable(Child* child) {
+  auto it = terminating_.find(child->path_key);
+  if (it == terminating_.end()) return;
+  Member* member = core_->members.FindLive(child->node_id, child->incarnation);
+  const Instant latest = member != nullptr ? member->clock.dead_at() : core_->now();
+  for (const std::string& id : it->second) {
+    auto op = all_.find(id);
+    if (op != all_.end()) {
+      TellPending(op->second.get(), fmt::format("node {} is not reachable", child->node), latest);
+    }
+  }
+}
+
+void Operations::OnDeathDecides(Child* child) {
+  if (child->assigned == Assigned::kStopping) by_death_.insert(child->path_key);
+}
+
+v1::WaitOperationResponse Operations::Outcome(const Operation& op) const {
+  v1::WaitOperationResponse response;
+  response.set_done(op.record.done());
+  response.set_result(op.record.result());
+  std::vector<std::string> path(op.record.path().begin(), op.record.path().end());
+  if (const Child* child = core_->tree.FindChild(PathKey(path))) {
+    *response.mutable_child() = EncodeChild(*core_, *child, /*with_spec=*/false);
+  }
+  if (op.record.has_error()) {
+    const auto info = GetErrorInfo(wire::FromProto(op.record.error()));
+    if (info && info->exit_reason) *response.mutable_reason() = wire::ToProto(*info->exit_reason, {});
+  }
+  return response;
+}
+
+void Operations::Wait(const std::string& id, Instant deadline, Reply<v1::WaitOperationResponse> done) {
+  auto it = all_.find(id);
+  if (it == all_.end()) {
+    return done(MakeError("OPERATION_NOT_FOUND", fmt::format("no operation {}: it is too old, or never was", id)));
+  }
+  if (it->second->record.done()) return done(Outcome(*it->second));
+  auto answered = std::make_shared<bool>(false);
+  auto answer = [this, id, answered, done = std::move(done)] {
+    if (std::exchange(*answered, true)) return;
+    auto found = all_.find(id);
+    if (found == all_.end()) return done(MakeError("OPERATION_NOT_FOUND", "the operation is too old"));
+    done(Outcome(*found->second));
+  };
+  const uint64_t timer = core_->At(deadline, answer);
+  it->second->end_waiters.push_back([this, timer, answer] {
+    core_->Cancel(timer);
+    answer();
+  });
+}
+
+// -------------------------------------------------------------------- orphans
+
+void Operations::CheckOrphans() {
+  if (orphans_.empty()) return;
+  const std::set<std::string> ids = orphans_;
+  for (const std::string& id : ids) CheckOrphan(all_[id].get());
+}
+
+void Operations::CheckOrphan(Operation* op) {
+  std::vector<std::string> path(op->record.path().begin(), op->record.path().end());
+  const std::string key = PathKey(path);
+  const std::string& kind = op->record.kind();
+  Child* child = core_->tree.FindChild(key);
+  Supervisor* sup = core_->tree.FindSupervisor(key);
+  const auto failure = [&] {
+    auto it = core_->reconciler.last_failures.find(key);
+    return StartError(key, it == core_->reconciler.last_failures.end() ? ExitReason::Shutdown() : it->second);
+  };
+  if (kind == "StartSupervisor") {
+    if (sup == nullptr) return Fail(op, failure());
+    if (sup->started) Finish(op, EncodeSupervisor(*core_, *sup), "started");
+    return;
+  }
+  if (kind == "StopSupervisor") {
+    if (sup != nullptr) return;
+    v1::StopSupervisorResponse response;
+    *response.mutable_exit_reason() = wire::ToProto(ExitReason::Shutdown(), {});
+    return Finish(op, response, "stopped");
+  }
+  if (kind == "StartChild" || kind == "RestartChild") {
+    if (child == nullptr) return Fail(op, failure());
+    const ChildRecord* record = child->supervisor->planner->Find(child->key);
+    const bool up = record != nullptr && record->state == ChildState::kRunning;
+    const bool down = record != nullptr && record->state == ChildState::kUndefined;
+    if (!up && !down) return;
+    if (kind == "StartChild") {
+      v1::StartChildResponse response;
+      *response.mutable_child() = EncodeChild(*core_, *child, false);
+      response.set_ignored(down);
+      return Finish(op, response, "started");
+    }
+    if (down) return Fail(op, failure());
+    v1::RestartChildResponse response;
+    *response.mutable_child() = EncodeChild(*core_, *child, false);
+    return Finish(op, response, "started");
+  }
+  if (kind == "TerminateChild") {
+    const ChildRecord* record = child == nullptr ? nullptr : child->supervisor->planner->Find(child->key);
+    if (record != nullptr && record->state == ChildState::kStopping) return;
+    v1::TerminateChildResponse response;
+    if (child != nullptr && child->last_exit) *response.mutable_exit_reason() = wire::ToProto(*child->last_exit, {});
+    return Finish(op, response, TakeDeath(key) ? "stopped_by_death" : "stopped");
+  }
+  // All others are done in the turn that began them.
+  Fail(op, absl::AbortedError("the coordinator was restarted"));
+}
+
+}  // namespace banyan

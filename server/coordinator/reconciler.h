@@ -1,0 +1,132 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "banyan/internal/v1/membership.pb.h"
+#include "server/coordinator/coordinator.h"
+#include "server/coordinator/token_bucket.h"
+#include "server/coordinator/tree.h"
+#include "server/core/placement.h"
+#include "server/core/supervisor_action.h"
+
+namespace banyan {
+
+class ControlSession;
+struct Member;
+
+// Makes what planners decide happen on nodes, and tells them what came of it (cluster.md 6).
+//
+// Level-triggered: what is to be done follows from the durable assignments, the planners' states and
+// what nodes report, never from having been the process that decided. Rules kept here:
+//   W1  an assignment is in the store before its Start is sent (the journal sees to it)
+//   W2  a child gets a new assignment only when the old one is over: reported, its node's life gone, or
+//       an `available` child on a suspect node
+//   W3  assigned, resynced, absent, and nothing sent under this session: it is not there
+class Reconciler {
+ public:
+  explicit Reconciler(Coordinator::Core* core) : core_(core) {}
+
+  // After the store was loaded.
+  void Start();
+  // Performs what a planner wants and, at once, what follows from it.
+  void Perform(Supervisor* sup, SupervisorActions actions);
+  // Works off what is queued and the start queue; at the end of each turn.
+  void Drain();
+
+  // --- from nodes
+  void OnReport(Member* member, const internal::v1::Report& report);
+  void OnResync(Member* member, const std::vector<internal::v1::ResyncChunk>& chunks,
+                const internal::v1::LastCrash& crash);
+  void OnCommandResult(ControlSession* session, const internal::v1::CommandResult& result);
+  void OnLastCrash(Member* member, const internal::v1::LastCrash& crash);
+  void OnNodeGone(Member* member);
+  void OnSuspect(Member* member);
+  void OnUnreachable(Member* member);
+  void OnViewChanged();
+
+  // Later in this turn, when what is under way has been worked off.
+  void Do(std::function<void()> fn) { work_.push_back(std::move(fn)); }
+
+  // --- for requests
+  // Ends a supervisor with everything under it; it vanishes when all is over.
+  void StopRoot(Supervisor* sup, const ExitReason& reason);
+  // A root that gave up begins anew.
+  void RestartRoot(Supervisor* sup);
+  void ForgetChild(Child* child);
+  // Sends the stop that is due, if the node can be reached.
+  void SendStop(Child* child);
+  // Stops a running child to start it elsewhere.
+  void Move(Child* child);
+  bool has_work() const { return !work_.empty(); }
+  size_t pending() const { return pending_.size() + queue_.size(); }
+  uint64_t restarts_last_minute();
+  // Why the last start of that child failed; for operations that outlived a coordinator.
+  std::map<std::string, ExitReason> last_failures;
+
+ private:
+  using Order = std::pair<int64_t, uint64_t>;  // priority (negated), number
+  // Actions.
+  void DoStart(Supervisor* sup, ChildKey key);
+  void DoStop(Supervisor* sup, ChildKey key, const ShutdownPolicy& policy);
+  void DoRetryLater(Supervisor* sup, ChildKey key, absl::Duration delay);
+  void DoForget(Supervisor* sup, ChildKey key);
+  void DoReport(Supervisor* sup, const SupervisorReport& report);
+  void DoExit(Supervisor* sup, const ExitReason& reason);
+  void StartNested(Child* child);
+  void AfterEvent(Supervisor* sup);
+  void Later(Supervisor* sup, std::function<SupervisorActions(SupervisorPlanner&)> event);
+  // Outcomes: the assignment ends or stands, then the planner hears of it.
+  void Started(Child* child, const Pid& pid, Payload info);
+  void Over(Child* child, const ExitReason& reason);
+  void StartFailed(Child* child, const ExitReason& reason);
+  void Exited(Child* child, const ExitReason& reason, bool counted);
+  void Stopped(Child* child, const ExitReason& reason);
+  void StartAgain(Child* child);
+  // Starting.
+  void Enqueue(Child* child);
+  void Unqueue(Child* child);
+  void Pump();
+  bool TryPlace(Child* child, const std::vector<NodeView>& views);
+  void Assign(Child* child, Member* member);
+  void Release(Child* child);
+  void NoNode(Child* child, const PlacementResult& result);
+  bool UserWaits(const Child* child) const;
+  void SendStart(Child* child);
+  void SendOrphanStop(Member* member, const std::vector<std::string>& path, uint64_t fence);
+  // Nodes.
+  void TakeReport(Member* member, Child* child, const internal::v1::Report& report);
+  void Compare(Member* member, Child* child, const internal::v1::ChildStatus* status);
+  void ReplaceLost(Child* child);
+  bool Poisoned(Child* child);
+  void RetryPending();
+  void CountRestart(Supervisor* sup);
+  void Emit(v1::SupervisorEvent::Kind kind, Child* child, const ExitReason* reason = nullptr,
+            const Pid* previous = nullptr);
+
+  Coordinator::Core* const core_;
+  std::deque<std::function<void()>> work_;
+  std::map<Order, Child*> queue_;  // wait for their turn
+  std::set<std::string> pending_;  // path keys of those that no node fits
+  std::deque<Instant> restarts_;
+  std::map<std::string, Pid> previous_pids_;
+  TokenBucket bucket_;
+  uint64_t last_number_ = 0;
+  uint64_t last_synthetic_ = 0;
+  uint64_t pump_timer_ = 0;
+  uint64_t pending_timer_ = 0;
+  bool draining_ = false;
+  // Trouble halves the pace, quiet seconds bring it back (decisions.md).
+  double pace_ = 1;
+  uint32_t recent_starts_ = 0, recent_failures_ = 0;
+  Instant pace_second_;
+  void NotePace(bool failed);
+};
+
+}  // namespace banyan

@@ -1,0 +1,250 @@
+// What nodes say about children, and what follows when a node comes back, falls silent or ends.
+#include <utility>
+
+#include "common/wire/payload.h"
+#include "common/wire/status.h"
+#include "fmt/format.h"
+#include "server/coordinator/core.h"
+#include "server/coordinator/reconciler.h"
+
+namespace banyan {
+namespace {
+
+using Event = v1::SupervisorEvent;
+using internal::v1::Report;
+
+// The same start: a nested restart at the node only raises the attempt.
+bool SameStart(Fence a, uint64_t b) {
+  const Fence other(b);
+  return a.epoch() == other.epoch() && a.seq() == other.seq() && a.value() != 0;
+}
+
+std::vector<std::string> PathOf(const google::protobuf::RepeatedPtrField<std::string>& path) {
+  return {path.begin(), path.end()};
+}
+
+}  // namespace
+
+void Reconciler::OnReport(Member* member, const Report& report) {
+  if (report.has_name_gone()) return core_->names.OnNameGone(member, report.name_gone());
+  Child* child = core_->tree.FindChild(PathKey(PathOf(report.path())));
+  const bool current = child != nullptr && SameStart(child->fence, report.fence()) &&
+                       child->node_id == member->node_id() &&
+                       child->incarnation == member->incarnation() &&
+                       child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
+  if (!current) {
+    // A start that nobody wants any more, of which this is the first news here.
+    if (report.has_started() && (child == nullptr || report.fence() != child->fence.value())) {
+      SendOrphanStop(member, PathOf(report.path()), report.fence());
+    }
+    return;
+  }
+  TakeReport(member, child, report);
+}
+
+void Reconciler::TakeReport(Member* member, Child* child, const Report& report) {
+  switch (report.body_case()) {
+    case Report::kStarted:
+      if (child->assigned == Assigned::kRunning) {
+        child->pid = wire::FromProto(report.started().pid(), {});
+        return;
+      }
+      if (report.started().ignored() && child->assigned == Assigned::kStarting) {
+        Release(child);
+        core_->tree.Touch(child);
+        core_->resolver.OnChildStopped(child);
+        return Later(child->supervisor, [this, key = child->key](SupervisorPlanner& p) {
+          return p.OnStartIgnored(key, core_->now());
+        });
+      }
+      return Started(child, wire::FromProto(report.started().pid(), {}),
+                     wire::FromProto(report.started().info()));
+    case Report::kStartFailed:
+      if (child->assigned == Assigned::kRunning) return;
+      if (report.start_failed().refused() && child->assigned == Assigned::kStarting) {
+        member->full_until = core_->now() + absl::Seconds(10);
+        return StartAgain(child);
+      }
+      return StartFailed(child, wire::FromProto(report.start_failed().reason(), {}));
+    case Report::kExited:
+      return Exited(child, wire::FromProto(report.exited().reason(), {}), /*counted=*/true);
+    case Report::kStopped: {
+      const ExitReason reason = wire::FromProto(report.stopped().reason(), {});
+      if (report.stopped().has_hand_off()) child->hand_off = wire::FromProto(report.stopped().hand_off());
+      if (child->assigned == Assigned::kStopping) return Stopped(child, reason);
+      // The node stops its children to leave: they go on elsewhere, but for temporary ones.
+      if (child->spec->restart == RestartType::kTemporary) return Exited(child, reason, false);
+      if (child->assigned == Assigned::kStarting) return StartAgain(child);
+      child->moving = true;
+      return Stopped(child, reason);
+    }
+    case Report::kNotStarted:
+      if (child->assigned == Assigned::kStopping) return Stopped(child, ExitReason::Shutdown());
+      if (child->assigned == Assigned::kStarting) return StartAgain(child);
+      return Exited(child, ExitReason::NoProc(), /*counted=*/false);
+    case Report::kStuck:
+      return Emit(Event::KIND_CHILD_STUCK, child);
+    case Report::kFrozen:
+      child->frozen = report.frozen().frozen();
+      return Emit(child->frozen ? Event::KIND_CHILD_FROZEN : Event::KIND_CHILD_THAWED, child);
+    case Report::kRestarted: {
+      const Pid before = child->pid;
+      child->pid = wire::FromProto(report.restarted().pid(), {});
+      child->fence = Fence(report.fence());
+      core_->tree.Touch(child);
+      core_->names.OnChildStarted(child);
+      const ExitReason reason = wire::FromProto(report.restarted().reason(), {});
+      return Emit(Event::KIND_CHILD_RESTARTED, child, &reason, &before);
+    }
+    default:
+      return;
+  }
+}
+
+void Reconciler::OnCommandResult(ControlSession* session, const internal::v1::CommandResult& result) {
+  auto it = session->sent.find(result.command_seq());
+  if (it == session->sent.end()) return;
+  ControlSession::SentCommand command = std::move(it->second);
+  session->sent.erase(session->sent.begin(), std::next(it));
+  if (!result.has_error() || result.error().code() == 0 || !command.start) return;
+  Child* child = core_->tree.FindChild(PathKey(command.path));
+  if (child == nullptr || child->fence.value() != command.fence) return;
+  if (child->assigned == Assigned::kStopping) return Stopped(child, ExitReason::Shutdown());
+  if (child->assigned != Assigned::kStarting) return;
+  session->member->full_until = core_->now() + absl::Seconds(10);
+  StartAgain(child);
+}
+
+// -------------------------------------------------------------------- resync
+
+void Reconciler::OnResync(Member* member, const std::vector<internal::v1::ResyncChunk>& chunks,
+                          const internal::v1::LastCrash& crash) {
+  if (crash.incarnation() != 0) OnLastCrash(member, crash);
+  std::set<std::string> seen;
+  for (const auto& chunk : chunks) {
+    for (const auto& status : chunk.children()) {
+      Child* child = core_->tree.FindChild(PathKey(PathOf(status.path())));
+      const bool mine = child != nullptr && SameStart(child->fence, status.fence()) &&
+                        child->node_id == member->node_id() &&
+                        child->incarnation == member->incarnation() &&
+                        child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
+      if (!mine) {
+        SendOrphanStop(member, PathOf(status.path()), status.fence());
+        continue;
+      }
+      seen.insert(child->path_key);
+      Compare(member, child, &status);
+    }
+  }
+  const std::set<std::string> assigned = member->children;
+  for (const std::string& path : assigned) {
+    if (seen.contains(path)) continue;
+    if (Child* child = core_->tree.FindChild(path)) Compare(member, child, nullptr);
+  }
+}
+
+// One assigned child against what its node has; null: it is not there.
+void Reconciler::Compare(Member* member, Child* child, const internal::v1::ChildStatus* status) {
+  core_->Cancel(std::exchange(child->lost_timer, 0));
+  if (status == nullptr) {
+    if (child->assigned == Assigned::kStopping) return Stopped(child, ExitReason::Shutdown());
+    // Nothing was sent under this session yet, older ones are refused: it was never started (W3).
+    if (child->assigned == Assigned::kStarting) {
+      core_->journal.After([this, path = child->path_key, fence = child->fence] {
+        Child* c = core_->tree.FindChild(path);
+        if (c != nullptr && c->fence == fence && c->assigned == Assigned::kStarting) SendStart(c);
+      });
+      return;
+    }
+    return Exited(child, ExitReason::NoConnection(), /*counted=*/false);
+  }
+  child->frozen = status->state() == v1::ACTOR_STATE_FROZEN;
+  if (status->fence() > child->fence.value()) child->fence = Fence(status->fence());
+  if (child->assigned == Assigned::kStopping) return SendStop(child);
+  if (status->state() == v1::ACTOR_STATE_STARTING) return;
+  const Pid pid = wire::FromProto(status->pid(), {});
+  if (child->assigned == Assigned::kStarting) return Started(child, pid, {});
+  // Adopted: nothing happens to it.
+  child->pid = pid;
+  if (child->running_since == Instant()) {
+    child->running_since = core_->now() - wire::FromProto(status->age());
+  }
+  core_->names.OnChildStarted(child);
+  core_->resolver.OnChildStarted(child);
+}
+
+// --------------------------------------------------------------------- nodes
+
+void Reconciler::OnNodeGone(Member* member) {
+  const std::set<std::string> lost = std::exchange(member->children, {});
+  member->weight = 0;
+  member->assigned.clear();
+  member->starts_in_flight = 0;
+  for (const std::string& path : lost) {
+    Child* child = core_->tree.FindChild(path);
+    if (child == nullptr || child->node_id != member->node_id() ||
+        child->incarnation != member->incarnation()) {
+      continue;
+    }
+    core_->operations.OnDeathDecides(child);
+    Over(child, ExitReason::NoConnection());
+  }
+  OnViewChanged();
+}
+
+// Requests that wait for a child there are answered as pending; `available` children get their time.
+void Reconciler::OnUnreachable(Member* member) {
+  for (const std::string& path : member->children) {
+    Child* child = core_->tree.FindChild(path);
+    if (child != nullptr && child->assigned == Assigned::kStopping) core_->operations.OnUnreachable(child);
+  }
+}
+
+void Reconciler::OnSuspect(Member* member) {
+  OnUnreachable(member);
+  for (const std::string& path : member->children) {
+    Child* child = core_->tree.FindChild(path);
+    if (child == nullptr || child->spec->exclusivity != Exclusivity::kAvailable) continue;
+    const absl::Duration lost_after = child->spec->placement.lost_after;
+    core_->Cancel(child->lost_timer);
+    child->lost_timer = core_->After(lost_after, [this, path] {
+      Child* c = core_->tree.FindChild(path);
+      if (c == nullptr) return;
+      c->lost_timer = 0;
+      ReplaceLost(c);
+    });
+  }
+}
+
+// An `available` child rather runs twice than not at all. What then turns up of the older start is
+// stopped as an orphan by its fence.
+void Reconciler::ReplaceLost(Child* child) {
+  Member* member = core_->members.FindLive(child->node_id, child->incarnation);
+  if (member == nullptr || !member->suspect || child->assigned == Assigned::kStopping) return;
+  Over(child, ExitReason::NoConnection());
+}
+
+void Reconciler::OnViewChanged() { RetryPending(); }
+
+// A child that takes its node down would walk through the cluster. Three losses of a node shortly after
+// it had started, in half an hour, and it is given up (cluster.md 6.5 b).
+bool Reconciler::Poisoned(Child* child) {
+  const absl::Time now = core_->wall();
+  std::erase_if(child->poison_marks, [&](absl::Time t) { return now - t > core_->options.poison_memory; });
+  if (child->start_time == absl::Time() || now - child->start_time > core_->options.poison_window) return false;
+  child->poison_marks.push_back(now);
+  return child->poison_marks.size() >= core_->options.poison_marks_max;
+}
+
+// The node's crash is known to be this child's: a counted, abnormal exit of it.
+void Reconciler::OnLastCrash(Member* member, const internal::v1::LastCrash& crash) {
+  if (crash.path().empty()) return;
+  Child* child = core_->tree.FindChild(PathKey(PathOf(crash.path())));
+  if (child == nullptr || !SameStart(child->fence, crash.fence())) return;
+  if (child->assigned != Assigned::kRunning && child->assigned != Assigned::kStarting) return;
+  if (child->node_id != member->node_id() || child->incarnation != crash.incarnation()) return;
+  Exited(child, ExitReason::Error("crashed_its_node", fmt::format("signal {}", crash.signal())),
+         /*counted=*/true);
+}
+
+}  // namespace banyan

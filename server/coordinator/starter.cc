@@ -1,0 +1,275 @@
+// Starts: the queue, the pace, the place, the assignment and its Start command.
+#include <algorithm>
+#include <utility>
+
+#include "common/wire/payload.h"
+#include "fmt/format.h"
+#include "server/coordinator/core.h"
+#include "server/coordinator/reconciler.h"
+#include "server/wire/child_spec.h"
+
+namespace banyan {
+namespace {
+
+const Placement* PlacementOf(const Child* child) {
+  if (child->spec->has_placement) return &child->spec->placement;
+  const SupervisorSpec& sup = *child->supervisor->spec;
+  return sup.has_default_placement ? &sup.default_placement : nullptr;
+}
+
+}  // namespace
+
+void Reconciler::Enqueue(Child* child) {
+  child->assigned = Assigned::kQueued;
+  child->queue_number = ++last_number_;
+  const Placement* placement = PlacementOf(child);
+  queue_[{placement == nullptr ? 0 : -int64_t{placement->priority}, child->queue_number}] = child;
+}
+
+void Reconciler::Unqueue(Child* child) {
+  core_->Cancel(std::exchange(child->retry_timer, 0));
+  if (child->assigned != Assigned::kQueued) return;
+  child->assigned = Assigned::kNone;
+  child->pending_reason.clear();
+  pending_.erase(child->path_key);
+  std::erase_if(queue_, [&](const auto& entry) { return entry.second == child; });
+}
+
+// Starts as many as the pace allows, in order; those of a supervisor or node that has to wait are left
+// behind without holding up the rest.
+void Reconciler::Pump() {
+  if (queue_.empty() || !core_->started) return;
+  const Instant now = core_->now();
+  const CoordinatorOptions& options = core_->options;
+  bool waits = false;
+  std::vector<NodeView> views = core_->members.Views(now);
+  for (auto it = queue_.begin(); it != queue_.end();) {
+    Child* child = it->second;
+    const double sup_rate = options.starts_per_second_per_supervisor * pace_;
+    if (!bucket_.HasOne(options.starts_per_second * pace_, now)) {
+      waits = true;
+      break;
+    }
+    if (!child->supervisor->bucket.HasOne(sup_rate, now)) {
+      waits = true;
+      ++it;
+      continue;
+    }
+    auto here = it++;
+    const Order order = here->first;
+    queue_.erase(here);
+    if (!TryPlace(child, views)) {
+      // Its node has enough in flight.
+      if (child->assigned == Assigned::kQueued && !pending_.contains(child->path_key)) {
+        queue_[order] = child;
+      }
+      continue;
+    }
+    bucket_.Take(options.starts_per_second * pace_, now);
+    child->supervisor->bucket.Take(sup_rate, now);
+    for (NodeView& view : views) {
+      if (view.node_id != child->node_id) continue;
+      view.assigned_weight += WeightOf(&child->spec->resources);
+      for (const auto& [resource, amount] : child->spec->resources) view.assigned[resource] += amount;
+    }
+  }
+  if (waits && pump_timer_ == 0) {
+    pump_timer_ = core_->After(absl::Milliseconds(20), [this] { pump_timer_ = 0; });
+  }
+}
+
+bool Reconciler::TryPlace(Child* child, const std::vector<NodeView>& views) {
+  PlacementRequest request;
+  request.child = child->path_key;
+  request.module = child->spec->start.module;
+  request.placement = PlacementOf(child);
+  request.resources = &child->spec->resources;
+  request.previous_node = child->previous_node;
+  for (const auto& [node, count] : child->supervisor->per_node) request.siblings[node] = count;
+  request.same_key = request.siblings;
+  const PlacementResult result = Place(request, views, core_->deps.random);
+  Member* member = result.node.empty() ? nullptr : core_->members.Find(result.node);
+  if (member == nullptr) {
+    NoNode(child, result);
+    return false;
+  }
+  if (member->starts_in_flight >= core_->options.starts_in_flight_per_node) return false;
+  Assign(child, member);
+  return true;
+}
+
+void Reconciler::NoNode(Child* child, const PlacementResult& result) {
+  // Who waits for the first start hears of it; everything else stays until a node fits. While members
+  // have not said what they run, nothing is certain.
+  if (UserWaits(child) && !core_->members.AwaitsResync()) {
+    std::string why;
+    for (const auto& refusal : result.refusals) {
+      why += fmt::format("{}{}: {}", why.empty() ? "" : "; ", refusal.node, refusal.reason);
+    }
+    child->assigned = Assigned::kNone;
+    const ExitReason reason = ExitReason::Error(
+        "no_node_fits", why.empty() ? "the cluster has no node that takes children" : why);
+    return Later(child->supervisor, [this, key = child->key, reason](SupervisorPlanner& p) {
+      return p.OnStartFailed(key, reason, core_->now());
+    });
+  }
+  const std::string reason = result.no_capacity() ? "no_capacity" : "no_node_fits";
+  pending_.insert(child->path_key);
+  if (child->pending_reason != reason) {
+    child->pending_reason = reason;
+    Emit(v1::SupervisorEvent::KIND_CHILD_PENDING, child);
+  }
+  if (pending_timer_ == 0) {
+    pending_timer_ = core_->After(core_->options.pending_retry, [this] {
+      pending_timer_ = 0;
+      RetryPending();
+    });
+  }
+}
+
+void Reconciler::RetryPending() {
+  std::set<std::string> again = std::exchange(pending_, {});
+  for (const std::string& path : again) {
+    Child* child = core_->tree.FindChild(path);
+    if (child != nullptr && child->assigned == Assigned::kQueued) Enqueue(child);
+  }
+}
+
+bool Reconciler::UserWaits(const Child* child) const {
+  const Supervisor* sup = child->supervisor;
+  const ChildRecord* record = sup->planner->Find(child->key);
+  if (record == nullptr) return false;
+  return record->op_start || (sup->planner->initializing() && sup->user_waits);
+}
+
+void Reconciler::Assign(Child* child, Member* member) {
+  child->fence = core_->NextFence();
+  child->assigned = Assigned::kStarting;
+  child->waits_init = true;
+  child->node = member->name();
+  child->node_id = member->node_id();
+  child->incarnation = member->incarnation();
+  child->pid = Pid();
+  child->pending_reason.clear();
+  child->frozen = false;
+  ++child->starts;
+  if (!child->spec->start.name.empty()) child->reg_version = core_->NextRegVersion();
+  ++child->supervisor->per_node[child->node];
+  member->children.insert(child->path_key);
+  member->weight += WeightOf(&child->spec->resources);
+  for (const auto& [resource, amount] : child->spec->resources) member->assigned[resource] += amount;
+  ++member->starts_in_flight;
+  core_->tree.Touch(child);
+  core_->journal.After([this, path = child->path_key, fence = child->fence] {
+    Child* c = core_->tree.FindChild(path);
+    if (c != nullptr && c->fence == fence && c->assigned != Assigned::kNone) SendStart(c);
+  });
+}
+
+// Gives back what the assignment took. The fence stays known until the next one.
+void Reconciler::Release(Child* child) {
+  const bool placed = child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
+  if (!placed || child->nested != nullptr || child->node_id == 0) {
+    if (placed) child->assigned = Assigned::kNone;
+    return;
+  }
+  child->assigned = Assigned::kNone;
+  core_->Cancel(std::exchange(child->lost_timer, 0));
+  auto count = child->supervisor->per_node.find(child->node);
+  if (count != child->supervisor->per_node.end() && --count->second == 0) {
+    child->supervisor->per_node.erase(count);
+  }
+  Member* member = core_->members.FindLive(child->node_id, child->incarnation);
+  if (member != nullptr && member->children.erase(child->path_key) > 0) {
+    member->weight -= WeightOf(&child->spec->resources);
+    for (const auto& [resource, amount] : child->spec->resources) member->assigned[resource] -= amount;
+    if (child->waits_init && member->starts_in_flight > 0) --member->starts_in_flight;
+  }
+  child->waits_init = false;
+  child->kill = false;
+  child->frozen = false;
+  child->pid = Pid();
+}
+
+void Reconciler::SendStart(Child* child) {
+  Member* member = core_->members.FindLive(child->node_id, child->incarnation);
+  // Without a session the resync that comes finds it absent, and then it is sent (W3).
+  if (member == nullptr || !member->manageable()) return;
+  internal::v1::Command command;
+  for (const std::string& name : child->path) command.add_path(name);
+  command.set_fence(child->fence.value());
+  auto* start = command.mutable_start();
+  wire::EncodeChildSpec(*child->spec, start->mutable_spec());
+  const ChildRecord* record = child->supervisor->planner->Find(child->key);
+  if (record != nullptr && record->extra_args) {
+    for (const Payload& arg : *record->extra_args) wire::ToProto(arg, start->add_extra_args()).IgnoreError();
+  }
+  if (!child->spec->start.name.empty()) {
+    auto* name = start->mutable_name();
+    name->set_name(child->spec->start.name);
+    name->set_reg_version(child->reg_version);
+    name->set_child_name(true);
+    name->set_exclusive(child->spec->exclusivity != Exclusivity::kAvailable);
+  }
+  if (!child->hand_off.empty()) wire::ToProto(child->hand_off, start->mutable_hand_off()).IgnoreError();
+  start->set_starts(child->starts - 1);
+  member->control->SendCommand(std::move(command));
+}
+
+void Reconciler::SendStop(Child* child) {
+  Member* member = core_->members.FindLive(child->node_id, child->incarnation);
+  if (member == nullptr || !member->manageable()) return;
+  internal::v1::Command command;
+  for (const std::string& name : child->path) command.add_path(name);
+  command.set_fence(child->fence.value());
+  if (child->kill) {
+    *command.mutable_kill()->mutable_reason() = wire::ToProto(ExitReason::Killed(), {});
+  } else {
+    *command.mutable_stop()->mutable_reason() = wire::ToProto(ExitReason::Shutdown(), {});
+    command.mutable_stop()->set_hand_off(child->moving && child->spec->hand_off);
+  }
+  member->control->SendCommand(std::move(command));
+}
+
+void Reconciler::SendOrphanStop(Member* member, const std::vector<std::string>& path, uint64_t fence) {
+  core_->journal.After([this, name = member->name(), path, fence] {
+    Member* m = core_->members.Find(name);
+    if (m == nullptr || m->control == nullptr) return;
+    internal::v1::Command command;
+    for (const std::string& id : path) command.add_path(id);
+    command.set_fence(fence);
+    *command.mutable_stop()->mutable_reason() = wire::ToProto(ExitReason::Shutdown(), {});
+    command.mutable_stop()->set_orphan(true);
+    m->control->SendCommand(std::move(command));
+  });
+}
+
+void Reconciler::Move(Child* child) {
+  if (child->assigned != Assigned::kRunning || child->nested != nullptr) return;
+  child->assigned = Assigned::kStopping;
+  child->moving = true;
+  child->kill = false;
+  core_->tree.Touch(child);
+  core_->journal.After([this, path = child->path_key, fence = child->fence] {
+    Child* c = core_->tree.FindChild(path);
+    if (c != nullptr && c->fence == fence && c->moving) SendStop(c);
+  });
+}
+
+// Starts that fail slow the rest down: to a half when more than a fifth of them do, back by a tenth a
+// second.
+void Reconciler::NotePace(bool failed) {
+  const Instant now = core_->now();
+  ++recent_starts_;
+  if (failed) ++recent_failures_;
+  if (now - pace_second_ < absl::Seconds(1)) return;
+  pace_second_ = now;
+  if (recent_starts_ >= 10 && recent_failures_ * 5 > recent_starts_) {
+    pace_ = std::max(pace_ / 2, 0.01);
+  } else {
+    pace_ = std::min(1.0, pace_ + 0.1);
+  }
+  recent_starts_ = recent_failures_ = 0;
+}
+
+}  // namespace banyan

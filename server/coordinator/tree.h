@@ -1,0 +1,162 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "banyan/internal/v1/store.pb.h"
+#include "common/base/target.h"
+#include "server/coordinator/coordinator.h"
+#include "server/coordinator/token_bucket.h"
+#include "server/core/supervisor_planner.h"
+
+namespace banyan {
+
+struct Supervisor;
+
+// Where a child's present start is. What the supervisor wants of the child is its planner's to know.
+enum class Assigned : uint8_t {
+  kNone,      // no assignment: nothing of it runs anywhere
+  kQueued,    // to be started; waits for a node or its turn
+  kStarting,  // assignment durable or about to be; Start sent or to be sent
+  kRunning,   // reported up
+  kStopping,  // to be stopped; not yet known to be over
+};
+
+// One child of a cluster-wide supervisor.
+struct Child {
+  Supervisor* supervisor = nullptr;
+  ChildKey key = kNoChild;
+  uint64_t order = 0;
+  std::vector<std::string> path;  // the root's name, then child ids
+  std::string path_key;           // the same as one string
+  std::shared_ptr<const ChildSpec> spec;
+
+  Assigned assigned = Assigned::kNone;
+  std::string node;  // name; with node_id and incarnation the life it is assigned to
+  uint32_t node_id = 0;
+  uint32_t incarnation = 0;
+  Fence fence;
+  Pid pid;
+  bool kill = false;        // kStopping: without asking
+  bool moving = false;      // kStopping: to be started elsewhere (drain)
+  bool waits_init = false;  // in init at the node
+  Payload hand_off;         // from the life before
+
+  uint64_t starts = 0;
+  std::optional<ExitReason> last_exit;
+  absl::Time last_exit_time;
+  absl::Time start_time;
+  Instant running_since;
+  std::string previous_node;
+  std::vector<absl::Time> poison_marks;
+  uint64_t reg_version = 0;
+  bool frozen = false;
+
+  std::string pending_reason;  // why no node was found, or why it was given up
+  uint64_t queue_number = 0;   // kQueued: its place in the start queue
+  Instant retry_at;            // back-off
+  uint64_t retry_timer = 0;
+  uint64_t lost_timer = 0;     // `available` on a suspect node
+
+  bool is_new = true;          // its spec is not in the store yet
+  std::unique_ptr<Supervisor> nested;  // stated in place: kept here, not on a node
+};
+
+// One cluster-wide supervisor.
+struct Supervisor {
+  std::vector<std::string> path;
+  std::string path_key;
+  Child* parent = nullptr;  // null: a root
+  std::shared_ptr<const SupervisorSpec> spec;  // without children
+  std::unique_ptr<SupervisorPlanner> planner;
+  std::map<ChildKey, std::unique_ptr<Child>> children;
+  std::map<std::string, ChildKey, std::less<>> dynamic_ids;  // simple_one_for_one
+  std::map<std::string, uint32_t> per_node;  // assigned children by node name
+  TokenBucket bucket;
+  absl::Time start_time;
+  std::vector<absl::Time> recent_restarts;  // for people; newest last
+
+  bool gone = false;     // removed in this turn
+  bool user_waits = false;  // its start-up was asked for, and fails with the first child that does
+  bool started = false;  // the parent's planner knows that it is up
+  bool failed = false;   // a root that gave up
+  bool stopping = false; // asked to stop and vanish
+  std::optional<ExitReason> exit_reason;
+  std::string stop_request;
+
+  std::set<ChildKey> dirty;  // records to be written at the end of the turn
+  bool header_dirty = false;
+  uint64_t last_order = 0;
+};
+
+std::string PathKey(const std::vector<std::string>& path);
+
+// The cluster-wide supervisors and their children, found by path, and their records in the store.
+class Tree {
+ public:
+  explicit Tree(Coordinator::Core* core) : core_(core) {}
+
+  Supervisor* Root(const std::string& name);
+  const std::map<std::string, std::unique_ptr<Supervisor>>& roots() const { return roots_; }
+  Child* FindChild(const std::string& path_key);
+  Supervisor* FindSupervisor(const std::string& path_key);
+  // The cluster-wide supervisor that the target names.
+  absl::StatusOr<Supervisor*> Resolve(const Target& target);
+  // By id, or for dynamic children by pid too. Null: none.
+  Child* FindById(Supervisor* sup, const std::string& id);
+
+  Supervisor* AddRoot(const std::string& name, const SupervisorSpec& spec);
+  Supervisor* AddNested(Child* parent);
+  // A fresh planner: at the beginning, and when a root that failed is started again.
+  void MakePlanner(Supervisor* sup);
+  // The child of that planner record, made if it is new.
+  Child* Ensure(Supervisor* sup, const ChildRecord& record);
+  void RemoveChild(Child* child);
+  // With everything below it, records too.
+  void RemoveSupervisor(Supervisor* sup);
+
+  void Touch(Child* child);
+  void TouchHeader(Supervisor* sup);
+  // RUNNING marks are for people; they go out with the next write or within a second.
+  void TouchLazily(Child* child);
+  // Puts all that is dirty into the turn's transaction.
+  void Flush();
+  void Sweep();
+
+  // From the store; planners restored but not resumed.
+  absl::Status Load();
+  void ForEach(const std::function<void(Supervisor*)>& fn);
+  size_t child_count() const { return by_path_.size(); }
+
+ private:
+  void Index(Supervisor* sup);
+  void WriteChild(Child* child);
+  void WriteHeader(Supervisor* sup);
+  absl::Status LoadSupervisor(const internal::v1::SupervisorRecord& record);
+  void LoadChild(Supervisor* sup, const internal::v1::ChildRecord& record,
+                 const internal::v1::AssignmentRecord& asg, SupervisorSnapshot* snapshot);
+  void Drop(std::unique_ptr<Supervisor> sup);
+
+  Coordinator::Core* const core_;
+  std::map<std::string, std::unique_ptr<Supervisor>> roots_;  // by name
+  absl::flat_hash_map<std::string, Child*> by_path_;
+  absl::flat_hash_map<std::string, Supervisor*> supervisors_;
+  struct ByPath {
+    bool operator()(const Supervisor* a, const Supervisor* b) const { return a->path_key < b->path_key; }
+  };
+  std::set<Supervisor*, ByPath> dirty_;  // the order of writing does not depend on addresses
+  bool lazy_timer_ = false;
+  bool must_flush_ = false;
+  std::vector<std::unique_ptr<Supervisor>> dropped_;  // destroyed after the turn
+  std::vector<std::unique_ptr<Child>> dropped_children_;
+};
+
+}  // namespace banyan
