@@ -41,6 +41,16 @@ function(banyan_test name)
   banyan_pch(${name} "${A_PCH}")
   add_test(NAME ${A_LABEL}.${name} COMMAND ${name})
   set_tests_properties(${A_LABEL}.${name} PROPERTIES LABELS ${A_LABEL} TIMEOUT ${A_TIMEOUT})
+  banyan_test_group(${A_LABEL} ${name})
+endfunction()
+
+# banyan_test_group(LABEL TARGET): the target tests_LABEL builds TARGET, so that `tests/run LABEL` builds no more
+# than it runs.
+function(banyan_test_group label target)
+  if(NOT TARGET tests_${label})
+    add_custom_target(tests_${label})
+  endif()
+  add_dependencies(tests_${label} ${target})
 endfunction()
 
 # A precompiled header per kind of target. Shared, so it is compiled once per kind.
