@@ -29,6 +29,7 @@ using enum absl::StatusCode;
 // docs/errors.md shows this table to users. Sorted by reason.
 constexpr ReasonRow kReasons[] = {
     {"CALLEE_EXITED", kAborted, Ran::kUnknown},
+    {"CALLING_SELF", kFailedPrecondition, Ran::kNo},
     {"CALL_EXPIRED", kDeadlineExceeded, Ran::kNo},
     {"CALL_NOT_HANDLED", kUnimplemented, Ran::kNo},
     {"CALL_TIMEOUT", kDeadlineExceeded, Ran::kUnknown},
