@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace banyan::sim {
+
+// What the children of a run did, and the rules that hold at every moment (docs: cluster.md 8).
+class History {
+ public:
+  // A life of a child begins: INV-6 fences rise, INV-7 its assignment was durable before.
+  void Started(const std::string& child, uint64_t fence, const std::string& node, bool assignment_durable);
+  // Its code runs: INV-5, never after a newer life has run.
+  void Dispatched(const std::string& child, uint64_t fence, const std::string& node);
+  void Ended(const std::string& child, uint64_t fence);
+
+  // Lives now, by child.
+  std::map<std::string, std::vector<std::pair<uint64_t, std::string>>> Live() const;
+  const std::vector<std::string>& violations() const { return violations_; }
+  uint64_t starts() const { return starts_; }
+  uint64_t dispatches() const { return dispatches_; }
+  void Violation(std::string text);
+
+ private:
+  std::map<std::pair<std::string, uint64_t>, std::string> live_;
+  std::map<std::string, uint64_t> newest_dispatched_;
+  std::map<std::string, uint64_t> newest_started_;
+  std::vector<std::string> violations_;
+  uint64_t starts_ = 0, dispatches_ = 0;
+};
+
+}  // namespace banyan::sim
