@@ -40,7 +40,7 @@ class Otp {
         "init:stop().",
         fs::path(source_).replace_extension().string(), dir_, dir_, dir_);
     const std::string command = fmt::format(
-        "timeout 300 erl +S 1 -noshell -eval '{}' > {}/trace 2> {}/errors", eval, dir_, dir_);
+        "ERL_CRASH_DUMP=/dev/null timeout 300 erl +S 1 -noshell -eval '{}' > {}/trace 2> {}/errors", eval, dir_, dir_);
     if (std::system(command.c_str()) != 0) {
       std::fputs("erl failed:\n", stderr);
       std::system(fmt::format("tail -c 3000 {}/trace {}/errors >&2", dir_, dir_).c_str());

@@ -12,7 +12,7 @@ main(File) ->
     lists:foreach(fun run/1, Scenarios).
 
 run({Seed, Flags, Specs, Steps}) ->
-    lists:foreach(fun(T) -> ets:new(T, [named_table, public, ordered_set]) end, [trace, pids, outcomes]),
+    lists:foreach(fun(T) -> ets:new(T, [named_table, public, ordered_set]) end, [trace, pids, names, outcomes]),
     lists:foreach(fun declare/1, Specs),
     case supervisor:start_link(?MODULE, {Flags, Specs}) of
         {ok, Sup} ->
@@ -28,7 +28,7 @@ run({Seed, Flags, Specs, Steps}) ->
     [io:format("~s~n", [L]) || {_, L} <- ets:tab2list(trace)],
     io:format(".~n"),
     flush(),
-    lists:foreach(fun ets:delete/1, [trace, pids, outcomes]).
+    lists:foreach(fun ets:delete/1, [trace, pids, names, outcomes]).
 
 flush() -> receive _ -> flush() after 0 -> ok end.
 
@@ -59,6 +59,7 @@ start(StopWith, Id) ->
             line("+~s", [Id]),
             {ok, Pid} = proc_lib:start_link(?MODULE, start_child, [self(), Id, StopWith]),
             ets:insert(pids, {Id, Pid}),
+            ets:insert(names, {Pid, Id}),
             {ok, Pid}
     end.
 
@@ -193,7 +194,7 @@ state(Sup, {Strategy, _, _}) ->
     line("=~s [~w,~w]", [lists:join(" ", Names), proplists:get_value(specs, C),
                          proplists:get_value(active, C)]).
 
-name(Pid) -> case ets:match(pids, {'$1', Pid}) of [[Id]] -> Id; _ -> "?" end.
+name(Pid) -> case ets:lookup(names, Pid) of [{_, Id}] -> atom_to_list(Id); _ -> "?" end.
 
 suffix(P) when is_pid(P) -> "";
 suffix(P) -> ":" ++ atom_to_list(P).

@@ -23,7 +23,8 @@ ExitReason Reason(const std::string& word) {
 
 std::string Word(const ExitReason& reason) {
   if (reason.cause() != nullptr) {
-    return fmt::format("failed_to_start({},{})", reason.detail().bytes(), reason.cause()->type());
+    return fmt::format("failed_to_start({},{})", reason.detail().bytes().substr(2),  // a StringValue
+                       reason.cause()->type());
   }
   if (reason.is_shutdown_with_detail()) return "shutdown(x)";
   if (reason.kind() == ExitReason::Kind::kError) return reason.type();
