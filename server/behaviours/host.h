@@ -8,6 +8,7 @@
 
 namespace banyan {
 
+class ExecPrograms;
 class Modules;
 class ProcessSpawner;
 class Runtime;
@@ -63,6 +64,7 @@ struct Host {
   SupervisorEvents* supervisor_events = nullptr;
   ProcessReports* reports = nullptr;
   ProcessSpawner* programs = nullptr;  // starts OS programs, for `exec`
+  ExecPrograms* exec_programs = nullptr;  // server/modules: what the lease's end freezes
   bool allow_exec = true;              // false: exec children fail to start, saying why
   std::string node;                    // this node's name, for BANYAN_NODE
   std::string address;                 // where this node is dialled, for BANYAN_ADDR

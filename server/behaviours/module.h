@@ -58,8 +58,8 @@ class Modules {
   // The same with a factory, for what needs collaborators. Called in the new process, before init.
   Modules& AddBehaviour(std::string name, std::function<std::unique_ptr<Behaviour>()> make, ModuleInfo info = {});
   // A start function of its own: may start several processes, return `ignore`, fail without a process,
-  // add info to the result. Starts with StartOptionsOf(spec, context), so that what it
-  // starts is linked to the starter.
+  // add info to the result. It starts with StartOptionsOf(spec, context), so that what it starts is linked
+  // to the starter.
   Modules& AddFunction(std::string name, StartFunction start, ModuleInfo info = {});
   // A supervisor whose spec is computed from its arguments, now and at code changes.
   Modules& AddSupervisor(std::string name, SupervisorInit init, ModuleInfo info = {});

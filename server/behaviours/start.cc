@@ -94,11 +94,11 @@ Task<StartResult> StartProcess(Self& starter, StartBody body, StartOptions optio
   }
   const Instant deadline =
       options.timeout == absl::InfiniteDuration() ? Instant::Infinite() : starter.Now() + options.timeout;
-  Reply reply = co_await starter.AwaitReply(alias, deadline);
-  if (reply.outcome == Reply::Outcome::kReply) {
+  CallReply reply = co_await starter.AwaitReply(alias, deadline);
+  if (reply.outcome == CallReply::Outcome::kReply) {
     co_return StartResult::Started(child->pid, std::move(reply.payload), child->monitor);
   }
-  if (reply.outcome == Reply::Outcome::kTimeout) {
+  if (reply.outcome == CallReply::Outcome::kTimeout) {
     co_await KillUnstarted(starter, *child);
     DropLeftovers(starter, *child);
     co_return StartResult::Failed(ExitReason::Timeout());

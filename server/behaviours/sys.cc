@@ -16,7 +16,7 @@ absl::Status CallingSelf() {
 Task<absl::StatusOr<Payload>> Ask(Self& self, Pid target, SysRequest request, absl::Duration timeout) {
   if (target == self.pid()) co_return CallingSelf();
   Ref alias = self.SendRequest(target, Payload::Local(std::move(request)), SignalKind::kSystem);
-  Reply reply = co_await self.AwaitReply(alias, self.Now() + timeout);
+  CallReply reply = co_await self.AwaitReply(alias, self.Now() + timeout);
   co_return ToCallResult(std::move(reply), target, timeout);
 }
 

@@ -6,6 +6,7 @@
 #include "common/wire/time.h"
 #include "fmt/format.h"
 #include "server/behaviours/module.h"
+#include "server/modules/exec_programs.h"
 
 namespace banyan {
 namespace {
@@ -15,7 +16,9 @@ ExitReason ExecFailed(std::string message) { return ExitReason::Error("exec_fail
 }  // namespace
 
 Exec::~Exec() {
-  if (program_ && !ended_) program_->Abandon();
+  if (!program_) return;
+  if (!ended_) program_->Abandon();
+  if (ExecPrograms* programs = host().exec_programs) programs->Remove(program_.get());
 }
 
 Task<GenServer::InitResult> Exec::Init(std::vector<Payload> args) {
@@ -39,6 +42,7 @@ Task<GenServer::InitResult> Exec::Launch() {
   start_time_ = self().runtime().clock().WallNow();
   absl::Status started = co_await self().Blocking(std::move(start));
   if (!started.ok()) co_return Stop(ExecFailed(std::string(started.message())));
+  if (ExecPrograms* programs = host().exec_programs) programs->Add(program_, self().exclusive());
   co_return Ok();
 }
 

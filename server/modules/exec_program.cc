@@ -32,6 +32,15 @@ bool ExecProgram::SignalGroup(int signal) {
   return process && process->SignalGroup(signal);
 }
 
+bool ExecProgram::SignalTree(int signal) {
+  std::shared_ptr<ChildProcess> process;
+  {
+    MutexLock lock(&mu_);
+    process = process_;
+  }
+  return process && process->SignalTree(signal);
+}
+
 void ExecProgram::Abandon() {
   std::shared_ptr<ChildProcess> process;
   {

@@ -26,6 +26,8 @@ class ExecProgram : public std::enable_shared_from_this<ExecProgram> {
   pid_t pid() const;
   // False: it has ended.
   bool SignalGroup(int signal);
+  // Every descendant too.
+  bool SignalTree(int signal);
   // The actor is no more: kills the program with all its descendants, now or as soon as it is there.
   void Abandon();
 

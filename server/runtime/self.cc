@@ -14,6 +14,7 @@ Pid Self::parent() const { return p_->label_.parent; }
 Runtime& Self::runtime() const { return *p_->rt_; }
 Instant Self::Now() const { return p_->rt_->clock().Now(); }
 uint64_t Self::fence() const { return p_->fence_; }
+bool Self::exclusive() const { return p_->exclusive_; }
 const std::string& Self::child_id() const {
   static const std::string kNone;
   return p_->label_.child_id ? *p_->label_.child_id : kNone;
@@ -113,14 +114,14 @@ void Self::ReplyAwaiter::await_suspend(std::coroutine_handle<> h) {
   p_->ArmWait(Process::Wait::kReply, alias_, deadline_, h);
 }
 
-Reply Self::ReplyAwaiter::await_resume() {
+CallReply Self::ReplyAwaiter::await_resume() {
   p_->timed_out_ = false;
   Process::Alias* alias = p_->tables().aliases.Find(alias_);
   if (!alias || !alias->done) {
     p_->self_.CloseAlias(alias_);
-    return {Reply::Outcome::kTimeout, {}, {}, {}, {}};
+    return {CallReply::Outcome::kTimeout, {}, {}, {}, {}};
   }
-  Reply reply = std::move(alias->reply);
+  CallReply reply = std::move(alias->reply);
   p_->tables().aliases.Erase(alias_);
   return reply;
 }
@@ -129,7 +130,7 @@ Task<absl::StatusOr<Payload>> Self::Call(Pid to, Payload payload, absl::Duration
   if (to == pid()) co_return MakeError("CALLING_SELF", "a process cannot call itself: it would wait for ever");
   Instant deadline = Now() + timeout;
   Ref alias = SendRequest(to, std::move(payload));
-  Reply reply = co_await AwaitReply(alias, deadline);
+  CallReply reply = co_await AwaitReply(alias, deadline);
   co_return ToCallResult(std::move(reply), to, timeout);
 }
 

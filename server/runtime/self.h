@@ -42,7 +42,7 @@ struct SpawnResult {
 };
 
 // How a call or a start ended.
-struct Reply {
+struct CallReply {
   enum class Outcome { kReply, kDown, kTimeout } outcome = Outcome::kReply;
   absl::Status status;  // kReply: an error that was answered
   Payload payload;      // kReply
@@ -66,6 +66,7 @@ class Self {
   Runtime& runtime() const;
   Instant Now() const;
   uint64_t fence() const;
+  bool exclusive() const;
   const std::string& child_id() const;
 
   // --- messages

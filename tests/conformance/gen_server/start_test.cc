@@ -103,7 +103,7 @@ TEST_F(GsStart, GS104And105And106And107ParentExit) {
     co_await t.Sleep(absl::Milliseconds(1));
     EXPECT_THAT(script_.trace, testing::ElementsAre("EXIT error foo")) << "start/3: no parent";
     rt_->Exit(p, ExitReason::Kill());
-    EXPECT_EQ(co_await DownOf(t, p), ExitReason::NoProc());
+    EXPECT_EQ(co_await DownOf(t, p), ExitReason::Killed());
     script_.trace.clear();
     script_.init = nullptr;
     p = co_await StartOk(t);

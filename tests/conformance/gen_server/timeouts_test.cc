@@ -90,7 +90,7 @@ TEST_F(GsTimeouts, GS045And046StateIsReadAndReplaced) {
     co_await t.Sleep(absl::Seconds(1));
     EXPECT_THAT(script_.trace, testing::IsEmpty()) << "GS-132";
     EXPECT_TRUE((co_await sys::Resume(t, p)).ok());
-    Reply reply = co_await t.AwaitReply(call, t.Now() + absl::Seconds(1));
+    CallReply reply = co_await t.AwaitReply(call, t.Now() + absl::Seconds(1));
     EXPECT_EQ(TextOf(reply.payload), "x");
     absl::Status change = co_await sys::ChangeCode(t, p, {});
     EXPECT_EQ(ErrorReason(change), "NOT_SUSPENDED");

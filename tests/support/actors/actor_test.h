@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ namespace banyan {
 // Local payloads for tests: a word, and its reading back ("" for anything else).
 Payload Word(std::string text);
 std::string TextOf(const Payload& payload);
+
+inline void PrintTo(const ExitReason& reason, std::ostream* os) { *os << reason.ToString(); }
 
 // A runtime in one thread on virtual time, and test bodies that run as a process T in it.
 class ActorTest : public testing::Test {

@@ -15,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "server/behaviours/supervisor.h"
 #include "server/behaviours/supervisor_client.h"
+#include "server/modules/exec_programs.h"
 #include "server/modules/modules.h"
 
 namespace banyan {
@@ -201,6 +202,39 @@ TEST_F(ExecTest, AKilledActorTakesItsProgramAlong) {
   pid_t program = Status(Child(sup)).os_pid();
   runtime_.Exit(sup, ExitReason::Kill());
   WaitGone(program);
+}
+
+TEST_F(ExecTest, ExclusiveProgramsFreezeWithTheLease) {
+  ExecPrograms programs;
+  host_.exec_programs = &programs;
+  StartSpec spec;
+  spec.module = "exec";
+  spec.args = {wire::MakePayload(Shell("exec sleep 1000"))};
+  std::promise<StartResult> started;
+  StartModule(runtime_, spec, {.exclusive = true}, [&](StartResult r) { started.set_value(std::move(r)); });
+  Pid child = started.get_future().get().pid;
+  pid_t program = Status(child).os_pid();
+  auto state = [&] {
+    std::ifstream in("/proc/" + std::to_string(program) + "/stat");
+    std::string pid, name, letter;
+    in >> pid >> name >> letter;
+    return letter;
+  };
+  auto wait_for = [&](bool stopped) {
+    for (int i = 0; i < 3000 && (state() == "T") != stopped; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    EXPECT_EQ(state() == "T", stopped);
+  };
+  EXPECT_EQ(programs.size(), 1u);
+  programs.SetFrozen(true);
+  wait_for(true);
+  programs.SetFrozen(false);
+  wait_for(false);
+  runtime_.Exit(child, ExitReason::Kill());
+  WaitGone(program);
+  runtime_.Shutdown();
+  EXPECT_EQ(programs.size(), 0u);
 }
 
 TEST_F(ExecTest, AProgramThatIsKilledIsRestarted) {
