@@ -31,7 +31,7 @@ class Self::ReplyAwaiter {
   bool await_ready();
   void await_suspend(std::coroutine_handle<> h);
   // Closes the alias.
-  Reply await_resume();
+  CallReply await_resume();
 
  private:
   Process* const p_;

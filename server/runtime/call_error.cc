@@ -5,16 +5,16 @@
 
 namespace banyan {
 
-absl::StatusOr<Payload> ToCallResult(Reply reply, Pid callee, absl::Duration timeout) {
+absl::StatusOr<Payload> ToCallResult(CallReply reply, Pid callee, absl::Duration timeout) {
   const std::string pid = FormatPid(callee);
   switch (reply.outcome) {
-    case Reply::Outcome::kReply:
+    case CallReply::Outcome::kReply:
       if (!reply.status.ok()) return reply.status;
       return std::move(reply.payload);
-    case Reply::Outcome::kTimeout:
+    case CallReply::Outcome::kTimeout:
       return MakeError("CALL_TIMEOUT", fmt::format("{} did not reply within {}", pid, absl::FormatDuration(timeout)),
                        {{"target", pid}, {"timeoutMs", fmt::format("{}", absl::ToInt64Milliseconds(timeout))}});
-    case Reply::Outcome::kDown:
+    case CallReply::Outcome::kDown:
       break;
   }
   switch (reply.reason.kind()) {

@@ -22,7 +22,7 @@ void ExternalCalls::Call(SignalPtr request, Instant deadline, Runtime::CallDone 
         if (!Take(ref, &entry)) return;
         SendDemonitor(target, ref);
         entry.timer = 0;
-        Finish(std::move(entry), {Reply::Outcome::kTimeout, {}, {}, {}, {}});
+        Finish(std::move(entry), {CallReply::Outcome::kTimeout, {}, {}, {}, {}});
       });
     }
   }
@@ -60,9 +60,9 @@ void ExternalCalls::Deliver(SignalPtr s) {
     return;
   }
   if (s->kind == SignalKind::kReply) {
-    Finish(std::move(entry), {Reply::Outcome::kReply, std::move(s->status), std::move(s->payload), {}, s->from});
+    Finish(std::move(entry), {CallReply::Outcome::kReply, std::move(s->status), std::move(s->payload), {}, s->from});
   } else {
-    Finish(std::move(entry), {Reply::Outcome::kDown, {}, {}, std::move(s->reason), s->from});
+    Finish(std::move(entry), {CallReply::Outcome::kDown, {}, {}, std::move(s->reason), s->from});
   }
 }
 
@@ -70,12 +70,12 @@ void ExternalCalls::ConnectionLost(uint32_t node_id, uint32_t incarnation) {
   std::vector<Entry> lost = TakeAll([&](const Entry& e) {
     return e.target.node_id == node_id && e.target.incarnation == incarnation;
   });
-  for (Entry& e : lost) Finish(std::move(e), {Reply::Outcome::kDown, {}, {}, ExitReason::NoConnection(), {}});
+  for (Entry& e : lost) Finish(std::move(e), {CallReply::Outcome::kDown, {}, {}, ExitReason::NoConnection(), {}});
 }
 
 void ExternalCalls::Shutdown() {
   for (Entry& e : TakeAll([](const Entry&) { return true; })) {
-    Finish(std::move(e), {Reply::Outcome::kReply, MakeError("NODE_STOPPING", "the node is stopping"), {}, {}, {}});
+    Finish(std::move(e), {CallReply::Outcome::kReply, MakeError("NODE_STOPPING", "the node is stopping"), {}, {}, {}});
   }
 }
 
@@ -103,12 +103,12 @@ bool ExternalCalls::Take(Ref ref, Entry* out) {
   return true;
 }
 
-void ExternalCalls::Finish(Entry e, Reply reply) {
+void ExternalCalls::Finish(Entry e, CallReply reply) {
   if (e.timer) rt_->timers().Cancel(e.timer);
   if (e.done) {
     e.done(ToCallResult(std::move(reply), e.target, e.timeout), e.target);
   } else if (e.down) {
-    e.down(e.target, reply.outcome == Reply::Outcome::kDown ? reply.reason : ExitReason::NoConnection());
+    e.down(e.target, reply.outcome == CallReply::Outcome::kDown ? reply.reason : ExitReason::NoConnection());
   }
 }
 

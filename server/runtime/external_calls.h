@@ -40,7 +40,7 @@ class ExternalCalls {
   bool Take(Ref ref, Entry* out);
   // Takes all entries that `which` accepts.
   std::vector<Entry> TakeAll(const std::function<bool(const Entry&)>& which);
-  void Finish(Entry entry, Reply reply);
+  void Finish(Entry entry, CallReply reply);
   void SendDemonitor(Pid target, Ref ref);
 
   Runtime* const rt_;

@@ -39,7 +39,7 @@ class Process {
   struct Alias {
     Pid watched;
     bool done = false;
-    Reply reply;
+    CallReply reply;
   };
   using WatcherKey = std::pair<Pid, Ref>;
   // All that a process has to do with others; each table takes a word until it is used.
@@ -144,7 +144,7 @@ class Process {
   void HandleConnectionLost(uint32_t node_id, uint32_t incarnation);
   void ConfirmConnectionLost(const Signal& signal);
   void ActOnExit(SignalPtr signal);  // trapped: a message; else dies, or not for normal
-  void ResolveAlias(Ref ref, Reply reply);
+  void ResolveAlias(Ref ref, CallReply reply);
   void ResolveWatched(Pid watched, const ExitReason& reason);
   void AppendMessage(SignalPtr signal);
   void Start();

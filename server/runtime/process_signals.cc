@@ -20,7 +20,7 @@ void Process::Handle(SignalPtr s) {
       if (tables_.timers.Erase(s->ref)) AppendMessage(std::move(s));
       return;
     case SignalKind::kReply:
-      return ResolveAlias(s->ref, {Reply::Outcome::kReply, std::move(s->status), std::move(s->payload), {}, s->from});
+      return ResolveAlias(s->ref, {CallReply::Outcome::kReply, std::move(s->status), std::move(s->payload), {}, s->from});
     case SignalKind::kExit:
       return HandleExit(std::move(s));
     case SignalKind::kLinkExit:
@@ -101,12 +101,12 @@ void Process::HandleUnlink(const Signal& s) {
 
 void Process::HandleDown(SignalPtr s) {
   if (tables_.aliases.Find(s->ref)) {
-    return ResolveAlias(s->ref, {Reply::Outcome::kDown, {}, {}, std::move(s->reason), s->from});
+    return ResolveAlias(s->ref, {CallReply::Outcome::kDown, {}, {}, std::move(s->reason), s->from});
   }
   if (tables_.monitors.Erase(s->ref)) AppendMessage(std::move(s));
 }
 
-void Process::ResolveAlias(Ref ref, Reply reply) {
+void Process::ResolveAlias(Ref ref, CallReply reply) {
   Alias* alias = tables_.aliases.Find(ref);
   if (!alias || alias->done) {
     rt_->mutable_counters().late_replies.fetch_add(1, std::memory_order_relaxed);
@@ -121,7 +121,7 @@ void Process::ResolveWatched(Pid watched, const ExitReason& reason) {
   tables_.aliases.ForEach([&](Ref, Alias& a) {
     if (a.done || a.watched != watched) return;
     a.done = true;
-    a.reply = {Reply::Outcome::kDown, {}, {}, reason, watched};
+    a.reply = {CallReply::Outcome::kDown, {}, {}, reason, watched};
   });
 }
 
@@ -152,7 +152,7 @@ void Process::HandleConnectionLost(uint32_t node_id, uint32_t incarnation) {
   tables_.aliases.ForEach([&](Ref, Alias& a) {
     if (a.done || !lost(a.watched)) return;
     a.done = true;
-    a.reply = {Reply::Outcome::kDown, {}, {}, ExitReason::NoConnection(), a.watched};
+    a.reply = {CallReply::Outcome::kDown, {}, {}, ExitReason::NoConnection(), a.watched};
   });
   auto fire = [&](SignalKind kind, Pid from, Ref ref) {
     auto s = std::make_unique<Signal>(kind);

@@ -166,7 +166,7 @@ TEST_F(SupBeyond, SUP116TerminateBeforeTheExitSwallowsIt) {
     Ref asked = t.SendRequest(s, Payload::Local(std::move(request)));
     co_await End(t, c, "abnormal");
     EXPECT_TRUE((co_await sys::Resume(t, s)).ok());
-    Reply reply = co_await t.AwaitReply(asked, t.Now() + absl::Seconds(1));
+    CallReply reply = co_await t.AwaitReply(asked, t.Now() + absl::Seconds(1));
     EXPECT_EQ(reply.payload.As<OpResult>()->code, Code::kOk);
     EXPECT_EQ(co_await Show(t, s), "c:undefined");
   });
@@ -184,7 +184,7 @@ TEST_F(SupBeyond, SUP117TerminateAfterTheExitStopsTheNewOne) {
     request.child = std::string("c");
     Ref asked = t.SendRequest(s, Payload::Local(std::move(request)));
     EXPECT_TRUE((co_await sys::Resume(t, s)).ok());
-    Reply reply = co_await t.AwaitReply(asked, t.Now() + absl::Seconds(1));
+    CallReply reply = co_await t.AwaitReply(asked, t.Now() + absl::Seconds(1));
     EXPECT_EQ(reply.payload.As<OpResult>()->code, Code::kOk);
     EXPECT_THAT(world_.trace, ElementsAre("init c", "terminate c shutdown"));
     EXPECT_EQ(co_await Show(t, s), "c:undefined");
@@ -240,8 +240,8 @@ TEST_F(SupBeyond, SUP121ShutdownWaitsForAChildInInit) {
     Ref asked = t.SendRequest(s, Payload::Local(std::move(request)));
     co_await t.Sleep(absl::Milliseconds(50));
     t.Exit(s, ExitReason::Shutdown());
-    Reply reply = co_await t.AwaitReply(asked, Instant::Infinite());
-    CO_ASSERT(reply.outcome == Reply::Outcome::kReply);
+    CallReply reply = co_await t.AwaitReply(asked, Instant::Infinite());
+    CO_ASSERT(reply.outcome == CallReply::Outcome::kReply);
     EXPECT_EQ(reply.payload.As<OpResult>()->code, Code::kOk);
     EXPECT_EQ(co_await ExitOf(t, s), ExitReason::Shutdown());
     EXPECT_EQ(t.Now() - before, absl::Milliseconds(600));
