@@ -52,7 +52,7 @@ TEST_F(GsCalls, CallbacksMayWait) {
     absl::StatusOr<Payload> two = co_await t.Call(p, Word("two"));
     EXPECT_EQ(TextOf(*two), "two!");
     EXPECT_EQ(t.Now() - before, absl::Seconds(2)) << "one callback at a time";
-    Reply first = co_await t.AwaitReply(one, t.Now());
+    CallReply first = co_await t.AwaitReply(one, t.Now());
     EXPECT_EQ(TextOf(first.payload), "one!");
   });
 }

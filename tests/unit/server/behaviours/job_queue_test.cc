@@ -39,7 +39,7 @@ TEST_F(JobQueueTest, WorksOffJobsInOrder) {
     Ref slow = t.SendRequest(q.pid, Word("slow"));
     absl::StatusOr<Payload> second = co_await t.Call(q.pid, Word("abc"));
     EXPECT_EQ(TextOf(*second), "cba");
-    Reply first = co_await t.AwaitReply(slow, t.Now());
+    CallReply first = co_await t.AwaitReply(slow, t.Now());
     EXPECT_EQ(first.outcome, CallReply::Outcome::kReply) << "the slow one came first";
     absl::StatusOr<Payload> bad = co_await t.Call(q.pid, Word("bad"));
     EXPECT_EQ(bad.status(), absl::InternalError("bad job"));
@@ -65,7 +65,7 @@ TEST_F(JobQueueTest, BHV004AnswersSysWithoutCodeOfItsOwn) {
     StartResult q = co_await StartQueue(t);
     EXPECT_TRUE((co_await sys::Suspend(t, q.pid)).ok());
     Ref job = t.SendRequest(q.pid, Word("ab"));
-    Reply none = co_await t.AwaitReply(job, t.Now() + absl::Seconds(1));
+    CallReply none = co_await t.AwaitReply(job, t.Now() + absl::Seconds(1));
     EXPECT_EQ(none.outcome, CallReply::Outcome::kTimeout);
     absl::StatusOr<SysStatus> status = co_await sys::GetStatus(t, q.pid);
     CO_ASSERT(status.ok());
