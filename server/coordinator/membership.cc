@@ -195,7 +195,6 @@ Member* Membership::Join(const internal::v1::Hello& hello, uint32_t node_id, uin
   member.suspect_episodes = std::move(episodes);
   member.control_lost = core_->now();
   TakeOver(&member, hello);
-  Store(member);
   core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_JOINED, member.name());
   return &member;
 }
