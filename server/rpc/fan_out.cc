@@ -26,7 +26,7 @@ void PageActors(const v1::ListActorsRequest& request, bool more, v1::ListActorsR
   const bool top = !request.order_by().empty();
   if (top) {
     const absl::StatusOr<ActorOrder> order = ActorOrder::Parse(request.order_by());
-    std::stable_sort(actors->begin(), actors->end(), [&](const auto& a, const auto& b) {
+    std::sort(actors->begin(), actors->end(), [&](const auto& a, const auto& b) {
       if (order->Before(a, b)) return true;
       return !order->Before(b, a) && by_pid(a, b);
     });

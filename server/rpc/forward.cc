@@ -3,6 +3,7 @@
 #include "common/base/error.h"
 #include "common/wire/status.h"
 #include "fmt/format.h"
+#include "grpcpp/generic/generic_stub.h"
 
 namespace banyan::rpc {
 namespace {
@@ -29,6 +30,17 @@ grpc::Status ExplainHop(const grpc::Status& status, Hop hop, const std::string& 
   return wire::ToGrpc(MakeError(
       reason, fmt::format("the node at {} cannot be reached: {}", address, status.error_message()),
       {{"node", address}}));
+}
+
+void Forwarder::Start(Hop hop, const std::string& address, const char* method,
+                      grpc::ClientContext* client, const google::protobuf::MessageLite* request,
+                      google::protobuf::MessageLite* response, std::function<void(grpc::Status)> done) {
+  using google::protobuf::MessageLite;
+  grpc::TemplatedGenericStub<MessageLite, MessageLite> stub(channels_->Get(address));
+  stub.UnaryCall(client, method, {}, request, response,
+                 [hop, address, client, done = std::move(done)](const grpc::Status& status) {
+                   done(ExplainHop(status, hop, address, *client));
+                 });
 }
 
 void CopyTrailers(const grpc::ClientContext& from, grpc::CallbackServerContext* to) {

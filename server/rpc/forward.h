@@ -5,8 +5,9 @@
 #include <string>
 #include <utility>
 
+#include "google/protobuf/message_lite.h"
 #include "grpcpp/channel.h"
-#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/impl/codegen/proto_utils.h"
 #include "grpcpp/support/client_callback.h"
 #include "server/rpc/answer.h"
 #include "server/rpc/call_context.h"
@@ -37,21 +38,17 @@ class Forwarder {
   void Ask(const CallContext& context, Hop hop, const std::string& address, const char* method,
            Request request, std::function<void(grpc::Status, Response*, const grpc::ClientContext&)> done) {
     struct State {
-      State(std::shared_ptr<grpc::Channel> c) : channel(std::move(c)), stub(channel) {}
-      std::shared_ptr<grpc::Channel> channel;
-      grpc::TemplatedGenericStub<Request, Response> stub;
       grpc::ClientContext client;
       Request request;
       Response response;
     };
-    auto state = std::make_shared<State>(channels_->Get(address));
+    auto state = std::make_shared<State>();
     state->request = std::move(request);
     WriteContext(context, *clock_, &state->client);
-    state->stub.UnaryCall(&state->client, method, {}, &state->request, &state->response,
-                          [state, hop, address, done = std::move(done)](grpc::Status status) {
-                            done(ExplainHop(status, hop, address, state->client), &state->response,
-                                 state->client);
-                          });
+    Start(hop, address, method, &state->client, &state->request, &state->response,
+          [state, done = std::move(done)](const grpc::Status& status) {
+            done(status, &state->response, state->client);
+          });
   }
 
   // The same, answered as the other server does.
@@ -83,6 +80,11 @@ class Forwarder {
   const Clock& clock() const { return *clock_; }
 
  private:
+  // `done` keeps the messages and the context alive.
+  void Start(Hop hop, const std::string& address, const char* method, grpc::ClientContext* client,
+             const google::protobuf::MessageLite* request, google::protobuf::MessageLite* response,
+             std::function<void(grpc::Status)> done);
+
   Channels* const channels_;
   const Clock* const clock_;
 };
@@ -140,7 +142,8 @@ class StreamPass : public grpc::ClientReadReactor<Response> {
     bool gone ABSL_GUARDED_BY(mu) = false;
   };
 
-  void ReadOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(shared_->mu) {
+  // Under the lock; clang cannot see that it is the same one through two names.
+  void ReadOn() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     if (std::exchange(shared_->reading, true)) return;
     this->StartRead(&message_);
   }

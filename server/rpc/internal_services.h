@@ -1,5 +1,7 @@
 #pragma once
 
+#include <charconv>
+#include <cstdint>
 #include <functional>
 
 #include "banyan/internal/v1/membership.grpc.pb.h"
@@ -32,7 +34,8 @@ using MembershipBase = internal::v1::Membership::WithRawCallbackMethod_Lease<
 class MembershipService final : public MembershipBase {
  public:
   using Resolve_ =
-      std::function<void(internal::v1::ResolveRequest, Answer<internal::v1::ResolveResponse>)>;
+      std::function<void(internal::v1::ResolveRequest, uint32_t node_id,
+                         Answer<internal::v1::ResolveResponse>)>;
   MembershipService(GrpcTransport* transport, Resolve_ resolve)
       : transport_(transport), resolve_(std::move(resolve)) {}
 
@@ -49,11 +52,23 @@ class MembershipService final : public MembershipBase {
                                     const internal::v1::ResolveRequest* request,
                                     internal::v1::ResolveResponse* response) override {
     auto* call = new PendingCall<internal::v1::ResolveResponse>(context, response);
-    resolve_(*request, Answer<internal::v1::ResolveResponse>(call));
+    resolve_(*request, NodeOf(*context), Answer<internal::v1::ResolveResponse>(call));
     return call;
   }
 
+  // Metadata by which a node says which one it is. 0 for what is not a number.
+  static constexpr char kNodeKey[] = "banyan-node";
+
  private:
+  static uint32_t NodeOf(const grpc::CallbackServerContext& context) {
+    auto it = context.client_metadata().find(kNodeKey);
+    uint32_t node = 0;
+    if (it != context.client_metadata().end()) {
+      std::from_chars(it->second.begin(), it->second.end(), node);
+    }
+    return node;
+  }
+
   GrpcTransport* const transport_;
   const Resolve_ resolve_;
 };

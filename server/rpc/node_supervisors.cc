@@ -6,6 +6,7 @@
 #include "common/base/target.h"
 #include "common/wire/exit_reason.h"
 #include "common/wire/payload.h"
+#include "common/wire/target.h"
 #include "server/behaviours/supervisor.h"
 #include "server/behaviours/supervisor_client.h"
 #include "server/behaviours/sys.h"

@@ -120,7 +120,7 @@ class GrpcTransportTest : public ::testing::Test {
   GrpcTransport serving_{&executor_, &channels_};
   PeerService peer_service_{&serving_};
   MembershipService membership_service_{
-      &serving_, [](internal::v1::ResolveRequest request, Answer<internal::v1::ResolveResponse> answer) {
+      &serving_, [](internal::v1::ResolveRequest request, uint32_t, Answer<internal::v1::ResolveResponse> answer) {
         answer.Fail(MakeError("NAME_NOT_REGISTERED", "nobody has it", {{"name", request.name()}}));
       }};
   Recorder client_end_;

@@ -1,0 +1,54 @@
+#include "server/app/node_reports.h"
+
+#include "common/log/log.h"
+#include "server/rpc/supervisor_codec.h"
+
+namespace banyan::app {
+namespace {
+
+std::string_view ContextName(SupervisorReport::Context context) {
+  switch (context) {
+    case SupervisorReport::Context::kProgress:
+      return "progress";
+    case SupervisorReport::Context::kStartError:
+      return "start_error";
+    case SupervisorReport::Context::kChildTerminated:
+      return "child_terminated";
+    case SupervisorReport::Context::kShutdown:
+      return "shutdown";
+    case SupervisorReport::Context::kShutdownError:
+      return "shutdown_error";
+  }
+  return "report";
+}
+
+}  // namespace
+
+void NodeReports::OnEvent(const SupervisorEvent& event) {
+  Node* node = node_.load(std::memory_order_acquire);
+  if (node == nullptr) return;
+  node->PublishEvent(rpc::EncodeEvent(event, node->identity(), name_, clock_->WallNow()));
+}
+
+void NodeReports::OnReport(Pid supervisor, const std::string& name, const SupervisorReport& report) {
+  const bool progress = report.context == SupervisorReport::Context::kProgress;
+  const log::Level level = progress ? log::Level::kDebug : log::Level::kWarn;
+  if (!log::Enabled(level)) return;
+  log::Write(level, "supervisor_report",
+             {{"context", ContextName(report.context)},
+              {"supervisor", name.empty() ? FormatPid(supervisor, name_) : name},
+              {"child", report.spec != nullptr ? report.spec->id : std::string()},
+              {"pid", FormatPid(report.pid, name_)},
+              {"reason", progress ? std::string() : report.reason.ToString()}});
+}
+
+void NodeReports::OnCrash(Pid pid, const std::string& module, const ExitReason& reason) {
+  log::Warn("process_crashed",
+            {{"pid", FormatPid(pid, name_)}, {"module", module}, {"reason", reason.ToString()}});
+}
+
+void NodeReports::OnWarning(Pid pid, const std::string& module, const std::string& text) {
+  log::Warn("process_warning", {{"pid", FormatPid(pid, name_)}, {"module", module}, {"what", text}});
+}
+
+}  // namespace banyan::app

@@ -1,0 +1,66 @@
+#include "server/app/node_state.h"
+
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+
+#include "common/os/filesystem.h"
+#include "common/os/random_bytes.h"
+#include "fmt/format.h"
+
+namespace banyan::app {
+namespace {
+
+std::optional<std::string> FromHex(std::string_view hex) {
+  std::string out;
+  if (hex.size() % 2 != 0) return std::nullopt;
+  for (size_t i = 0; i < hex.size(); i += 2) {
+    uint8_t byte = 0;
+    const auto [end, error] = std::from_chars(hex.data() + i, hex.data() + i + 2, byte, 16);
+    if (error != std::errc() || end != hex.data() + i + 2) return std::nullopt;
+    out.push_back(static_cast<char>(byte));
+  }
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<NodeState> LoadNodeState(const std::string& path) {
+  std::ifstream file(path);
+  NodeState state;
+  if (!file) {
+    if (!std::filesystem::exists(path)) return state;
+    return absl::PermissionDeniedError(fmt::format("cannot read {}", path));
+  }
+  const auto broken = [&](std::string_view line) {
+    return absl::DataLossError(
+        fmt::format("{} is damaged at \"{}\"; remove it, and the node joins as a new one", path, line));
+  };
+  std::string line;
+  while (std::getline(file, line)) {
+    const size_t space = line.find(' ');
+    if (space == std::string::npos) return broken(line);
+    const std::string key = line.substr(0, space);
+    const std::string value = line.substr(space + 1);
+    std::optional<std::string> bytes = key == "epoch" ? std::string() : FromHex(value);
+    if (!bytes) return broken(line);
+    if (key == "cluster") {
+      state.cluster_id = *bytes;
+    } else if (key == "store") {
+      state.store_id = *bytes;
+    } else if (key == "epoch") {
+      const char* end = value.data() + value.size();
+      const auto [at, error] = std::from_chars(value.data(), end, state.epoch);
+      if (error != std::errc() || at != end) return broken(line);
+    }
+  }
+  return state;
+}
+
+absl::Status SaveNodeState(const std::string& path, const NodeState& state) {
+  return WriteFileAtomically(path, fmt::format("cluster {}\nstore {}\nepoch {}\n", ToHex(state.cluster_id),
+                                               ToHex(state.store_id), state.epoch));
+}
+
+}  // namespace banyan::app

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "common/base/error.h"
+#include "common/wire/pid.h"
+#include "common/wire/target.h"
+#include "fmt/format.h"
+#include "server/rpc/coordinator_backend.h"
+#include "server/rpc/method_names.h"
+
+// The templates of CoordinatorBackend, for its own files.
+
+namespace banyan::rpc {
+
+// A name or place may lead to a process that has just ended; nothing has run then, and a moment later it
+// leads to the next one.
+inline constexpr int kRoutesMax = 6;
+inline constexpr absl::Duration kRouteAgainFirst = absl::Milliseconds(10);
+
+inline bool MayRouteAgain(const grpc::Status& status) {
+  const std::string reason = ErrorReason(FromGrpcStatus(status));
+  return reason == "NOPROC" || reason == "NOT_DELIVERED";
+}
+
+// A target that was validated; the coordinator's own form of pids is that of the wire.
+inline Target TargetFrom(const v1::Target& target) {
+  absl::StatusOr<Target> decoded = wire::FromProto(target, {});
+  return decoded.ok() ? *std::move(decoded) : Target{};
+}
+
+// Puts what the target was resolved to in its place.
+inline void WriteTarget(const ResolvedTarget& to, v1::Target* out) {
+  out->Clear();
+  if (to.pid.valid()) {
+    wire::ToProto(to.pid, {}, out->mutable_pid());
+  } else {
+    out->mutable_local_name()->set_node(to.node);
+    out->mutable_local_name()->set_name(to.local_name);
+  }
+}
+
+template <typename Request, typename Response>
+void CoordinatorBackend::Route(const CallContext& context, Request request,
+                               v1::Target* (*target_of)(Request*), const char* method, Instant deadline,
+                               Answer<Response> answer, int tries) {
+  if (absl::Status hops = CheckHops(context); !hops.ok()) return answer.Fail(hops);
+  absl::StatusOr<Target> target = wire::FromProto(*target_of(&request), {});
+  if (!target.ok()) return answer.Fail(target.status());
+  const bool by_pid = target->pid() != nullptr;
+  deps_.coordinator->ResolveTarget(
+      *std::move(target), deadline,
+      [this, context, request = std::move(request), target_of, method, deadline, answer, tries,
+       by_pid](absl::StatusOr<ResolvedTarget> to) mutable {
+        if (!to.ok()) return answer.Fail(to.status());
+        const bool last = by_pid || tries + 1 >= kRoutesMax;
+        // Kept for another try only where there can be one.
+        auto kept = last ? nullptr : std::make_shared<Request>(request);
+        WriteTarget(*to, target_of(&request));
+        deps_.forwarder->Ask<Request, Response>(
+            context, Hop::kNode, to->address, method, std::move(request),
+            [this, context, kept, target_of, method, deadline, answer, tries](
+                const grpc::Status& status, Response* response, const grpc::ClientContext& client) {
+              if (status.ok()) return answer.Done(std::move(*response));
+              const Instant again = deps_.clock->Now() + kRouteAgainFirst * (1 << tries);
+              if (kept == nullptr || answer.closed() || again >= deadline || !MayRouteAgain(status)) {
+                return Forwarder::PassError(answer, status, client);
+              }
+              deps_.timers->ScheduleAt(again, [this, context, kept, target_of, method, deadline, answer,
+                                               tries] {
+                Route<Request, Response>(context, *kept, target_of, method, deadline, answer, tries + 1);
+              });
+            });
+      });
+}
+
+template <typename Request>
+v1::Target* TargetOf(Request* request) {
+  return request->mutable_target();
+}
+template <typename Request>
+v1::Target* SupervisorOf(Request* request) {
+  return request->mutable_supervisor();
+}
+
+template <typename Request, typename Response>
+void CoordinatorBackend::OnSupervisor(const CallContext& context, Request* request, const char* method,
+                                      Answer<Response> answer,
+                                      std::function<void(const Request&, Reply<Response>)> here) {
+  const auto kind = request->supervisor().kind_case();
+  if (kind == v1::Target::kPid || kind == v1::Target::kLocalName) {
+    return Route<Request, Response>(context, std::move(*request), SupervisorOf<Request>, method,
+                                    context.deadline, std::move(answer));
+  }
+  auto kept = std::make_shared<Request>(std::move(*request));
+  here(*kept, [this, context, kept, method, answer](absl::StatusOr<Response> result) {
+    if (result.ok()) return answer.Done(*std::move(result));
+    const std::optional<ErrorInfo> info = GetErrorInfo(result.status());
+    const bool local = info && info->reason == "NOT_A_SUPERVISOR" && info->metadata.contains("local");
+    if (!local) return answer.Fail(result.status());
+    Route<Request, Response>(context, std::move(*kept), SupervisorOf<Request>, method,
+                             context.deadline, answer);
+  });
+}
+
+}  // namespace banyan::rpc
