@@ -4,8 +4,9 @@
 #include <utility>
 #include <vector>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/snapshot.h"
 
@@ -15,11 +16,12 @@ void ClusterRequests::Start() {
   core_->After(absl::Seconds(1), [this] { Tick(); });
 }
 
-Operation* ClusterRequests::Begin(const NodeArgs& args, const std::string& kind, const std::string& more,
-                                  Reply<v1::NodeInfo> done, Member** member) {
-  Operation* op = core_->operations.Begin<v1::NodeInfo>(args.request_id, kind,
-                                                        fmt::format("{}\n{}\n{}", args.name, args.message, more),
-                                                        {}, std::move(done));
+Operation* ClusterRequests::Begin(const NodeArgs& args, const std::string& kind,
+                                  const std::string& more, Reply<v1::NodeInfo> done,
+                                  Member** member) {
+  Operation* op = core_->operations.Begin<v1::NodeInfo>(
+      args.request_id, kind, fmt::format("{}\n{}\n{}", args.name, args.message, more), {},
+      std::move(done));
   if (op == nullptr) return nullptr;
   *member = core_->members.Find(args.name);
   if (*member != nullptr) return op;
@@ -48,20 +50,25 @@ void ClusterRequests::SetCordon(const NodeArgs& args, bool cordoned, Reply<v1::N
 void ClusterRequests::ConfirmDead(const NodeArgs& args, uint32_t incarnation, bool force,
                                   Reply<v1::NodeInfo> done) {
   Member* member = nullptr;
-  Operation* op = Begin(args, "ConfirmDead", fmt::format("{} {}", incarnation, force), std::move(done), &member);
+  Operation* op = Begin(args, "ConfirmDead", fmt::format("{} {}", incarnation, force),
+                        std::move(done), &member);
   if (op == nullptr) return;
   if (member->incarnation() != incarnation) {
     return core_->operations.Fail(
         op, MakeError("NODE_NOT_FOUND",
-                      fmt::format("node \"{}\" is in incarnation {}, not {}", args.name, member->incarnation(), incarnation),
+                      fmt::format("node \"{}\" is in incarnation {}, not {}", args.name,
+                                  member->incarnation(), incarnation),
                       {{"node", args.name}}));
   }
   if (!member->gone()) {
     if (member->reachable() && !force) {
       return core_->operations.Fail(
-          op, MakeError("NODE_REACHABLE",
-                        fmt::format("node \"{}\" is heard of: children may run twice if it is declared dead", args.name),
-                        {{"node", args.name}}));
+          op,
+          MakeError(
+              "NODE_REACHABLE",
+              fmt::format("node \"{}\" is heard of: children may run twice if it is declared dead",
+                          args.name),
+              {{"node", args.name}}));
     }
     core_->membership.Die(member, "operator");
   }
@@ -75,10 +82,15 @@ void ClusterRequests::RemoveNode(const NodeArgs& args, bool allow_missing, Statu
   if (op == nullptr) return;
   Member* member = core_->members.Find(args.name);
   if (member == nullptr && !allow_missing) {
-    return core_->operations.Fail(op, MakeError("NODE_NOT_FOUND", fmt::format("no node \"{}\"", args.name), {{"node", args.name}}));
+    return core_->operations.Fail(
+        op, MakeError("NODE_NOT_FOUND", fmt::format("no node \"{}\"", args.name),
+                      {{"node", args.name}}));
   }
   if (member != nullptr && !member->gone()) {
-    return core_->operations.Fail(op, MakeError("NODE_STILL_UP", fmt::format("node \"{}\" is neither DEAD nor LEFT", args.name), {{"node", args.name}}));
+    return core_->operations.Fail(
+        op,
+        MakeError("NODE_STILL_UP", fmt::format("node \"{}\" is neither DEAD nor LEFT", args.name),
+                  {{"node", args.name}}));
   }
   if (member != nullptr) {
     core_->journal.Delete(fmt::format("node/{}", args.name));
@@ -87,19 +99,24 @@ void ClusterRequests::RemoveNode(const NodeArgs& args, bool allow_missing, Statu
   core_->operations.Finish(op, v1::RemoveNodeResponse(), "done");
 }
 
-void ClusterRequests::Drain(const NodeArgs& args, absl::Duration deadline, uint32_t max_parallel, bool then_leave,
-                            Reply<v1::NodeInfo> done) {
+void ClusterRequests::Drain(const NodeArgs& args, absl::Duration deadline, uint32_t max_parallel,
+                            bool then_leave, Reply<v1::NodeInfo> done) {
   Member* member = nullptr;
-  Operation* op = Begin(args, "Drain", fmt::format("{} {} {}", absl::FormatDuration(deadline), max_parallel, then_leave),
-                        std::move(done), &member);
+  Operation* op =
+      Begin(args, "Drain",
+            fmt::format("{} {} {}", absl::FormatDuration(deadline), max_parallel, then_leave),
+            std::move(done), &member);
   if (op == nullptr) return;
   if (member->gone()) {
-    return core_->operations.Fail(op, MakeError("NODE_NOT_ACTIVE", fmt::format("node \"{}\" is no member now", args.name), {{"node", args.name}}));
+    return core_->operations.Fail(
+        op, MakeError("NODE_NOT_ACTIVE", fmt::format("node \"{}\" is no member now", args.name),
+                      {{"node", args.name}}));
   }
   internal::v1::DrainRecord* drain = member->record.mutable_drain();
   if (!drain->has_start_time()) *drain->mutable_start_time() = core_->wall_proto();
   drain->clear_deadline();
-  if (deadline != absl::InfiniteDuration()) *drain->mutable_deadline() = wire::ToProto(core_->wall() + deadline);
+  if (deadline != absl::InfiniteDuration())
+    *drain->mutable_deadline() = wire::ToProto(core_->wall() + deadline);
   drain->set_max_parallel(std::max(max_parallel, 1u));
   drain->set_then_leave(then_leave);
   drain->set_message(args.message);
@@ -119,8 +136,8 @@ void ClusterRequests::Tick() {
   core_->After(absl::Seconds(1), [this] { Tick(); });
 }
 
-// Moves as many as may be away at a time; a drain is finished when nothing is left. Level-triggered, so
-// that it goes on after a restart.
+// Moves as many as may be away at a time; a drain is finished when nothing is left.
+// Level-triggered, so that it goes on after a restart.
 void ClusterRequests::Step(Member* member) {
   internal::v1::DrainRecord* drain = member->record.mutable_drain();
   if (member->children.empty()) {

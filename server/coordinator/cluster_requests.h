@@ -16,7 +16,8 @@ class ClusterRequests {
   explicit ClusterRequests(Coordinator::Core* core) : core_(core) {}
   void Start();
   void SetCordon(const NodeArgs& args, bool cordoned, Reply<v1::NodeInfo> done);
-  void ConfirmDead(const NodeArgs& args, uint32_t incarnation, bool force, Reply<v1::NodeInfo> done);
+  void ConfirmDead(const NodeArgs& args, uint32_t incarnation, bool force,
+                   Reply<v1::NodeInfo> done);
   void RemoveNode(const NodeArgs& args, bool allow_missing, StatusReply done);
   void Drain(const NodeArgs& args, absl::Duration deadline, uint32_t max_parallel, bool then_leave,
              Reply<v1::NodeInfo> done);

@@ -8,9 +8,12 @@
 namespace banyan {
 namespace {
 
-absl::Status Starting() { return MakeError("COORDINATOR_UNAVAILABLE", "the coordinator is starting"); }
+absl::Status Starting() {
+  return MakeError("COORDINATOR_UNAVAILABLE", "the coordinator is starting");
+}
 
-// A read: `query` runs in a turn, and its answer goes out when all that it may have seen is durable.
+// A read: `query` runs in a turn, and its answer goes out when all that it may have seen is
+// durable.
 template <typename T, typename Query>
 void Read(CoordinatorCore* core, Reply<T> done, Query query) {
   core->Post([core, done = std::move(done), query = std::move(query)] {
@@ -26,7 +29,8 @@ Coordinator::Coordinator(Deps deps, CoordinatorOptions options)
 Coordinator::~Coordinator() = default;
 
 void Coordinator::Start(StatusReply ready) {
-  core_->Post([core = core_.get(), ready = std::move(ready)]() mutable { core->Start(std::move(ready)); });
+  core_->Post(
+      [core = core_.get(), ready = std::move(ready)]() mutable { core->Start(std::move(ready)); });
 }
 
 // ------------------------------------------------------------------- changes
@@ -61,7 +65,8 @@ void Coordinator::TerminateChild(ChildArgs args, Reply<v1::TerminateChildRespons
   });
 }
 
-void Coordinator::RestartChild(ChildArgs args, bool running_too, Reply<v1::RestartChildResponse> done) {
+void Coordinator::RestartChild(ChildArgs args, bool running_too,
+                               Reply<v1::RestartChildResponse> done) {
   core_->Post([core = core_.get(), args = std::move(args), running_too, done = std::move(done)] {
     if (!core->started) return done(Starting());
     core->supervisor_requests.RestartChild(args, running_too, done);
@@ -89,11 +94,13 @@ void Coordinator::Uncordon(NodeArgs args, Reply<v1::NodeInfo> done) {
   });
 }
 
-void Coordinator::ConfirmDead(NodeArgs args, uint32_t incarnation, bool force, Reply<v1::NodeInfo> done) {
-  core_->Post([core = core_.get(), args = std::move(args), incarnation, force, done = std::move(done)] {
-    if (!core->started) return done(Starting());
-    core->cluster_requests.ConfirmDead(args, incarnation, force, done);
-  });
+void Coordinator::ConfirmDead(NodeArgs args, uint32_t incarnation, bool force,
+                              Reply<v1::NodeInfo> done) {
+  core_->Post(
+      [core = core_.get(), args = std::move(args), incarnation, force, done = std::move(done)] {
+        if (!core->started) return done(Starting());
+        core->cluster_requests.ConfirmDead(args, incarnation, force, done);
+      });
 }
 
 void Coordinator::RemoveNode(NodeArgs args, bool allow_missing, StatusReply done) {
@@ -103,8 +110,8 @@ void Coordinator::RemoveNode(NodeArgs args, bool allow_missing, StatusReply done
   });
 }
 
-void Coordinator::Drain(NodeArgs args, absl::Duration deadline, uint32_t max_parallel, bool then_leave,
-                        Reply<v1::NodeInfo> done) {
+void Coordinator::Drain(NodeArgs args, absl::Duration deadline, uint32_t max_parallel,
+                        bool then_leave, Reply<v1::NodeInfo> done) {
   core_->Post([core = core_.get(), args = std::move(args), deadline, max_parallel, then_leave,
                done = std::move(done)] {
     if (!core->started) return done(Starting());
@@ -157,8 +164,9 @@ void Coordinator::ListSupervisors(PageArgs page, bool all_levels,
 }
 
 void Coordinator::GetTree(Target supervisor, uint32_t depth, Reply<v1::GetTreeResponse> done) {
-  Read(core_.get(), std::move(done),
-       [core = core_.get(), supervisor, depth] { return core->queries.GetTree(supervisor, depth); });
+  Read(core_.get(), std::move(done), [core = core_.get(), supervisor, depth] {
+    return core->queries.GetTree(supervisor, depth);
+  });
 }
 
 void Coordinator::WaitOperation(std::string operation_id, Instant deadline,
@@ -170,19 +178,24 @@ void Coordinator::WaitOperation(std::string operation_id, Instant deadline,
 }
 
 void Coordinator::WatchEvents(WatchArgs args, Reply<WatchId> done) {
-  Read(core_.get(), std::move(done), [core = core_.get(), args] { return core->queries.WatchEvents(args); });
+  Read(core_.get(), std::move(done),
+       [core = core_.get(), args] { return core->queries.WatchEvents(args); });
 }
 
 void Coordinator::NextEvents(WatchId watch, Reply<v1::WatchEventsResponse> done) {
-  core_->Post([core = core_.get(), watch, done = std::move(done)] { core->events.Next(watch, done); });
+  core_->Post(
+      [core = core_.get(), watch, done = std::move(done)] { core->events.Next(watch, done); });
 }
 
 void Coordinator::WatchCluster(WatchArgs args, Reply<WatchId> done) {
-  Read(core_.get(), std::move(done), [core = core_.get(), args] { return core->queries.WatchCluster(args); });
+  Read(core_.get(), std::move(done),
+       [core = core_.get(), args] { return core->queries.WatchCluster(args); });
 }
 
 void Coordinator::NextClusterEvents(WatchId watch, Reply<v1::WatchClusterResponse> done) {
-  core_->Post([core = core_.get(), watch, done = std::move(done)] { core->cluster_events.Next(watch, done); });
+  core_->Post([core = core_.get(), watch, done = std::move(done)] {
+    core->cluster_events.Next(watch, done);
+  });
 }
 
 void Coordinator::CloseWatch(WatchId watch) {
@@ -192,15 +205,18 @@ void Coordinator::CloseWatch(WatchId watch) {
 }
 
 void Coordinator::Lookup(std::string name, Reply<v1::LookupResponse> done) {
-  Read(core_.get(), std::move(done), [core = core_.get(), name]() -> absl::StatusOr<v1::LookupResponse> {
-    v1::LookupResponse found = core->names.Lookup(name);
-    if (found.has_entry() || found.starting()) return found;
-    return MakeError("NAME_NOT_REGISTERED", "nobody has the name \"" + name + "\"", {{"name", name}});
-  });
+  Read(core_.get(), std::move(done),
+       [core = core_.get(), name]() -> absl::StatusOr<v1::LookupResponse> {
+         v1::LookupResponse found = core->names.Lookup(name);
+         if (found.has_entry() || found.starting()) return found;
+         return MakeError("NAME_NOT_REGISTERED", "nobody has the name \"" + name + "\"",
+                          {{"name", name}});
+       });
 }
 
 void Coordinator::ListNames(std::string prefix, PageArgs page, Reply<v1::ListNamesResponse> done) {
-  Read(core_.get(), std::move(done), [core = core_.get(), prefix, page] { return core->names.List(prefix, page); });
+  Read(core_.get(), std::move(done),
+       [core = core_.get(), prefix, page] { return core->names.List(prefix, page); });
 }
 
 void Coordinator::Resolve(internal::v1::ResolveRequest request, uint32_t node_id,
@@ -224,7 +240,8 @@ void Coordinator::ResolveTarget(Target target, Instant deadline, Reply<ResolvedT
   });
 }
 
-void Coordinator::ListNodes(PageArgs page, bool show_gone, std::function<bool(const v1::NodeInfo&)> filter,
+void Coordinator::ListNodes(PageArgs page, bool show_gone,
+                            std::function<bool(const v1::NodeInfo&)> filter,
                             Reply<v1::ListNodesResponse> done) {
   Read(core_.get(), std::move(done), [core = core_.get(), page, show_gone, filter] {
     return core->queries.ListNodes(page, show_gone, filter);
@@ -232,7 +249,8 @@ void Coordinator::ListNodes(PageArgs page, bool show_gone, std::function<bool(co
 }
 
 void Coordinator::GetNode(std::string name, Reply<v1::NodeInfo> done) {
-  Read(core_.get(), std::move(done), [core = core_.get(), name] { return core->queries.GetNode(name); });
+  Read(core_.get(), std::move(done),
+       [core = core_.get(), name] { return core->queries.GetNode(name); });
 }
 
 void Coordinator::GetCluster(Reply<v1::GetClusterResponse> done) {
@@ -240,7 +258,8 @@ void Coordinator::GetCluster(Reply<v1::GetClusterResponse> done) {
 }
 
 void Coordinator::ListModules(PageArgs page, Reply<v1::ListModulesResponse> done) {
-  Read(core_.get(), std::move(done), [core = core_.get(), page] { return core->queries.ListModules(page); });
+  Read(core_.get(), std::move(done),
+       [core = core_.get(), page] { return core->queries.ListModules(page); });
 }
 
 }  // namespace banyan

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+
 #include "banyan/internal/v1/membership.pb.h"
 #include "banyan/v1/cluster.pb.h"
 #include "banyan/v1/registry.pb.h"
@@ -40,12 +41,12 @@ struct PageArgs {
 };
 
 // `supervisor` is a Target that must resolve to a cluster-wide supervisor: by name (a root's) or by
-// child path. One that names something else is answered NOT_A_SUPERVISOR or CHILD_NOT_FOUND; one that
-// resolves to a process (a local supervisor) NOT_A_SUPERVISOR with metadata "local" = "true", so that
-// the caller can pass the request on to the node (ResolveTarget tells which).
+// child path. One that names something else is answered NOT_A_SUPERVISOR or CHILD_NOT_FOUND; one
+// that resolves to a process (a local supervisor) NOT_A_SUPERVISOR with metadata "local" = "true",
+// so that the caller can pass the request on to the node (ResolveTarget tells which).
 struct StartSupervisorArgs {
   SupervisorSpec spec;
-  std::string name;                  // of a root
+  std::string name;              // of a root
   std::optional<Target> parent;  // a cluster-wide supervisor to put it under, as `child_id`
   std::string child_id;
   std::string request_id;
@@ -89,7 +90,7 @@ struct NodeArgs {
 };
 
 struct WatchArgs {
-  std::optional<Target> supervisor;  // WatchEvents: only events under it
+  std::optional<Target> supervisor;              // WatchEvents: only events under it
   std::vector<v1::SupervisorEvent::Kind> kinds;  // WatchEvents: only these; empty: all
   // Only children that this accepts; unset: all. Runs on the coordinator's executor.
   std::function<bool(const v1::ChildInfo&)> filter;
@@ -105,14 +106,14 @@ struct ResolvedTarget {
   std::string local_name;
   // Child ids below `pid`, which then is a local supervisor: the node resolves the rest.
   std::vector<std::string> rest;
-  Fence fence;          // of a child of a cluster-wide supervisor
+  Fence fence;  // of a child of a cluster-wide supervisor
 };
 
 // The cluster's one authority: members and their leases, names, and the cluster-wide supervisors
 // (cluster.md 2, 5, 6). A single-threaded state machine on one executor: every method may be called
-// from any thread and only posts; nothing is shared with the caller. What it must not forget is in the
-// Store, so that it can be destroyed at any moment and made anew on the same store: nodes and children
-// go on meanwhile and are adopted by the next one.
+// from any thread and only posts; nothing is shared with the caller. What it must not forget is in
+// the Store, so that it can be destroyed at any moment and made anew on the same store: nodes and
+// children go on meanwhile and are adopted by the next one.
 //
 // Changes are durable before they are answered or sent to a node. It knows no gRPC and no OS: time,
 // streams, disk and randomness are Deps, and the simulator runs it on virtual ones.
@@ -133,9 +134,9 @@ class Coordinator {
   Coordinator(const Coordinator&) = delete;
   Coordinator& operator=(const Coordinator&) = delete;
 
-  // Loads the store and begins a new term with a first, durable transaction; then `ready`. Acceptors
-  // are installed at once. Streams and requests that come before it is ready are refused with
-  // COORDINATOR_UNAVAILABLE; nodes dial again.
+  // Loads the store and begins a new term with a first, durable transaction; then `ready`.
+  // Acceptors are installed at once. Streams and requests that come before it is ready are refused
+  // with COORDINATOR_UNAVAILABLE; nodes dial again.
   void Start(StatusReply ready);
 
   // --- cluster-wide supervisors (banyan.v1.Supervisors)
@@ -182,8 +183,8 @@ class Coordinator {
   void Resolve(internal::v1::ResolveRequest request, uint32_t node_id,
                Reply<internal::v1::ResolveResponse> done);
 
-  // Where to send what is for `target` (all but groups). A child that is being started, restarted or
-  // moved is waited for until `deadline`, then CHILD_RESTARTING.
+  // Where to send what is for `target` (all but groups). A child that is being started, restarted
+  // or moved is waited for until `deadline`, then CHILD_RESTARTING.
   void ResolveTarget(Target target, Instant deadline, Reply<ResolvedTarget> done);
 
   // --- the cluster (banyan.v1.Cluster)

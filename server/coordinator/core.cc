@@ -2,9 +2,10 @@
 
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/base/check.h"
 #include "common/base/error.h"
-#include "fmt/format.h"
 
 namespace banyan {
 namespace {
@@ -40,9 +41,10 @@ Coordinator::Core::Core(Deps d, CoordinatorOptions o)
     : deps(d),
       options(std::move(o)),
       times(TimesOf(options)),
-      journal({.store = deps.store,
-               .run = [this](const std::function<void()>& fn) { Run(fn); },
-               .retry_later = [this](std::function<void()> fn) { After(kStoreRetry, std::move(fn)); }}),
+      journal(
+          {.store = deps.store,
+           .run = [this](const std::function<void()>& fn) { Run(fn); },
+           .retry_later = [this](std::function<void()> fn) { After(kStoreRetry, std::move(fn)); }}),
       sessions(this),
       lease_keeper(this),
       membership(this),
@@ -96,21 +98,22 @@ void Coordinator::Core::EndTurn() {
   --depth_;
 }
 
-Coordinator::Core::TimerId Coordinator::Core::After(absl::Duration delay, std::function<void()> fn) {
+Coordinator::Core::TimerId Coordinator::Core::After(absl::Duration delay,
+                                                    std::function<void()> fn) {
   return At(now() + delay, std::move(fn));
 }
 
 Coordinator::Core::TimerId Coordinator::Core::At(Instant at, std::function<void()> fn) {
   const TimerId id = ++last_timer_;
-  timers_[id] = deps.timers->ScheduleAt(at, [weak = weak_from_this(), executor = deps.executor, id,
-                                             fn = std::move(fn)] {
-    executor->Post([weak, id, fn] {
-      auto self = weak.lock();
-      // Cancelled after it had gone off.
-      if (self == nullptr || self->timers_.erase(id) == 0) return;
-      self->Run(fn);
-    });
-  });
+  timers_[id] = deps.timers->ScheduleAt(
+      at, [weak = weak_from_this(), executor = deps.executor, id, fn = std::move(fn)] {
+        executor->Post([weak, id, fn] {
+          auto self = weak.lock();
+          // Cancelled after it had gone off.
+          if (self == nullptr || self->timers_.erase(id) == 0) return;
+          self->Run(fn);
+        });
+      });
   return id;
 }
 
@@ -123,7 +126,8 @@ void Coordinator::Core::Cancel(TimerId timer) {
 
 absl::Status Coordinator::Core::CanChange() const {
   if (!started) return MakeError("COORDINATOR_UNAVAILABLE", "the coordinator is starting");
-  if (journal.full()) return MakeError("STORE_FULL", "the store takes no changes: its disk is full");
+  if (journal.full())
+    return MakeError("STORE_FULL", "the store takes no changes: its disk is full");
   return absl::OkStatus();
 }
 
@@ -140,7 +144,8 @@ Fence Coordinator::Core::NextFence() {
   internal::v1::EpochRecord record;
   record.set_epoch(epoch);
   journal.Put("epoch", record);
-  PostRaw([this] { Run([this] { sessions.CloseAll(absl::UnavailableError("a new term begins")); }); });
+  PostRaw(
+      [this] { Run([this] { sessions.CloseAll(absl::UnavailableError("a new term begins")); }); });
   return *fences_.Next();
 }
 
@@ -163,7 +168,8 @@ absl::Status Coordinator::Core::Load() {
   record.set_epoch(epoch);
   fences_ = FenceAllocator(epoch);
   if (meta.cluster_id().empty()) {
-    for (int i = 0; i < 16; ++i) meta.mutable_cluster_id()->push_back(static_cast<char>(deps.random->Below(256)));
+    for (int i = 0; i < 16; ++i)
+      meta.mutable_cluster_id()->push_back(static_cast<char>(deps.random->Below(256)));
   }
   journal.Put("epoch", record);
   journal.Put("meta", meta);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+
 #include "common/wire/exit_reason.h"
 #include "common/wire/pid.h"
 #include "common/wire/time.h"
@@ -33,8 +34,8 @@ namespace banyan {
 // The state machine: its parts, and the turn that all of its work runs in.
 //
 // A turn is one input (a frame, a request, a timer) with everything that follows from it: the parts
-// change their memory, what must last is written into the journal's one transaction, and effects wait
-// for it. Parts call each other directly; there is one thread.
+// change their memory, what must last is written into the journal's one transaction, and effects
+// wait for it. Parts call each other directly; there is one thread.
 class Coordinator::Core : public std::enable_shared_from_this<Coordinator::Core> {
  public:
   Core(Deps d, CoordinatorOptions o);

@@ -4,8 +4,9 @@
 #include <charconv>
 #include <utility>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/snapshot.h"
 
@@ -58,7 +59,8 @@ void EventLog<Event, Response>::Next(WatchId id, Reply<Response> done) {
   const uint64_t end = first_ + history_.size();
   if (watch.next < first_ || end - watch.next > core_->options.watcher_lag_max) {
     watches_.erase(it);
-    return done(MakeError("WATCHER_TOO_SLOW", "the reader fell too far behind; resume with its last token"));
+    return done(MakeError("WATCHER_TOO_SLOW",
+                          "the reader fell too far behind; resume with its last token"));
   }
   watch.waiting = std::move(done);
   if (Serve(watch)) return;
@@ -81,7 +83,8 @@ bool EventLog<Event, Response>::Serve(Watch& watch) {
     }
   } else {
     const uint64_t end = first_ + history_.size();
-    for (; watch.next < end && static_cast<size_t>(response.events_size()) < kBatchMax; ++watch.next) {
+    for (; watch.next < end && static_cast<size_t>(response.events_size()) < kBatchMax;
+         ++watch.next) {
       const Event& event = history_[watch.next - first_];
       if (!watch.filter || watch.filter(event)) *response.add_events() = event;
     }
@@ -91,7 +94,8 @@ bool EventLog<Event, Response>::Serve(Watch& watch) {
   core_->Cancel(std::exchange(watch.timer, 0));
   auto done = std::exchange(watch.waiting, nullptr);
   // Like every effect: what it tells is in the store.
-  core_->journal.After([done = std::move(done), response = std::move(response)] { done(response); });
+  core_->journal.After(
+      [done = std::move(done), response = std::move(response)] { done(response); });
   return true;
 }
 
@@ -138,14 +142,15 @@ template class EventLog<v1::ClusterEvent, v1::WatchClusterResponse>;
 
 // ---------------------------------------------------------------------- kinds
 
-void SupervisorEvents::AddChild(v1::SupervisorEvent::Kind kind, Child* child, const ExitReason* reason,
-                                const Pid* previous) {
+void SupervisorEvents::AddChild(v1::SupervisorEvent::Kind kind, Child* child,
+                                const ExitReason* reason, const Pid* previous) {
   v1::SupervisorEvent event;
   event.set_kind(kind);
   for (const std::string& name : child->path) event.add_path(name);
   *event.mutable_child() = EncodeChild(*core_, *child, /*with_spec=*/false);
   if (reason != nullptr) *event.mutable_reason() = wire::ToProto(*reason, {});
-  if (previous != nullptr && *previous) *event.mutable_previous_pid() = wire::ToProto(*previous, {});
+  if (previous != nullptr && *previous)
+    *event.mutable_previous_pid() = wire::ToProto(*previous, {});
   Append(std::move(event));
 }
 

@@ -17,9 +17,9 @@ namespace banyan {
 struct Child;
 struct Supervisor;
 
-// The history of one kind of events, in the leader's memory, and who reads it. A reader has no queue of
-// its own, only its place in the history; one that is too far behind is cut. Tokens are "EPOCH:SEQ", so
-// one of another leader is told from a good one.
+// The history of one kind of events, in the leader's memory, and who reads it. A reader has no
+// queue of its own, only its place in the history; one that is too far behind is cut. Tokens are
+// "EPOCH:SEQ", so one of another leader is told from a good one.
 template <typename Event, typename Response>
 class EventLog {
  public:

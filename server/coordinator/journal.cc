@@ -33,12 +33,12 @@ void Journal::Commit() {
 }
 
 void Journal::Submit(const Batch& batch) {
-  deps_.store->Commit(batch.txn, [this, number = batch.number, post = post_](
-                                     absl::StatusOr<uint64_t> revision) {
-    const bool ok = revision.ok();
-    const bool closing = absl::IsCancelled(revision.status());
-    post([this, number, ok, closing] { OnDone(number, ok, closing); });
-  });
+  deps_.store->Commit(
+      batch.txn, [this, number = batch.number, post = post_](absl::StatusOr<uint64_t> revision) {
+        const bool ok = revision.ok();
+        const bool closing = absl::IsCancelled(revision.status());
+        post([this, number, ok, closing] { OnDone(number, ok, closing); });
+      });
 }
 
 void Journal::OnDone(uint64_t number, bool ok, bool closing) {

@@ -8,19 +8,20 @@
 #include <vector>
 
 #include "google/protobuf/message_lite.h"
+
 #include "server/coordinator/store/store.h"
 
 namespace banyan {
 
 // The order between what is decided, what is durable and what others see.
 //
-// The state machine works in turns. What a turn changes is gathered into one transaction; what it wants
-// to tell others (commands, answers, acks) is queued with After() and happens only when that
-// transaction, and every earlier one, is in the store. So nothing that leaves the coordinator can be
-// forgotten by it (W1, W4), and the state machine never waits.
+// The state machine works in turns. What a turn changes is gathered into one transaction; what it
+// wants to tell others (commands, answers, acks) is queued with After() and happens only when that
+// transaction, and every earlier one, is in the store. So nothing that leaves the coordinator can
+// be forgotten by it (W1, W4), and the state machine never waits.
 //
-// A store that is full fails transactions; they are kept and tried again in order, and full() tells the
-// rest to refuse new changes meanwhile.
+// A store that is full fails transactions; they are kept and tried again in order, and full() tells
+// the rest to refuse new changes meanwhile.
 class Journal {
  public:
   using Fn = std::function<void()>;
@@ -30,7 +31,8 @@ class Journal {
     std::function<void(Fn)> retry_later;  // after a pause
   };
   explicit Journal(Deps deps) : deps_(std::move(deps)) {}
-  // Hands over to the executor; called on the store's thread, and does nothing once the journal is gone.
+  // Hands over to the executor; called on the store's thread, and does nothing once the journal is
+  // gone.
   void set_post(std::function<void(Fn)> post) { post_ = std::move(post); }
 
   void Put(std::string key, const google::protobuf::MessageLite& value);

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 #include "server/coordinator/core.h"
 
 namespace banyan {
@@ -32,8 +33,8 @@ void LeaseKeeper::OnHeartbeat(LeaseSession* session, const internal::v1::LeaseRe
   if (!core_->started) return;
   Member* member = core_->members.FindById(beat.node_id());
   if (member == nullptr || member->gone() || member->incarnation() != beat.incarnation()) {
-    return session->Close(WithErrorInfo(
-        absl::AbortedError("this life of the node is not a member"), {.reason = "DEAD"}));
+    return session->Close(WithErrorInfo(absl::AbortedError("this life of the node is not a member"),
+                                        {.reason = "DEAD"}));
   }
   const Instant now = core_->now();
   if (member->lease != session) {
@@ -60,7 +61,8 @@ void LeaseKeeper::OnHeartbeat(LeaseSession* session, const internal::v1::LeaseRe
     member->acks_held = true;
     if (!member->suspect) Suspect(member);
     // Both streams go: what the node opens anew shows whether it hears us again.
-    if (member->control != nullptr) member->control->Close(absl::UnavailableError("no ack arrives"));
+    if (member->control != nullptr)
+      member->control->Close(absl::UnavailableError("no ack arrives"));
     return session->Close(absl::UnavailableError("no ack arrives"));
   }
   if (member->acks_held) return;

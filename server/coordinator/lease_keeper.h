@@ -9,7 +9,8 @@ namespace banyan {
 class LeaseSession;
 struct Member;
 
-// Who is heard of: acks heartbeats, suspects and, in the end, declares dead (cluster.md 2.3, 2.5, 2.6).
+// Who is heard of: acks heartbeats, suspects and, in the end, declares dead
+// (cluster.md 2.3, 2.5, 2.6).
 //
 //   ACTIVE  -> SUSPECT  silence for `suspect_after`, the lease stream breaks, or the control stream
 //                       stays away                                     (memory only)

@@ -76,7 +76,13 @@ std::vector<NodeView> MemberTable::Views(Instant now) const {
 
 bool MemberTable::AwaitsResync() const {
   return std::any_of(by_name_.begin(), by_name_.end(), [](const auto& entry) {
-    return !entry.second->gone() && !entry.second->resynced;
+    return !entry.second->gone() && !entry.second->known;
+  });
+}
+
+bool MemberTable::AwaitsJoin() const {
+  return std::any_of(by_name_.begin(), by_name_.end(), [](const auto& entry) {
+    return entry.second->record.state() == v1::NODE_STATE_JOINING;
   });
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+
 #include "banyan/internal/v1/membership.pb.h"
 #include "banyan/internal/v1/store.pb.h"
 #include "common/time/instant.h"
@@ -31,20 +32,21 @@ struct Member {
   // Life of the connection. Suspicion is memory only.
   bool suspect = false;
   Instant suspect_since;
-  uint32_t beats_in_row = 0;    // since it became suspect
-  uint32_t beats_wanted = 3;    // to be trusted again (hysteresis)
+  uint32_t beats_in_row = 0;  // since it became suspect
+  uint32_t beats_wanted = 3;  // to be trusted again (hysteresis)
   LeaseSession* lease = nullptr;
   ControlSession* control = nullptr;
   WatcherSession* watcher = nullptr;
-  bool resynced = false;        // under `control`
-  Instant control_lost;         // when `control` went; infinite while it is there
+  bool resynced = false;  // under `control`
+  bool known = false;     // has resynced in this term, or had nothing when it joined
+  Instant control_lost;   // when `control` went; infinite while it is there
   // One-way loss: the ack that the node has, and since when that has not moved.
   uint64_t acked_seq = 0;
   uint64_t last_sent_ack = 0;
   Instant acked_moved;
   Instant last_beat;
-  bool acks_held = false;       // until a resync proves that the node hears us
-  uint64_t last_report = 0;     // highest report taken in this term
+  bool acks_held = false;    // until a resync proves that the node hears us
+  uint64_t last_report = 0;  // highest report taken in this term
 
   // What it reports.
   banyan::v1::NodeLoad load;
@@ -69,7 +71,8 @@ struct Member {
   uint32_t node_id() const { return record.node_id(); }
   uint32_t incarnation() const { return record.incarnation(); }
   bool gone() const {
-    return record.state() == banyan::v1::NODE_STATE_DEAD || record.state() == banyan::v1::NODE_STATE_LEFT;
+    return record.state() == banyan::v1::NODE_STATE_DEAD ||
+           record.state() == banyan::v1::NODE_STATE_LEFT;
   }
   // Commands can be sent to it.
   bool manageable() const { return !gone() && control != nullptr && resynced; }
@@ -93,8 +96,10 @@ class MemberTable {
 
   // The nodes as placement sees them.
   std::vector<NodeView> Views(Instant now) const;
-  // Some live member has not yet said what it runs.
+  // Some live member has not yet said, in this term, what it has.
   bool AwaitsResync() const;
+  // Some node is about to become a member.
+  bool AwaitsJoin() const;
 
  private:
   std::map<std::string, std::unique_ptr<Member>> by_name_;

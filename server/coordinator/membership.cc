@@ -2,10 +2,11 @@
 
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/base/error.h"
 #include "common/base/target.h"
 #include "common/wire/status.h"
-#include "fmt/format.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/snapshot.h"
 
@@ -22,8 +23,8 @@ absl::Status DeadError() {
 bool Supersedes(const internal::v1::Hello& hello, const internal::v1::NodeRecord& record) {
   if (hello.machine_id().empty() || hello.machine_id() != record.machine_id()) return false;
   const bool locked = hello.state_lock() && record.state_lock();
-  const bool rebooted = !hello.boot_id().empty() && !record.boot_id().empty() &&
-                        hello.boot_id() != record.boot_id();
+  const bool rebooted =
+      !hello.boot_id().empty() && !record.boot_id().empty() && hello.boot_id() != record.boot_id();
   return locked || rebooted;
 }
 
@@ -33,7 +34,8 @@ uint32_t Membership::TermOfView() const { return core_->epoch; }
 
 // -------------------------------------------------------------------- frames
 
-void Membership::OnControlFrame(ControlSession* session, const internal::v1::ControlRequest& request) {
+void Membership::OnControlFrame(ControlSession* session,
+                                const internal::v1::ControlRequest& request) {
   using Frame = internal::v1::ControlRequest;
   if (!core_->started) {
     return session->Close(MakeError("COORDINATOR_UNAVAILABLE", "the coordinator is starting"));
@@ -127,19 +129,24 @@ absl::Status Membership::CheckHello(const internal::v1::Hello& hello) const {
   }
   const bool other_name =
       !hello.cluster_name().empty() && hello.cluster_name() != core_->options.cluster_name;
-  const bool other_id = !hello.cluster_id().empty() && hello.cluster_id() != core_->meta.cluster_id();
+  const bool other_id =
+      !hello.cluster_id().empty() && hello.cluster_id() != core_->meta.cluster_id();
   if (other_name || other_id) {
-    return MakeError("WRONG_CLUSTER",
-                     fmt::format("this is the coordinator of cluster \"{}\"; node \"{}\" belongs to "
-                                 "another one", core_->options.cluster_name, hello.name()));
+    return MakeError(
+        "WRONG_CLUSTER",
+        fmt::format("this is the coordinator of cluster \"{}\"; node \"{}\" belongs to "
+                    "another one",
+                    core_->options.cluster_name, hello.name()));
   }
   if (hello.protocol().major() > 1) {
     return MakeError("FEATURE_LEVEL", "the node speaks a later protocol than this coordinator");
   }
   if (hello.epoch_seen() > core_->epoch) {
-    return MakeError("NOT_LEADER",
-                     fmt::format("the node has obeyed term {}, this is term {}: an older store, or a "
-                                 "coordinator that was replaced", hello.epoch_seen(), core_->epoch));
+    return MakeError(
+        "NOT_LEADER",
+        fmt::format("the node has obeyed term {}, this is term {}: an older store, or a "
+                    "coordinator that was replaced",
+                    hello.epoch_seen(), core_->epoch));
   }
   return absl::OkStatus();
 }
@@ -163,11 +170,12 @@ absl::StatusOr<Member*> Membership::Admit(const internal::v1::Hello& hello) {
     }
     if (same_process || (hello.incarnation() != 0 && !same_life)) return DeadError();
     if (!Supersedes(hello, record)) {
-      return MakeError("NAME_IN_USE",
-                       fmt::format("node \"{}\" is a member already (incarnation {}, at {}); stop it, "
-                                   "choose another --name, or wait until it is DEAD",
-                                   hello.name(), record.incarnation(), record.address()),
-                       {{"node", hello.name()}});
+      return MakeError(
+          "NAME_IN_USE",
+          fmt::format("node \"{}\" is a member already (incarnation {}, at {}); stop it, "
+                      "choose another --name, or wait until it is DEAD",
+                      hello.name(), record.incarnation(), record.address()),
+          {{"node", hello.name()}});
     }
     member->clock.DecideDeath();
     Die(member, "superseded");
@@ -194,6 +202,7 @@ Member* Membership::Join(const internal::v1::Hello& hello, uint32_t node_id, uin
   Member& member = core_->members.Add(std::move(record), core_->times, core_->now());
   member.suspect_episodes = std::move(episodes);
   member.control_lost = core_->now();
+  member.known = true;
   TakeOver(&member, hello);
   core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_JOINED, member.name());
   return &member;
@@ -276,12 +285,13 @@ void Membership::OnResyncEnd(ControlSession* session, const internal::v1::Resync
   Member* member = session->member;
   uint64_t count = 0;
   for (const auto& chunk : session->chunks) {
-    count += chunk.children_size() + chunk.reports_size() + chunk.names_size() + chunk.groups_size();
+    count +=
+        chunk.children_size() + chunk.reports_size() + chunk.names_size() + chunk.groups_size();
   }
   if (end.count() != count) {
-    return session->Close(MakeError("PROTOCOL_VIOLATION",
-                                    fmt::format("resync: {} entries came, {} were announced", count,
-                                                end.count())));
+    return session->Close(
+        MakeError("PROTOCOL_VIOLATION",
+                  fmt::format("resync: {} entries came, {} were announced", count, end.count())));
   }
   std::vector<internal::v1::ResyncChunk> chunks = std::move(session->chunks);
   session->chunks.clear();
@@ -290,6 +300,7 @@ void Membership::OnResyncEnd(ControlSession* session, const internal::v1::Resync
     for (const auto& report : chunk.reports()) OnReport(session, report);
   }
   member->resynced = true;
+  member->known = true;
   if (member->record.state() == v1::NODE_STATE_JOINING) {
     member->record.set_state(v1::NODE_STATE_ACTIVE);
     Store(*member);
@@ -315,8 +326,8 @@ void Membership::Die(Member* member, const std::string& cause) {
   member->record.clear_drain();
   Store(*member);
   Changed(member);
-  core_->cluster_events.Add(left ? v1::ClusterEvent::KIND_NODE_LEFT : v1::ClusterEvent::KIND_NODE_DEAD,
-                            member->name());
+  core_->cluster_events.Add(
+      left ? v1::ClusterEvent::KIND_NODE_LEFT : v1::ClusterEvent::KIND_NODE_DEAD, member->name());
   core_->names.OnNodeGone(member->node_id(), member->incarnation());
   core_->reconciler.OnNodeGone(member);
   member->suspect = false;
@@ -340,7 +351,8 @@ void Membership::Die(Member* member, const std::string& cause) {
   }
 }
 
-void Membership::OnWatcherFrame(WatcherSession* session, const internal::v1::WatcherRequest& request) {
+void Membership::OnWatcherFrame(WatcherSession* session,
+                                const internal::v1::WatcherRequest& request) {
   if (!core_->started) {
     return session->Close(MakeError("COORDINATOR_UNAVAILABLE", "the coordinator is starting"));
   }

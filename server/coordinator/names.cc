@@ -2,9 +2,10 @@
 
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/base/check.h"
 #include "common/base/error.h"
-#include "fmt/format.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/page.h"
 
@@ -29,7 +30,8 @@ absl::Status NameTable::CheckFree(const std::string& name) const {
                      {{"name", name}, {"pid", FormatPid(pid)}});
   }
   if (core_->tree.Root(name) != nullptr) {
-    return MakeError("NAME_TAKEN", fmt::format("\"{}\" is the name of a supervisor", name), {{"name", name}});
+    return MakeError("NAME_TAKEN", fmt::format("\"{}\" is the name of a supervisor", name),
+                     {{"name", name}});
   }
   return absl::OkStatus();
 }
@@ -121,7 +123,9 @@ v1::LookupResponse NameTable::Lookup(const std::string& name) const {
 
 v1::ListNamesResponse NameTable::List(const std::string& prefix, const PageArgs& page) const {
   std::map<std::string, v1::NameEntry> all;
-  const auto matches = [&](const std::string& name) { return name.compare(0, prefix.size(), prefix) == 0; };
+  const auto matches = [&](const std::string& name) {
+    return name.compare(0, prefix.size(), prefix) == 0;
+  };
   for (const auto& [name, path] : children_) {
     const Child* child = core_->tree.FindChild(path);
     if (matches(name) && child != nullptr && child->pid) all[name] = EntryOf(child);
@@ -130,10 +134,11 @@ v1::ListNamesResponse NameTable::List(const std::string& prefix, const PageArgs&
     all[it->first] = it->second;
   }
   v1::ListNamesResponse response;
-  response.set_next_page_token(TakePage(all, page, [&](const std::string&, const v1::NameEntry& entry) {
-    *response.add_entries() = entry;
-    return true;
-  }));
+  response.set_next_page_token(
+      TakePage(all, page, [&](const std::string&, const v1::NameEntry& entry) {
+        *response.add_entries() = entry;
+        return true;
+      }));
   return response;
 }
 
@@ -155,7 +160,8 @@ void NameTable::OnNameRequest(ControlSession* session, const internal::v1::NameR
     reply.mutable_entry()->set_name(args.name);
   }
   core_->journal.After([sessions = &core_->sessions, id = session->id(), reply] {
-    if (Session* open = sessions->Find(id)) static_cast<ControlSession*>(open)->SendNameReply(reply);
+    if (Session* open = sessions->Find(id))
+      static_cast<ControlSession*>(open)->SendNameReply(reply);
   });
 }
 
@@ -183,8 +189,8 @@ void NameTable::OnResync(Member* member, const std::vector<internal::v1::ResyncC
   // What this node had and no longer reports is over: its report was lost with an older session.
   std::vector<std::string> over;
   for (const auto& [name, entry] : dynamic_) {
-    if (entry.pid().node_id() == member->node_id() && entry.pid().incarnation() == member->incarnation() &&
-        !held.contains(name)) {
+    if (entry.pid().node_id() == member->node_id() &&
+        entry.pid().incarnation() == member->incarnation() && !held.contains(name)) {
       over.push_back(name);
     }
   }
@@ -194,7 +200,8 @@ void NameTable::OnResync(Member* member, const std::vector<internal::v1::ResyncC
 void NameTable::OnNodeGone(uint32_t node_id, uint32_t incarnation) {
   std::vector<std::string> over;
   for (const auto& [name, entry] : dynamic_) {
-    if (entry.pid().node_id() == node_id && entry.pid().incarnation() == incarnation) over.push_back(name);
+    if (entry.pid().node_id() == node_id && entry.pid().incarnation() == incarnation)
+      over.push_back(name);
   }
   for (const std::string& name : over) Drop(name);
 }

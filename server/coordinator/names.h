@@ -17,11 +17,11 @@ class ControlSession;
 struct Child;
 struct Member;
 
-// Names (cluster.md 5). A child name belongs to a child's record: durable, taken as long as the record
-// is there. A dynamic name is memory of this leader and of its holder's node, which reports it at each
-// resync; so a new leader gives out no unreported name until every member has resynced or is gone (N2).
-// A name is given back by its holder's end or its node's death, never on suspicion (N4), and only by
-// its own reg_version.
+// Names (cluster.md 5). A child name belongs to a child's record: durable, taken as long as the
+// record is there. A dynamic name is memory of this leader and of its holder's node, which reports
+// it at each resync; so a new leader gives out no unreported name until every member has resynced
+// or is gone (N2). A name is given back by its holder's end or its node's death, never on suspicion
+// (N4), and only by its own reg_version.
 class NameTable {
  public:
   explicit NameTable(Coordinator::Core* core) : core_(core) {}
@@ -32,7 +32,9 @@ class NameTable {
   absl::Status CheckFree(const std::string& name) const;
   // Its record is made: the name, if it has one, is taken from now on.
   void ReserveForChild(const Child* child);
-  bool Known(const std::string& name) const { return children_.contains(name) || dynamic_.contains(name); }
+  bool Known(const std::string& name) const {
+    return children_.contains(name) || dynamic_.contains(name);
+  }
 
   absl::StatusOr<v1::NameEntry> Register(const RegisterArgs& args);
   bool Unregister(const UnregisterArgs& args);
@@ -60,7 +62,7 @@ class NameTable {
   void Drop(const std::string& name);
 
   Coordinator::Core* const core_;
-  std::map<std::string, std::string> children_;    // name -> path key
+  std::map<std::string, std::string> children_;  // name -> path key
   std::map<std::string, v1::NameEntry> dynamic_;
   std::map<std::string, std::set<uint32_t>> interest_;
 };

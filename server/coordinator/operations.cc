@@ -4,9 +4,10 @@
 #include <charconv>
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/base/error.h"
 #include "common/wire/status.h"
-#include "fmt/format.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/snapshot.h"
 
@@ -72,7 +73,8 @@ Operation* Operations::BeginRaw(const std::string& request_id, const std::string
     if (auto it = all_.find(request_id); it != all_.end()) {
       Operation& op = *it->second;
       if (op.record.hash() != hash) {
-        done(MakeError("REQUEST_ID_REUSED", fmt::format("request id {} was used for another request", request_id)));
+        done(MakeError("REQUEST_ID_REUSED",
+                       fmt::format("request id {} was used for another request", request_id)));
       } else if (!op.record.done() && op.pending_told) {
         done(op.pending_answer);
       } else if (!op.record.done()) {
@@ -85,8 +87,9 @@ Operation* Operations::BeginRaw(const std::string& request_id, const std::string
       return nullptr;
     }
     if (TooOld(request_id)) {
-      done(MakeError("REQUEST_TOO_OLD", "the request id is older than what is kept: look whether the work "
-                                        "was done, then use a new id"));
+      done(MakeError("REQUEST_TOO_OLD",
+                     "the request id is older than what is kept: look whether the work "
+                     "was done, then use a new id"));
       return nullptr;
     }
   }
@@ -121,7 +124,8 @@ void Operations::Evict() {
     }
     const Operation& op = *it->second;
     const absl::Time time = wire::FromProto(op.record.time());
-    if (!op.record.done() || (all_.size() <= core_->options.operations_max && time >= oldest)) return;
+    if (!op.record.done() || (all_.size() <= core_->options.operations_max && time >= oldest))
+      return;
     floor_ = std::max(floor_, time);
     if (op.kept) core_->journal.Delete(fmt::format("op/{}", op.record.id()));
     all_.erase(it);
@@ -129,7 +133,8 @@ void Operations::Evict() {
   }
 }
 
-void Operations::Finish(Operation* op, const google::protobuf::MessageLite& answer, std::string result) {
+void Operations::Finish(Operation* op, const google::protobuf::MessageLite& answer,
+                        std::string result) {
   End(op, answer.SerializeAsString(), std::move(result));
 }
 
@@ -244,22 +249,26 @@ v1::WaitOperationResponse Operations::Outcome(const Operation& op) const {
   }
   if (op.record.has_error()) {
     const auto info = GetErrorInfo(wire::FromProto(op.record.error()));
-    if (info && info->exit_reason) *response.mutable_reason() = wire::ToProto(*info->exit_reason, {});
+    if (info && info->exit_reason)
+      *response.mutable_reason() = wire::ToProto(*info->exit_reason, {});
   }
   return response;
 }
 
-void Operations::Wait(const std::string& id, Instant deadline, Reply<v1::WaitOperationResponse> done) {
+void Operations::Wait(const std::string& id, Instant deadline,
+                      Reply<v1::WaitOperationResponse> done) {
   auto it = all_.find(id);
   if (it == all_.end()) {
-    return done(MakeError("OPERATION_NOT_FOUND", fmt::format("no operation {}: it is too old, or never was", id)));
+    return done(MakeError("OPERATION_NOT_FOUND",
+                          fmt::format("no operation {}: it is too old, or never was", id)));
   }
   if (it->second->record.done()) return done(Outcome(*it->second));
   auto answered = std::make_shared<bool>(false);
   auto answer = [this, id, answered, done = std::move(done)] {
     if (std::exchange(*answered, true)) return;
     auto found = all_.find(id);
-    if (found == all_.end()) return done(MakeError("OPERATION_NOT_FOUND", "the operation is too old"));
+    if (found == all_.end())
+      return done(MakeError("OPERATION_NOT_FOUND", "the operation is too old"));
     done(Outcome(*found->second));
   };
   const uint64_t timer = core_->At(deadline, answer);
@@ -285,7 +294,8 @@ void Operations::CheckOrphan(Operation* op) {
   Supervisor* sup = core_->tree.FindSupervisor(key);
   const auto failure = [&] {
     auto it = core_->reconciler.last_failures.find(key);
-    return StartError(key, it == core_->reconciler.last_failures.end() ? ExitReason::Shutdown() : it->second);
+    return StartError(
+        key, it == core_->reconciler.last_failures.end() ? ExitReason::Shutdown() : it->second);
   };
   if (kind == "StartSupervisor") {
     if (sup == nullptr) return Fail(op, failure());
@@ -316,10 +326,12 @@ void Operations::CheckOrphan(Operation* op) {
     return Finish(op, response, "started");
   }
   if (kind == "TerminateChild") {
-    const ChildRecord* record = child == nullptr ? nullptr : child->supervisor->planner->Find(child->key);
+    const ChildRecord* record =
+        child == nullptr ? nullptr : child->supervisor->planner->Find(child->key);
     if (record != nullptr && record->state == ChildState::kStopping) return;
     v1::TerminateChildResponse response;
-    if (child != nullptr && child->last_exit) *response.mutable_exit_reason() = wire::ToProto(*child->last_exit, {});
+    if (child != nullptr && child->last_exit)
+      *response.mutable_exit_reason() = wire::ToProto(*child->last_exit, {});
     return Finish(op, response, TakeDeath(key) ? "stopped_by_death" : "stopped");
   }
   // All others are done in the turn that began them.

@@ -10,8 +10,9 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "banyan/internal/v1/store.pb.h"
 #include "google/protobuf/message_lite.h"
+
+#include "banyan/internal/v1/store.pb.h"
 #include "server/coordinator/coordinator.h"
 #include "server/core/supervisor_action.h"
 
@@ -20,14 +21,14 @@ namespace banyan {
 struct Child;
 struct Supervisor;
 
-// One change that was asked for. Its record is part of the very transaction that makes the change, so a
-// repeated request finds it, over any number of coordinators (INV-8).
+// One change that was asked for. Its record is part of the very transaction that makes the change,
+// so a repeated request finds it, over any number of coordinators (INV-8).
 struct Operation {
   internal::v1::OperationRecord record;
-  bool kept = false;     // has a record in the store
-  bool orphan = false;   // began under an earlier coordinator: ended by looking at what became of it
+  bool kept = false;    // has a record in the store
+  bool orphan = false;  // began under an earlier coordinator: ended by looking at what became of it
   bool pending_told = false;
-  std::string pending_answer;  // for repeated requests
+  std::string pending_answer;                                             // for repeated requests
   std::vector<std::function<void(absl::StatusOr<std::string>)>> waiters;  // serialized answers
   std::vector<std::function<void()>> end_waiters;                         // WaitOperation
 };
@@ -37,11 +38,12 @@ class Operations {
   explicit Operations(Coordinator::Core* core) : core_(core) {}
   absl::Status Load();
 
-  // Begins the operation, or answers `done` from what is known: the same answer for a repeated request,
-  // REQUEST_ID_REUSED, REQUEST_TOO_OLD. Null: nothing is to be done. `request`: kind and contents.
+  // Begins the operation, or answers `done` from what is known: the same answer for a repeated
+  // request, REQUEST_ID_REUSED, REQUEST_TOO_OLD. Null: nothing is to be done. `request`: kind and
+  // contents.
   template <typename T>
-  Operation* Begin(const std::string& request_id, const std::string& kind, const std::string& request,
-                   std::vector<std::string> path, Reply<T> done) {
+  Operation* Begin(const std::string& request_id, const std::string& kind,
+                   const std::string& request, std::vector<std::string> path, Reply<T> done) {
     return BeginRaw(request_id, kind, request, std::move(path),
                     [done = std::move(done)](absl::StatusOr<std::string> bytes) {
                       if (!bytes.ok()) return done(bytes.status());
@@ -50,8 +52,8 @@ class Operations {
                       done(std::move(answer));
                     });
   }
-  Operation* BeginRaw(const std::string& request_id, const std::string& kind, const std::string& request,
-                      std::vector<std::string> path,
+  Operation* BeginRaw(const std::string& request_id, const std::string& kind,
+                      const std::string& request, std::vector<std::string> path,
                       std::function<void(absl::StatusOr<std::string>)> done);
   void Finish(Operation* op, const google::protobuf::MessageLite& answer, std::string result);
   void Fail(Operation* op, const absl::Status& status, std::string result = "failed");
@@ -92,7 +94,7 @@ class Operations {
   std::deque<std::string> by_age_;
   absl::flat_hash_map<OpId, std::function<void(const OpResult&)>> replies_;
   std::map<std::string, std::vector<Operation*>> starting_, stopping_;  // by supervisor path
-  std::map<std::string, std::vector<std::string>> terminating_;         // child path -> operation ids
+  std::map<std::string, std::vector<std::string>> terminating_;  // child path -> operation ids
   std::set<std::string> by_death_;
   std::set<std::string> orphans_;
   OpId last_op_ = 0;

@@ -4,9 +4,10 @@
 #include <charconv>
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/base/check.h"
 #include "common/base/error.h"
-#include "fmt/format.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/page.h"
 #include "server/coordinator/snapshot.h"
@@ -16,7 +17,6 @@ namespace banyan {
 namespace {
 
 constexpr size_t kTreeMax = 10'000;
-
 
 const Child* ChildOf(const Supervisor* sup, const ChildRecord* record) {
   auto it = sup->children.find(record->key);
@@ -40,7 +40,8 @@ bool FillTree(const Coordinator::Core& core, const Supervisor* sup, uint32_t dep
     v1::TreeNode* below = node->add_children();
     *below->mutable_child() = EncodeChild(core, *child, false);
     if (child->nested == nullptr) continue;
-    if (!FillTree(core, child->nested.get(), depth == 0 ? 0 : depth - 1, budget, below)) return false;
+    if (!FillTree(core, child->nested.get(), depth == 0 ? 0 : depth - 1, budget, below))
+      return false;
   }
   return true;
 }
@@ -49,9 +50,10 @@ v1::ChildInfo RootAsChild(const Supervisor& sup) {
   v1::ChildInfo info;
   info.set_id(sup.path.back());
   info.set_type(v1::CHILD_TYPE_SUPERVISOR);
-  info.set_state(sup.failed ? v1::CHILD_STATE_FAILED
+  info.set_state(sup.failed                     ? v1::CHILD_STATE_FAILED
                  : sup.planner->shutting_down() ? v1::CHILD_STATE_STOPPING
-                 : sup.started ? v1::CHILD_STATE_RUNNING : v1::CHILD_STATE_STARTING);
+                 : sup.started                  ? v1::CHILD_STATE_RUNNING
+                                                : v1::CHILD_STATE_STARTING);
   *info.mutable_start_time() = wire::ToProto(sup.start_time);
   if (sup.exit_reason) *info.mutable_last_exit_reason() = wire::ToProto(*sup.exit_reason, {});
   if (sup.failed) info.set_state_reason("reached_max_restart_intensity");
@@ -64,7 +66,8 @@ absl::StatusOr<v1::ChildSpec> Queries::GetChildSpec(const Target& target, const 
   BANYAN_ASSIGN_OR_RETURN(Supervisor * sup, core_->tree.Resolve(target));
   const Child* child = core_->tree.FindById(sup, id);
   if (child == nullptr) {
-    return MakeError("CHILD_NOT_FOUND", fmt::format("supervisor {} has no child \"{}\"", sup->path_key, id),
+    return MakeError("CHILD_NOT_FOUND",
+                     fmt::format("supervisor {} has no child \"{}\"", sup->path_key, id),
                      {{"supervisor", sup->path_key}, {"childId", id}});
   }
   v1::ChildSpec spec;
@@ -115,7 +118,8 @@ absl::StatusOr<v1::ChildCounts> Queries::CountChildren(const Target& target) {
 }
 
 absl::StatusOr<v1::ListSupervisorsResponse> Queries::ListSupervisors(
-    const PageArgs& page, bool all_levels, const std::function<bool(const v1::SupervisorInfo&)>& filter) {
+    const PageArgs& page, bool all_levels,
+    const std::function<bool(const v1::SupervisorInfo&)>& filter) {
   std::map<std::string, Supervisor*> all;
   core_->tree.ForEach([&](Supervisor* sup) {
     if (all_levels || sup->parent == nullptr) all[sup->path_key] = sup;
@@ -146,8 +150,8 @@ absl::StatusOr<v1::GetTreeResponse> Queries::GetTree(const Target& target, uint3
 v1::ListNodesResponse Queries::ListNodes(const PageArgs& page, bool show_gone,
                                          const std::function<bool(const v1::NodeInfo&)>& filter) {
   v1::ListNodesResponse response;
-  response.set_next_page_token(
-      TakePage(core_->members.all(), page, [&](const std::string&, const std::unique_ptr<Member>& member) {
+  response.set_next_page_token(TakePage(
+      core_->members.all(), page, [&](const std::string&, const std::unique_ptr<Member>& member) {
         if (member->gone() && !show_gone) return false;
         v1::NodeInfo info = EncodeNode(*core_, *member, /*for_view=*/false);
         if (filter && !filter(info)) return false;
@@ -159,14 +163,16 @@ v1::ListNodesResponse Queries::ListNodes(const PageArgs& page, bool show_gone,
 
 absl::StatusOr<v1::NodeInfo> Queries::GetNode(const std::string& name) {
   const Member* member = core_->members.Find(name);
-  if (member == nullptr) return MakeError("NODE_NOT_FOUND", fmt::format("no node \"{}\"", name), {{"node", name}});
+  if (member == nullptr)
+    return MakeError("NODE_NOT_FOUND", fmt::format("no node \"{}\"", name), {{"node", name}});
   return EncodeNode(*core_, *member, /*for_view=*/false);
 }
 
 v1::GetClusterResponse Queries::GetCluster() {
   v1::GetClusterResponse response;
   response.set_name(core_->options.cluster_name);
-  for (unsigned char c : core_->meta.cluster_id()) response.mutable_id()->append(fmt::format("{:02x}", c));
+  for (unsigned char c : core_->meta.cluster_id())
+    response.mutable_id()->append(fmt::format("{:02x}", c));
   response.set_coordinator_leader(core_->options.advertise_address);
   response.set_coordinator_epoch(core_->epoch);
   response.set_coordinator_available(!core_->journal.full());
@@ -196,10 +202,11 @@ v1::ListModulesResponse Queries::ListModules(const PageArgs& page) {
     }
   }
   v1::ListModulesResponse response;
-  response.set_next_page_token(TakePage(offers, page, [&](const std::string&, const v1::ModuleOffer& offer) {
-    *response.add_modules() = offer;
-    return true;
-  }));
+  response.set_next_page_token(
+      TakePage(offers, page, [&](const std::string&, const v1::ModuleOffer& offer) {
+        *response.add_modules() = offer;
+        return true;
+      }));
   return response;
 }
 
@@ -211,10 +218,12 @@ absl::StatusOr<Coordinator::WatchId> Queries::WatchEvents(const WatchArgs& args)
     BANYAN_ASSIGN_OR_RETURN(top, core_->tree.Resolve(*args.supervisor));
     below = top->path;
   }
-  const auto accepts = [below, kinds = args.kinds, filter = args.filter](const v1::SupervisorEvent& event) {
+  const auto accepts = [below, kinds = args.kinds,
+                        filter = args.filter](const v1::SupervisorEvent& event) {
     if (event.path_size() < static_cast<int>(below.size())) return false;
     if (!std::equal(below.begin(), below.end(), event.path().begin())) return false;
-    const bool kind_fits = kinds.empty() || event.kind() == v1::SupervisorEvent::KIND_CHILD_PRESENT ||
+    const bool kind_fits = kinds.empty() ||
+                           event.kind() == v1::SupervisorEvent::KIND_CHILD_PRESENT ||
                            std::find(kinds.begin(), kinds.end(), event.kind()) != kinds.end();
     return kind_fits && (!filter || !event.has_child() || filter(event.child()));
   };

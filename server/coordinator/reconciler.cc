@@ -3,8 +3,9 @@
 
 #include <utility>
 
-#include "common/base/check.h"
 #include "fmt/format.h"
+
+#include "common/base/check.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/snapshot.h"
 
@@ -25,7 +26,8 @@ void Reconciler::Start() {
       if (member != nullptr) {
         member->children.insert(child->path_key);
         member->weight += WeightOf(&child->spec->resources);
-        for (const auto& [resource, amount] : child->spec->resources) member->assigned[resource] += amount;
+        for (const auto& [resource, amount] : child->spec->resources)
+          member->assigned[resource] += amount;
       }
     }
   }
@@ -37,7 +39,8 @@ void Reconciler::Start() {
   for (Supervisor* sup : all) {
     std::vector<Child*> lost;
     for (auto& [key, child] : sup->children) {
-      const bool placed = child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
+      const bool placed =
+          child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
       if (placed && core_->members.FindLive(child->node_id, child->incarnation) == nullptr) {
         lost.push_back(child.get());
       }
@@ -46,7 +49,8 @@ void Reconciler::Start() {
   }
 }
 
-void Reconciler::Later(Supervisor* sup, std::function<SupervisorActions(SupervisorPlanner&)> event) {
+void Reconciler::Later(Supervisor* sup,
+                       std::function<SupervisorActions(SupervisorPlanner&)> event) {
   work_.push_back([this, sup, event = std::move(event)] {
     if (sup->gone || sup->planner->exited()) return;
     Perform(sup, event(*sup->planner));
@@ -266,7 +270,8 @@ void Reconciler::StopRoot(Supervisor* sup, const ExitReason& reason) {
 void Reconciler::RestartRoot(Supervisor* sup) {
   std::vector<std::shared_ptr<const ChildSpec>> specs;
   const ChildTable& table = sup->planner->children();
-  for (const ChildRecord* r = table.First(); r != nullptr; r = table.Next(r)) specs.push_back(r->spec);
+  for (const ChildRecord* r = table.First(); r != nullptr; r = table.Next(r))
+    specs.push_back(r->spec);
   while (!sup->children.empty()) ForgetChild(sup->children.begin()->second.get());
   sup->failed = false;
   sup->started = false;
@@ -279,7 +284,8 @@ void Reconciler::RestartRoot(Supervisor* sup) {
 
 void Reconciler::Started(Child* child, const Pid& pid, Payload info) {
   Member* member = core_->members.FindLive(child->node_id, child->incarnation);
-  if (member != nullptr && child->waits_init && member->starts_in_flight > 0) --member->starts_in_flight;
+  if (member != nullptr && child->waits_init && member->starts_in_flight > 0)
+    --member->starts_in_flight;
   child->waits_init = false;
   NotePace(false);
   child->pid = pid;
@@ -396,7 +402,8 @@ void Reconciler::CountRestart(Supervisor* sup) {
 }
 
 uint64_t Reconciler::restarts_last_minute() {
-  while (!restarts_.empty() && core_->now() - restarts_.front() > absl::Minutes(1)) restarts_.pop_front();
+  while (!restarts_.empty() && core_->now() - restarts_.front() > absl::Minutes(1))
+    restarts_.pop_front();
   return restarts_.size();
 }
 

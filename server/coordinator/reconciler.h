@@ -23,10 +23,11 @@ struct Member;
 
 // Makes what planners decide happen on nodes, and tells them what came of it (cluster.md 6).
 //
-// Level-triggered: what is to be done follows from the durable assignments, the planners' states and
-// what nodes report, never from having been the process that decided. Rules kept here:
+// Level-triggered: what is to be done follows from the durable assignments, the planners' states
+// and what nodes report, never from having been the process that decided. Rules kept here:
 //   W1  an assignment is in the store before its Start is sent (the journal sees to it)
-//   W2  a child gets a new assignment only when the old one is over: reported, its node's life gone, or
+//   W2  a child gets a new assignment only when the old one is over: reported, its node's life
+//   gone, or
 //       an `available` child on a suspect node
 //   W3  assigned, resynced, absent, and nothing sent under this session: it is not there
 class Reconciler {

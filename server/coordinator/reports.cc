@@ -1,9 +1,10 @@
 // What nodes say about children, and what follows when a node comes back, falls silent or ends.
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/wire/payload.h"
 #include "common/wire/status.h"
-#include "fmt/format.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/reconciler.h"
 
@@ -70,7 +71,8 @@ void Reconciler::TakeReport(Member* member, Child* child, const Report& report) 
       return Exited(child, wire::FromProto(report.exited().reason(), {}), /*counted=*/true);
     case Report::kStopped: {
       const ExitReason reason = wire::FromProto(report.stopped().reason(), {});
-      if (report.stopped().has_hand_off()) child->hand_off = wire::FromProto(report.stopped().hand_off());
+      if (report.stopped().has_hand_off())
+        child->hand_off = wire::FromProto(report.stopped().hand_off());
       if (child->assigned == Assigned::kStopping) return Stopped(child, reason);
       // The node stops its children to leave: they go on elsewhere, but for temporary ones.
       if (child->spec->restart == RestartType::kTemporary) return Exited(child, reason, false);
@@ -101,7 +103,8 @@ void Reconciler::TakeReport(Member* member, Child* child, const Report& report) 
   }
 }
 
-void Reconciler::OnCommandResult(ControlSession* session, const internal::v1::CommandResult& result) {
+void Reconciler::OnCommandResult(ControlSession* session,
+                                 const internal::v1::CommandResult& result) {
   auto it = session->sent.find(result.command_seq());
   if (it == session->sent.end()) return;
   ControlSession::SentCommand command = std::move(it->second);
@@ -192,11 +195,13 @@ void Reconciler::OnNodeGone(Member* member) {
   OnViewChanged();
 }
 
-// Requests that wait for a child there are answered as pending; `available` children get their time.
+// Requests that wait for a child there are answered as pending; `available` children get their
+// time.
 void Reconciler::OnUnreachable(Member* member) {
   for (const std::string& path : member->children) {
     Child* child = core_->tree.FindChild(path);
-    if (child != nullptr && child->assigned == Assigned::kStopping) core_->operations.OnUnreachable(child);
+    if (child != nullptr && child->assigned == Assigned::kStopping)
+      core_->operations.OnUnreachable(child);
   }
 }
 
@@ -226,12 +231,14 @@ void Reconciler::ReplaceLost(Child* child) {
 
 void Reconciler::OnViewChanged() { RetryPending(); }
 
-// A child that takes its node down would walk through the cluster. Three losses of a node shortly after
-// it had started, in half an hour, and it is given up (cluster.md 6.5 b).
+// A child that takes its node down would walk through the cluster. Three losses of a node shortly
+// after it had started, in half an hour, and it is given up (cluster.md 6.5 b).
 bool Reconciler::Poisoned(Child* child) {
   const absl::Time now = core_->wall();
-  std::erase_if(child->poison_marks, [&](absl::Time t) { return now - t > core_->options.poison_memory; });
-  if (child->start_time == absl::Time() || now - child->start_time > core_->options.poison_window) return false;
+  std::erase_if(child->poison_marks,
+                [&](absl::Time t) { return now - t > core_->options.poison_memory; });
+  if (child->start_time == absl::Time() || now - child->start_time > core_->options.poison_window)
+    return false;
   child->poison_marks.push_back(now);
   return child->poison_marks.size() >= core_->options.poison_marks_max;
 }

@@ -2,8 +2,9 @@
 
 #include <utility>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 #include "server/coordinator/core.h"
 
 namespace banyan {
@@ -24,7 +25,8 @@ void Resolver::Resolve(const Target& target, Instant deadline, Reply<ResolvedTar
   if (const auto* local = std::get_if<Target::LocalName>(&target.kind)) {
     const Member* member = core_->members.Find(local->node);
     if (member == nullptr || member->gone()) {
-      return done(MakeError("NODE_NOT_FOUND", fmt::format("no node \"{}\"", local->node), {{"node", local->node}}));
+      return done(MakeError("NODE_NOT_FOUND", fmt::format("no node \"{}\"", local->node),
+                            {{"node", local->node}}));
     }
     ResolvedTarget found;
     found.node = member->name();
@@ -36,16 +38,19 @@ void Resolver::Resolve(const Target& target, Instant deadline, Reply<ResolvedTar
     return ToPath(*path, deadline, std::move(done));
   }
   if (const auto* by_name = std::get_if<Target::Name>(&target.kind)) {
-    if (Child* child = core_->names.ChildOf(by_name->name)) return ToChild(child, {}, deadline, std::move(done));
+    if (Child* child = core_->names.ChildOf(by_name->name))
+      return ToChild(child, {}, deadline, std::move(done));
     if (const v1::NameEntry* entry = core_->names.Dynamic(by_name->name)) {
       return ToPid(wire::FromProto(entry->pid(), {}), done);
     }
     if (core_->tree.Root(by_name->name) != nullptr) {
-      return done(MakeError("NOPROC",
-                            fmt::format("\"{}\" is a cluster-wide supervisor: it has no process", by_name->name),
-                            {{"target", by_name->name}}));
+      return done(MakeError(
+          "NOPROC",
+          fmt::format("\"{}\" is a cluster-wide supervisor: it has no process", by_name->name),
+          {{"target", by_name->name}}));
     }
-    return done(MakeError("NAME_NOT_REGISTERED", fmt::format("nobody has the name \"{}\"", by_name->name),
+    return done(MakeError("NAME_NOT_REGISTERED",
+                          fmt::format("nobody has the name \"{}\"", by_name->name),
                           {{"name", by_name->name}}));
   }
   done(MakeError("TARGET_INVALID", "a group is resolved by a node, not by the coordinator"));
@@ -64,7 +69,8 @@ void Resolver::ToPid(const Pid& pid, const Reply<ResolvedTarget>& done) {
   done(std::move(found));
 }
 
-// The longest part of the path that the coordinator knows; a local supervisor's node resolves the rest.
+// The longest part of the path that the coordinator knows; a local supervisor's node resolves the
+// rest.
 void Resolver::ToPath(const Target::ChildPath& path, Instant deadline, Reply<ResolvedTarget> done) {
   Supervisor* sup = core_->tree.Root(path.supervisor);
   if (sup == nullptr) {
@@ -73,20 +79,23 @@ void Resolver::ToPath(const Target::ChildPath& path, Instant deadline, Reply<Res
       return ToChild(child, path.child_ids, deadline, std::move(done));
     }
     if (const v1::NameEntry* entry = core_->names.Dynamic(path.supervisor)) {
-      return ToPid(wire::FromProto(entry->pid(), {}), [rest = path.child_ids, done](absl::StatusOr<ResolvedTarget> r) {
-        if (r.ok()) r->rest = rest;
-        done(std::move(r));
-      });
+      return ToPid(wire::FromProto(entry->pid(), {}),
+                   [rest = path.child_ids, done](absl::StatusOr<ResolvedTarget> r) {
+                     if (r.ok()) r->rest = rest;
+                     done(std::move(r));
+                   });
     }
-    return done(MakeError("NAME_NOT_REGISTERED", fmt::format("no supervisor is called \"{}\"", path.supervisor),
+    return done(MakeError("NAME_NOT_REGISTERED",
+                          fmt::format("no supervisor is called \"{}\"", path.supervisor),
                           {{"name", path.supervisor}}));
   }
   for (size_t i = 0; i < path.child_ids.size(); ++i) {
     Child* child = core_->tree.FindById(sup, path.child_ids[i]);
     if (child == nullptr) {
-      return done(MakeError("CHILD_NOT_FOUND",
-                            fmt::format("supervisor \"{}\" has no child \"{}\"", sup->path_key, path.child_ids[i]),
-                            {{"supervisor", sup->path_key}, {"childId", path.child_ids[i]}}));
+      return done(MakeError(
+          "CHILD_NOT_FOUND",
+          fmt::format("supervisor \"{}\" has no child \"{}\"", sup->path_key, path.child_ids[i]),
+          {{"supervisor", sup->path_key}, {"childId", path.child_ids[i]}}));
     }
     if (child->nested == nullptr) {
       std::vector<std::string> rest(path.child_ids.begin() + i + 1, path.child_ids.end());
@@ -94,14 +103,17 @@ void Resolver::ToPath(const Target::ChildPath& path, Instant deadline, Reply<Res
     }
     sup = child->nested.get();
   }
-  done(MakeError("NOPROC", fmt::format("\"{}\" is a cluster-wide supervisor: it has no process", sup->path_key),
-                 {{"target", sup->path_key}}));
+  done(MakeError(
+      "NOPROC",
+      fmt::format("\"{}\" is a cluster-wide supervisor: it has no process", sup->path_key),
+      {{"target", sup->path_key}}));
 }
 
 ResolvedTarget Resolver::At(const Child* child, std::vector<std::string> rest) const {
   ResolvedTarget found;
   found.node = child->node;
-  if (const Member* member = core_->members.Find(child->node)) found.address = member->record.address();
+  if (const Member* member = core_->members.Find(child->node))
+    found.address = member->record.address();
   found.pid = child->pid;
   found.rest = std::move(rest);
   found.fence = child->fence;
@@ -145,7 +157,8 @@ void Resolver::OnChildStarted(Child* child) {
 }
 
 void Resolver::OnChildStopped(Child* child) {
-  // Group restarts stop members that come back: they are not waited for in vain, the deadline ends it.
+  // Group restarts stop members that come back: they are not waited for in vain, the deadline ends
+  // it.
   if (child->supervisor->planner->busy() && !child->supervisor->planner->shutting_down()) return;
   Fail(child->path_key, MakeError("NOPROC", fmt::format("child {} was stopped", child->path_key),
                                   {{"target", child->path_key}}));

@@ -32,7 +32,8 @@ class Resolver {
   };
   void ToPid(const Pid& pid, const Reply<ResolvedTarget>& done);
   void ToPath(const Target::ChildPath& path, Instant deadline, Reply<ResolvedTarget> done);
-  void ToChild(Child* child, std::vector<std::string> rest, Instant deadline, Reply<ResolvedTarget> done);
+  void ToChild(Child* child, std::vector<std::string> rest, Instant deadline,
+               Reply<ResolvedTarget> done);
   ResolvedTarget At(const Child* child, std::vector<std::string> rest) const;
   void Fail(const std::string& path_key, const absl::Status& status);
 

@@ -165,19 +165,19 @@ void WatcherSession::SendRecorded() {
 
 template <typename T>
 void Sessions::Accept(StreamKind kind) {
-  core_->deps.transport->Listen(kind, [core = core_->weak_from_this()](std::unique_ptr<Stream> stream)
-                                          -> StreamHandler* {
-    // The acceptor may outlive the coordinator; a stream that comes then finds nobody.
-    static StreamHandler* const kNobody = new SilentHandler;
-    auto self = core.lock();
-    if (self == nullptr) return kNobody;
-    Sessions& sessions = self->sessions;
-    auto session = std::make_unique<T>(self.get(), std::move(stream));
-    Session* handler = session.get();
-    handler->id_ = ++sessions.last_id_;
-    sessions.open_[sessions.last_id_] = std::move(session);
-    return handler;
-  });
+  core_->deps.transport->Listen(
+      kind, [core = core_->weak_from_this()](std::unique_ptr<Stream> stream) -> StreamHandler* {
+        // The acceptor may outlive the coordinator; a stream that comes then finds nobody.
+        static StreamHandler* const kNobody = new SilentHandler;
+        auto self = core.lock();
+        if (self == nullptr) return kNobody;
+        Sessions& sessions = self->sessions;
+        auto session = std::make_unique<T>(self.get(), std::move(stream));
+        Session* handler = session.get();
+        handler->id_ = ++sessions.last_id_;
+        sessions.open_[sessions.last_id_] = std::move(session);
+        return handler;
+      });
 }
 
 void Sessions::Listen() {

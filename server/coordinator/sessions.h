@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <set>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,8 +16,8 @@ namespace banyan {
 
 struct Member;
 
-// A stream that a node opened, on the coordinator's side. Owned by Sessions; it lives until its stream
-// is over or it is closed here, and is destroyed after the turn.
+// A stream that a node opened, on the coordinator's side. Owned by Sessions; it lives until its
+// stream is over or it is closed here, and is destroyed after the turn.
 class Session : public StreamHandler {
  public:
   Session(Coordinator::Core* core, std::unique_ptr<Stream> stream)
@@ -73,8 +73,8 @@ class ControlSession : public Session {
   void SendGroups(const internal::v1::GroupDelta& delta);
 
   Member* member = nullptr;
-  uint32_t number = 0;     // within the epoch; 0 before the hello was taken
-  bool greeted = false;    // HelloAck is out
+  uint32_t number = 0;   // within the epoch; 0 before the hello was taken
+  bool greeted = false;  // HelloAck is out
   // The resync as it arrives.
   std::vector<internal::v1::ResyncChunk> chunks;
   internal::v1::LastCrash last_crash;

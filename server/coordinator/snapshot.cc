@@ -2,8 +2,9 @@
 
 #include <utility>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 #include "server/coordinator/core.h"
 #include "server/wire/child_spec.h"
 
@@ -59,10 +60,12 @@ v1::NodeInfo EncodeNode(const Coordinator::Core& core, const Member& member, boo
   if (for_view) return info;
   *info.mutable_capacity() = record.capacity();
   *info.mutable_join_time() = record.join_time();
-  if (member.last_seen != absl::InfinitePast()) *info.mutable_last_seen_time() = wire::ToProto(member.last_seen);
+  if (member.last_seen != absl::InfinitePast())
+    *info.mutable_last_seen_time() = wire::ToProto(member.last_seen);
   for (const v1::ModuleInfo& module : member.modules) *info.add_modules() = module;
   *info.mutable_load() = member.load;
-  for (const auto& [resource, amount] : member.assigned) (*info.mutable_assigned())[resource] = amount;
+  for (const auto& [resource, amount] : member.assigned)
+    (*info.mutable_assigned())[resource] = amount;
   (*info.mutable_assigned())["weight"] = member.weight;
   info.set_etag(fmt::format("{}-{}", record.incarnation(), record.cordoned() ? 1 : 0));
   if (record.has_drain()) {
@@ -93,7 +96,8 @@ v1::ChildInfo EncodeChild(const Coordinator::Core& core, const Child& child, boo
     info.set_fence(child.fence.value());
     info.set_node(child.node);
   }
-  if (child.start_time != absl::Time()) *info.mutable_start_time() = wire::ToProto(child.start_time);
+  if (child.start_time != absl::Time())
+    *info.mutable_start_time() = wire::ToProto(child.start_time);
   if (child.last_exit) {
     *info.mutable_last_exit_reason() = wire::ToProto(*child.last_exit, {});
     *info.mutable_last_exit_time() = wire::ToProto(child.last_exit_time);
@@ -122,7 +126,8 @@ v1::SupervisorInfo EncodeSupervisor(const Coordinator::Core& core, const Supervi
   if (sup.parent == nullptr) info.set_name(sup.path[0]);
   wire::EncodeSupervisorSpec(*sup.spec, info.mutable_spec());
   *info.mutable_counts() = EncodeCounts(sup);
-  info.set_recent_restarts(static_cast<uint32_t>(sup.planner->Snapshot(core.now()).restart_ages.size()));
+  info.set_recent_restarts(
+      static_cast<uint32_t>(sup.planner->Snapshot(core.now()).restart_ages.size()));
   *info.mutable_start_time() = wire::ToProto(sup.start_time);
   info.set_cluster_wide(true);
   for (const std::string& name : sup.path) info.add_path(name);
@@ -137,7 +142,8 @@ absl::Status StartError(const std::string& child, const ExitReason& reason) {
     return MakeError("NO_NODE_FITS", fmt::format("no node fits {}: {}", child, root->message()),
                      {{"childId", child}}, reason);
   }
-  return MakeError("CHILD_START_FAILED", fmt::format("{} could not be started: {}", child, reason.ToString()),
+  return MakeError("CHILD_START_FAILED",
+                   fmt::format("{} could not be started: {}", child, reason.ToString()),
                    {{"childId", child}}, reason);
 }
 

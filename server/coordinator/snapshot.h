@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+
 #include "banyan/v1/supervisors.pb.h"
 #include "banyan/v1/types.pb.h"
 #include "server/coordinator/coordinator.h"

@@ -2,8 +2,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/wire/payload.h"
 #include "fmt/format.h"
+
+#include "common/wire/payload.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/reconciler.h"
 #include "server/wire/child_spec.h"
@@ -35,8 +36,8 @@ void Reconciler::Unqueue(Child* child) {
   std::erase_if(queue_, [&](const auto& entry) { return entry.second == child; });
 }
 
-// Starts as many as the pace allows, in order; those of a supervisor or node that has to wait are left
-// behind without holding up the rest.
+// Starts as many as the pace allows, in order; those of a supervisor or node that has to wait are
+// left behind without holding up the rest.
 void Reconciler::Pump() {
   if (queue_.empty() || !core_->started) return;
   const Instant now = core_->now();
@@ -70,7 +71,8 @@ void Reconciler::Pump() {
     for (NodeView& view : views) {
       if (view.node_id != child->node_id) continue;
       view.assigned_weight += WeightOf(&child->spec->resources);
-      for (const auto& [resource, amount] : child->spec->resources) view.assigned[resource] += amount;
+      for (const auto& [resource, amount] : child->spec->resources)
+        view.assigned[resource] += amount;
     }
   }
   if (waits && pump_timer_ == 0) {
@@ -99,9 +101,10 @@ bool Reconciler::TryPlace(Child* child, const std::vector<NodeView>& views) {
 }
 
 void Reconciler::NoNode(Child* child, const PlacementResult& result) {
-  // Who waits for the first start hears of it; everything else stays until a node fits. While members
-  // have not said what they run, nothing is certain.
-  if (UserWaits(child) && !core_->members.AwaitsResync()) {
+  // Who waits for the first start hears of it; everything else stays until a node fits. While
+  // members have not said what they run, nothing is certain.
+  const bool certain = !core_->members.AwaitsResync() && !core_->members.AwaitsJoin();
+  if (UserWaits(child) && certain) {
     std::string why;
     for (const auto& refusal : result.refusals) {
       why += fmt::format("{}{}: {}", why.empty() ? "" : "; ", refusal.node, refusal.reason);
@@ -157,7 +160,8 @@ void Reconciler::Assign(Child* child, Member* member) {
   ++child->supervisor->per_node[child->node];
   member->children.insert(child->path_key);
   member->weight += WeightOf(&child->spec->resources);
-  for (const auto& [resource, amount] : child->spec->resources) member->assigned[resource] += amount;
+  for (const auto& [resource, amount] : child->spec->resources)
+    member->assigned[resource] += amount;
   ++member->starts_in_flight;
   core_->tree.Touch(child);
   core_->journal.After([this, path = child->path_key, fence = child->fence] {
@@ -182,7 +186,8 @@ void Reconciler::Release(Child* child) {
   Member* member = core_->members.FindLive(child->node_id, child->incarnation);
   if (member != nullptr && member->children.erase(child->path_key) > 0) {
     member->weight -= WeightOf(&child->spec->resources);
-    for (const auto& [resource, amount] : child->spec->resources) member->assigned[resource] -= amount;
+    for (const auto& [resource, amount] : child->spec->resources)
+      member->assigned[resource] -= amount;
     if (child->waits_init && member->starts_in_flight > 0) --member->starts_in_flight;
   }
   child->waits_init = false;
@@ -202,7 +207,8 @@ void Reconciler::SendStart(Child* child) {
   wire::EncodeChildSpec(*child->spec, start->mutable_spec());
   const ChildRecord* record = child->supervisor->planner->Find(child->key);
   if (record != nullptr && record->extra_args) {
-    for (const Payload& arg : *record->extra_args) wire::ToProto(arg, start->add_extra_args()).IgnoreError();
+    for (const Payload& arg : *record->extra_args)
+      wire::ToProto(arg, start->add_extra_args()).IgnoreError();
   }
   if (!child->spec->start.name.empty()) {
     auto* name = start->mutable_name();
@@ -211,7 +217,8 @@ void Reconciler::SendStart(Child* child) {
     name->set_child_name(true);
     name->set_exclusive(child->spec->exclusivity != Exclusivity::kAvailable);
   }
-  if (!child->hand_off.empty()) wire::ToProto(child->hand_off, start->mutable_hand_off()).IgnoreError();
+  if (!child->hand_off.empty())
+    wire::ToProto(child->hand_off, start->mutable_hand_off()).IgnoreError();
   start->set_starts(child->starts - 1);
   member->control->SendCommand(std::move(command));
 }
@@ -231,7 +238,8 @@ void Reconciler::SendStop(Child* child) {
   member->control->SendCommand(std::move(command));
 }
 
-void Reconciler::SendOrphanStop(Member* member, const std::vector<std::string>& path, uint64_t fence) {
+void Reconciler::SendOrphanStop(Member* member, const std::vector<std::string>& path,
+                                uint64_t fence) {
   core_->journal.After([this, name = member->name(), path, fence] {
     Member* m = core_->members.Find(name);
     if (m == nullptr || m->control == nullptr) return;
@@ -256,8 +264,8 @@ void Reconciler::Move(Child* child) {
   });
 }
 
-// Starts that fail slow the rest down: to a half when more than a fifth of them do, back by a tenth a
-// second.
+// Starts that fail slow the rest down: to a half when more than a fifth of them do, back by a tenth
+// a second.
 void Reconciler::NotePace(bool failed) {
   const Instant now = core_->now();
   ++recent_starts_;

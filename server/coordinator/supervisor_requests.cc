@@ -2,12 +2,13 @@
 
 #include <utility>
 
-#include "common/base/check.h"
-#include "common/base/error.h"
-#include "common/wire/payload.h"
 #include "fmt/format.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+
+#include "common/base/check.h"
+#include "common/base/error.h"
+#include "common/wire/payload.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/snapshot.h"
 #include "server/wire/child_spec.h"
@@ -52,14 +53,21 @@ absl::Status ToError(const OpResult& result, const std::string& sup, const std::
       return StartError(id, result.reason);
     case Code::kAlreadyStarted:
       if (result.pid) where["pid"] = FormatPid(result.pid);
-      return MakeError("CHILD_ALREADY_STARTED", fmt::format("child \"{}\" of {} is started already", id, sup), where);
+      return MakeError("CHILD_ALREADY_STARTED",
+                       fmt::format("child \"{}\" of {} is started already", id, sup), where);
     case Code::kAlreadyPresent:
-      return MakeError("CHILD_ALREADY_PRESENT",
-                       fmt::format("child \"{}\" of {} is there, but not running: restart or delete it", id, sup), where);
+      return MakeError(
+          "CHILD_ALREADY_PRESENT",
+          fmt::format("child \"{}\" of {} is there, but not running: restart or delete it", id,
+                      sup),
+          where);
     case Code::kNotFound:
-      return MakeError("CHILD_NOT_FOUND", fmt::format("supervisor {} has no child \"{}\"", sup, id), where);
+      return MakeError("CHILD_NOT_FOUND", fmt::format("supervisor {} has no child \"{}\"", sup, id),
+                       where);
     case Code::kRunning:
-      return MakeError("CHILD_RUNNING", fmt::format("child \"{}\" of {} is running: terminate it first", id, sup), where);
+      return MakeError("CHILD_RUNNING",
+                       fmt::format("child \"{}\" of {} is running: terminate it first", id, sup),
+                       where);
     case Code::kRestarting: {
       // OTP's {error,restarting}: here the caller must do something first, so it is no UNAVAILABLE.
       ErrorInfo info;
@@ -71,12 +79,17 @@ absl::Status ToError(const OpResult& result, const std::string& sup, const std::
                            info);
     }
     case Code::kSimpleOneForOne:
-      return MakeError("SIMPLE_ONE_FOR_ONE", fmt::format("{} is simple_one_for_one: its children have no specs of their own", sup), where);
+      return MakeError(
+          "SIMPLE_ONE_FOR_ONE",
+          fmt::format("{} is simple_one_for_one: its children have no specs of their own", sup),
+          where);
     case Code::kMaxChildren:
-      return WithErrorInfo(absl::ResourceExhaustedError(fmt::format("{} has as many children as it may", sup)),
-                           {.reason = "MAX_CHILDREN", .metadata = where});
+      return WithErrorInfo(
+          absl::ResourceExhaustedError(fmt::format("{} has as many children as it may", sup)),
+          {.reason = "MAX_CHILDREN", .metadata = where});
     case Code::kShuttingDown:
-      return MakeError("NOT_A_SUPERVISOR", fmt::format("supervisor {} is being stopped", sup), where);
+      return MakeError("NOT_A_SUPERVISOR", fmt::format("supervisor {} is being stopped", sup),
+                       where);
   }
   return absl::InternalError("no such result");
 }
@@ -111,8 +124,9 @@ void SupervisorRequests::StartSupervisor(StartSupervisorArgs args, Reply<v1::Sup
   if (auto problem = NameProblem(args.name)) {
     return done(MakeFieldError("SPEC_INVALID", {{"name", *problem}}));
   }
-  Operation* op = core_->operations.Begin<v1::SupervisorInfo>(
-      args.request_id, "StartSupervisor", args.name + '\0' + Stable(args.spec), {args.name}, std::move(done));
+  Operation* op = core_->operations.Begin<v1::SupervisorInfo>(args.request_id, "StartSupervisor",
+                                                              args.name + '\0' + Stable(args.spec),
+                                                              {args.name}, std::move(done));
   if (op == nullptr) return;
   absl::Status status = core_->names.CheckFree(args.name);
   if (status.ok()) status = CheckNames(args.spec);
@@ -121,12 +135,14 @@ void SupervisorRequests::StartSupervisor(StartSupervisorArgs args, Reply<v1::Sup
   sup->user_waits = true;
   core_->operations.WaitForStart(sup, op);
   std::vector<std::shared_ptr<const ChildSpec>> children;
-  for (ChildSpec& child : args.spec.children) children.push_back(std::make_shared<const ChildSpec>(std::move(child)));
+  for (ChildSpec& child : args.spec.children)
+    children.push_back(std::make_shared<const ChildSpec>(std::move(child)));
   core_->reconciler.Perform(sup, sup->planner->Init(std::move(children), core_->now()));
 }
 
 // A nested supervisor is a child like others.
-void SupervisorRequests::StartUnderParent(StartSupervisorArgs args, Reply<v1::SupervisorInfo> done) {
+void SupervisorRequests::StartUnderParent(StartSupervisorArgs args,
+                                          Reply<v1::SupervisorInfo> done) {
   StartChildArgs child;
   child.supervisor = *args.parent;
   child.request_id = args.request_id;
@@ -138,12 +154,14 @@ void SupervisorRequests::StartUnderParent(StartSupervisorArgs args, Reply<v1::Su
   if (!parent.ok()) return done(parent.status());
   std::vector<std::string> path = (*parent)->path;
   path.push_back(args.child_id);
-  StartChild(std::move(child), [this, path, done = std::move(done)](absl::StatusOr<v1::StartChildResponse> r) {
-    if (!r.ok()) return done(r.status());
-    Supervisor* sup = core_->tree.FindSupervisor(PathKey(path));
-    if (sup == nullptr) return done(MakeError("CHILD_NOT_FOUND", "the supervisor has ended meanwhile"));
-    done(EncodeSupervisor(*core_, *sup));
-  });
+  StartChild(std::move(child),
+             [this, path, done = std::move(done)](absl::StatusOr<v1::StartChildResponse> r) {
+               if (!r.ok()) return done(r.status());
+               Supervisor* sup = core_->tree.FindSupervisor(PathKey(path));
+               if (sup == nullptr)
+                 return done(MakeError("CHILD_NOT_FOUND", "the supervisor has ended meanwhile"));
+               done(EncodeSupervisor(*core_, *sup));
+             });
 }
 
 void SupervisorRequests::StopSupervisor(const Target& target, const ExitReason& reason,
@@ -170,7 +188,8 @@ void SupervisorRequests::StopSupervisor(const Target& target, const ExitReason& 
 void SupervisorRequests::StartChild(StartChildArgs args, Reply<v1::StartChildResponse> done) {
   std::string contents = FormatTarget(args.supervisor);
   contents += args.spec ? Stable(*args.spec) : "";
-  for (const Payload& arg : args.extra_args) contents += fmt::format("{}\n{}\n", arg.type_url(), arg.bytes());
+  for (const Payload& arg : args.extra_args)
+    contents += fmt::format("{}\n{}\n", arg.type_url(), arg.bytes());
   absl::StatusOr<Supervisor*> found = core_->tree.Resolve(args.supervisor);
   Supervisor* sup = found.ok() ? *found : nullptr;
   const bool simple = sup != nullptr && sup->planner->simple();
@@ -178,14 +197,20 @@ void SupervisorRequests::StartChild(StartChildArgs args, Reply<v1::StartChildRes
   if (simple) id = DynamicId(args.request_id, "c" + core_->RandomHex(12));
   std::vector<std::string> path = sup != nullptr ? sup->path : std::vector<std::string>();
   path.push_back(id);
-  Operation* op = core_->operations.Begin<v1::StartChildResponse>(args.request_id, "StartChild", contents, path,
-                                                                  std::move(done));
+  Operation* op = core_->operations.Begin<v1::StartChildResponse>(args.request_id, "StartChild",
+                                                                  contents, path, std::move(done));
   if (op == nullptr) return;
   const auto fail = [&](const absl::Status& status) { core_->operations.Fail(op, status); };
   if (sup == nullptr) return fail(found.status());
-  if (sup->failed) return fail(MakeError("NOT_A_SUPERVISOR", fmt::format("supervisor {} has given up: restart it first", sup->path_key)));
+  if (sup->failed)
+    return fail(
+        MakeError("NOT_A_SUPERVISOR",
+                  fmt::format("supervisor {} has given up: restart it first", sup->path_key)));
   if (simple && args.spec) {
-    return fail(MakeError("SIMPLE_ONE_FOR_ONE", fmt::format("{} makes its children from its template: give extra_args, not a spec", sup->path_key)));
+    return fail(MakeError(
+        "SIMPLE_ONE_FOR_ONE",
+        fmt::format("{} makes its children from its template: give extra_args, not a spec",
+                    sup->path_key)));
   }
   if (!simple && !args.spec) return fail(MakeFieldError("SPEC_INVALID", {{"spec", "must be set"}}));
   std::shared_ptr<const ChildSpec> spec;
@@ -197,30 +222,35 @@ void SupervisorRequests::StartChild(StartChildArgs args, Reply<v1::StartChildRes
     copy->id = id;
     spec = std::move(copy);
   } else {
-    if (auto problem = ChildIdProblem(id)) return fail(MakeFieldError("SPEC_INVALID", {{"spec.id", *problem}}));
+    if (auto problem = ChildIdProblem(id))
+      return fail(MakeFieldError("SPEC_INVALID", {{"spec.id", *problem}}));
     spec = std::make_shared<const ChildSpec>(*std::move(args.spec));
     const bool known = sup->planner->FindById(id) != nullptr;
     if (absl::Status status = CheckNames(*spec); !known && !status.ok()) return fail(status);
   }
-  const OpId number = core_->operations.Track([this, op, sup_path = sup->path_key, id, path](const OpResult& r) {
-    if (absl::Status status = ToError(r, sup_path, id); !status.ok()) return core_->operations.Fail(op, status);
-    v1::StartChildResponse response;
-    if (Child* child = core_->tree.FindChild(PathKey(path))) {
-      *response.mutable_child() = EncodeChild(*core_, *child, /*with_spec=*/false);
-    } else {
-      response.mutable_child()->set_id(id);  // a temporary child that init declined
-    }
-    response.set_ignored(r.code == Code::kIgnored);
-    if (!r.info.empty()) wire::ToProto(r.info, response.mutable_info()).IgnoreError();
-    core_->operations.Finish(op, response, "started");
-  });
+  const OpId number =
+      core_->operations.Track([this, op, sup_path = sup->path_key, id, path](const OpResult& r) {
+        if (absl::Status status = ToError(r, sup_path, id); !status.ok())
+          return core_->operations.Fail(op, status);
+        v1::StartChildResponse response;
+        if (Child* child = core_->tree.FindChild(PathKey(path))) {
+          *response.mutable_child() = EncodeChild(*core_, *child, /*with_spec=*/false);
+        } else {
+          response.mutable_child()->set_id(id);  // a temporary child that init declined
+        }
+        response.set_ignored(r.code == Code::kIgnored);
+        if (!r.info.empty()) wire::ToProto(r.info, response.mutable_info()).IgnoreError();
+        core_->operations.Finish(op, response, "started");
+      });
   SupervisorActions actions =
-      simple ? sup->planner->StartDynamicChild(number, std::move(spec), std::move(args.extra_args), core_->now())
+      simple ? sup->planner->StartDynamicChild(number, std::move(spec), std::move(args.extra_args),
+                                               core_->now())
              : sup->planner->StartChild(number, std::move(spec), core_->now());
   core_->reconciler.Perform(sup, std::move(actions));
 }
 
-void SupervisorRequests::TerminateChild(const ChildArgs& args, Reply<v1::TerminateChildResponse> done) {
+void SupervisorRequests::TerminateChild(const ChildArgs& args,
+                                        Reply<v1::TerminateChildResponse> done) {
   absl::StatusOr<Supervisor*> sup = core_->tree.Resolve(args.supervisor);
   Child* child = sup.ok() ? core_->tree.FindById(*sup, args.child_id) : nullptr;
   Operation* op = core_->operations.Begin<v1::TerminateChildResponse>(
@@ -229,30 +259,36 @@ void SupervisorRequests::TerminateChild(const ChildArgs& args, Reply<v1::Termina
   if (op == nullptr) return;
   if (!sup.ok()) return core_->operations.Fail(op, sup.status());
   if (child == nullptr) {
-    return core_->operations.Fail(op, ToError({.code = Code::kNotFound}, (*sup)->path_key, args.child_id));
+    return core_->operations.Fail(
+        op, ToError({.code = Code::kNotFound}, (*sup)->path_key, args.child_id));
   }
   const bool running = child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
   core_->operations.TerminateOf(child, op);
-  const OpId number = core_->operations.Track([this, op, running, path = child->path_key, sup_path = (*sup)->path_key,
-                                               id = args.child_id](const OpResult& r) {
-    if (absl::Status status = ToError(r, sup_path, id); !status.ok()) return core_->operations.Fail(op, status);
-    v1::TerminateChildResponse response;
-    Child* c = core_->tree.FindChild(path);
-    ExitReason reason = ExitReason::Shutdown();
-    if (c != nullptr && c->last_exit) reason = *c->last_exit;
-    if (running) *response.mutable_exit_reason() = wire::ToProto(reason, {});
-    const bool by_death = core_->operations.TakeDeath(path);
-    core_->operations.Finish(op, response, by_death ? "stopped_by_death" : "stopped");
-  });
-  core_->reconciler.Perform(*sup, (*sup)->planner->TerminateChildByKey(number, child->key, core_->now()));
+  const OpId number =
+      core_->operations.Track([this, op, running, path = child->path_key,
+                               sup_path = (*sup)->path_key, id = args.child_id](const OpResult& r) {
+        if (absl::Status status = ToError(r, sup_path, id); !status.ok())
+          return core_->operations.Fail(op, status);
+        v1::TerminateChildResponse response;
+        Child* c = core_->tree.FindChild(path);
+        ExitReason reason = ExitReason::Shutdown();
+        if (c != nullptr && c->last_exit) reason = *c->last_exit;
+        if (running) *response.mutable_exit_reason() = wire::ToProto(reason, {});
+        const bool by_death = core_->operations.TakeDeath(path);
+        core_->operations.Finish(op, response, by_death ? "stopped_by_death" : "stopped");
+      });
+  core_->reconciler.Perform(*sup,
+                            (*sup)->planner->TerminateChildByKey(number, child->key, core_->now()));
   Member* member = core_->members.FindLive(child->node_id, child->incarnation);
   const bool waits = child->assigned == Assigned::kStopping && child->nested == nullptr;
   if (waits && (member == nullptr || !member->reachable())) core_->operations.OnUnreachable(child);
 }
 
-void SupervisorRequests::RestartChild(const ChildArgs& args, bool running_too, Reply<v1::RestartChildResponse> done) {
+void SupervisorRequests::RestartChild(const ChildArgs& args, bool running_too,
+                                      Reply<v1::RestartChildResponse> done) {
   absl::StatusOr<Supervisor*> sup = core_->tree.Resolve(args.supervisor);
-  Child* child = sup.ok() && !args.child_id.empty() ? core_->tree.FindById(*sup, args.child_id) : nullptr;
+  Child* child =
+      sup.ok() && !args.child_id.empty() ? core_->tree.FindById(*sup, args.child_id) : nullptr;
   Operation* op = core_->operations.Begin<v1::RestartChildResponse>(
       args.request_id, "RestartChild",
       fmt::format("{}\n{}\n{}", FormatTarget(args.supervisor), args.child_id, running_too),
@@ -261,27 +297,36 @@ void SupervisorRequests::RestartChild(const ChildArgs& args, bool running_too, R
   if (!sup.ok()) return core_->operations.Fail(op, sup.status());
   if (args.child_id.empty()) return RestartRoot(*sup, op);
   if (child == nullptr) {
-    return core_->operations.Fail(op, ToError({.code = Code::kNotFound}, (*sup)->path_key, args.child_id));
+    return core_->operations.Fail(
+        op, ToError({.code = Code::kNotFound}, (*sup)->path_key, args.child_id));
   }
   const ChildRecord* record = (*sup)->planner->Find(child->key);
-  const bool poisoned = child->assigned == Assigned::kNone && record != nullptr && record->state == ChildState::kRunning;
+  const bool poisoned = child->assigned == Assigned::kNone && record != nullptr &&
+                        record->state == ChildState::kRunning;
   if (poisoned) child->poison_marks.clear();
   const std::string sup_path = (*sup)->path_key;
-  const bool up = record != nullptr && (record->has_process() || record->state == ChildState::kStarting);
+  const bool up =
+      record != nullptr && (record->has_process() || record->state == ChildState::kStarting);
   if ((!running_too && !poisoned) || !up) return Restart(sup_path, args.child_id, op);
-  const OpId number = core_->operations.Track([this, sup_path, id = args.child_id, op](const OpResult& r) {
-    if (absl::Status status = ToError(r, sup_path, id); !status.ok()) return core_->operations.Fail(op, status);
-    // Within the planner's own turn: the restart follows it.
-    core_->reconciler.Do([this, sup_path, id, op] { Restart(sup_path, id, op); });
-  });
-  core_->reconciler.Perform(*sup, (*sup)->planner->TerminateChildByKey(number, child->key, core_->now()));
+  const OpId number =
+      core_->operations.Track([this, sup_path, id = args.child_id, op](const OpResult& r) {
+        if (absl::Status status = ToError(r, sup_path, id); !status.ok())
+          return core_->operations.Fail(op, status);
+        // Within the planner's own turn: the restart follows it.
+        core_->reconciler.Do([this, sup_path, id, op] { Restart(sup_path, id, op); });
+      });
+  core_->reconciler.Perform(*sup,
+                            (*sup)->planner->TerminateChildByKey(number, child->key, core_->now()));
 }
 
-void SupervisorRequests::Restart(const std::string& sup_path, const std::string& id, Operation* op) {
+void SupervisorRequests::Restart(const std::string& sup_path, const std::string& id,
+                                 Operation* op) {
   Supervisor* sup = core_->tree.FindSupervisor(sup_path);
-  if (sup == nullptr) return core_->operations.Fail(op, ToError({.code = Code::kNotFound}, sup_path, id));
+  if (sup == nullptr)
+    return core_->operations.Fail(op, ToError({.code = Code::kNotFound}, sup_path, id));
   const OpId number = core_->operations.Track([this, sup_path, id, op](const OpResult& r) {
-    if (absl::Status status = ToError(r, sup_path, id); !status.ok()) return core_->operations.Fail(op, status);
+    if (absl::Status status = ToError(r, sup_path, id); !status.ok())
+      return core_->operations.Fail(op, status);
     v1::RestartChildResponse response;
     Supervisor* s = core_->tree.FindSupervisor(sup_path);
     Child* c = s == nullptr ? nullptr : core_->tree.FindById(s, id);
@@ -294,7 +339,9 @@ void SupervisorRequests::Restart(const std::string& sup_path, const std::string&
 
 void SupervisorRequests::RestartRoot(Supervisor* sup, Operation* op) {
   if (sup->parent != nullptr || !sup->failed) {
-    return core_->operations.Fail(op, MakeError("CHILD_RUNNING", fmt::format("supervisor {} has not given up", sup->path_key)));
+    return core_->operations.Fail(
+        op,
+        MakeError("CHILD_RUNNING", fmt::format("supervisor {} has not given up", sup->path_key)));
   }
   core_->reconciler.RestartRoot(sup);
   v1::RestartChildResponse response;
@@ -311,11 +358,14 @@ void SupervisorRequests::DeleteChild(const ChildArgs& args, StatusReply done) {
       [done = std::move(done)](absl::StatusOr<v1::DeleteChildResponse> r) { done(r.status()); });
   if (op == nullptr) return;
   if (!sup.ok()) return core_->operations.Fail(op, sup.status());
-  const OpId number = core_->operations.Track([this, op, sup_path = (*sup)->path_key, id = args.child_id](const OpResult& r) {
-    if (absl::Status status = ToError(r, sup_path, id); !status.ok()) return core_->operations.Fail(op, status);
-    core_->operations.Finish(op, v1::DeleteChildResponse(), "deleted");
-  });
-  core_->reconciler.Perform(*sup, (*sup)->planner->DeleteChild(number, args.child_id, core_->now()));
+  const OpId number = core_->operations.Track(
+      [this, op, sup_path = (*sup)->path_key, id = args.child_id](const OpResult& r) {
+        if (absl::Status status = ToError(r, sup_path, id); !status.ok())
+          return core_->operations.Fail(op, status);
+        core_->operations.Finish(op, v1::DeleteChildResponse(), "deleted");
+      });
+  core_->reconciler.Perform(*sup,
+                            (*sup)->planner->DeleteChild(number, args.child_id, core_->now()));
 }
 
 }  // namespace banyan

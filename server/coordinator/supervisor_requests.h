@@ -10,8 +10,8 @@ struct Child;
 struct Operation;
 struct Supervisor;
 
-// The changes that users ask for: each begins an operation, hands it to the supervisor's planner and
-// ends it with the planner's reply.
+// The changes that users ask for: each begins an operation, hands it to the supervisor's planner
+// and ends it with the planner's reply.
 class SupervisorRequests {
  public:
   explicit SupervisorRequests(Coordinator::Core* core) : core_(core) {}

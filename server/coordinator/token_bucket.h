@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/time/time.h"
+
 #include "common/time/instant.h"
 
 namespace banyan {

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/base/check.h"
 #include "common/base/error.h"
-#include "fmt/format.h"
 #include "server/coordinator/core.h"
 
 namespace banyan {
@@ -46,9 +47,10 @@ absl::StatusOr<Supervisor*> Tree::Resolve(const Target& target) {
   if (const auto* by_name = std::get_if<Target::Name>(&target.kind)) {
     if (Supervisor* root = Root(by_name->name)) return root;
     if (core_->names.Known(by_name->name)) {
-      return MakeError("NOT_A_SUPERVISOR",
-                       fmt::format("\"{}\" is a process, not a cluster-wide supervisor", by_name->name),
-                       {{"local", "true"}});
+      return MakeError(
+          "NOT_A_SUPERVISOR",
+          fmt::format("\"{}\" is a process, not a cluster-wide supervisor", by_name->name),
+          {{"local", "true"}});
     }
     return MakeError("NAME_NOT_REGISTERED",
                      fmt::format("no supervisor is called \"{}\"", by_name->name),
@@ -58,9 +60,10 @@ absl::StatusOr<Supervisor*> Tree::Resolve(const Target& target) {
     std::vector<std::string> path{by_path->supervisor};
     Supervisor* sup = Root(by_path->supervisor);
     if (sup == nullptr) {
-      return MakeError("NAME_NOT_REGISTERED",
-                       fmt::format("no cluster-wide supervisor is called \"{}\"", by_path->supervisor),
-                       {{"name", by_path->supervisor}});
+      return MakeError(
+          "NAME_NOT_REGISTERED",
+          fmt::format("no cluster-wide supervisor is called \"{}\"", by_path->supervisor),
+          {{"name", by_path->supervisor}});
     }
     for (const std::string& id : by_path->child_ids) {
       Child* child = FindById(sup, id);
@@ -118,8 +121,10 @@ void Tree::MakePlanner(Supervisor* sup) {
   options.random = core_->deps.random;
   options.parallel_stop = sup->spec->parallel_stop;
   std::shared_ptr<const ChildSpec> made_from;
-  if (sup->spec->child_template) made_from = std::make_shared<const ChildSpec>(*sup->spec->child_template);
-  sup->planner = std::make_unique<SupervisorPlanner>(sup->spec->flags, options, std::move(made_from));
+  if (sup->spec->child_template)
+    made_from = std::make_shared<const ChildSpec>(*sup->spec->child_template);
+  sup->planner =
+      std::make_unique<SupervisorPlanner>(sup->spec->flags, options, std::move(made_from));
 }
 
 void Tree::Index(Supervisor* sup) {

@@ -11,6 +11,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+
 #include "banyan/internal/v1/store.pb.h"
 #include "common/base/target.h"
 #include "server/coordinator/coordinator.h"
@@ -21,7 +22,8 @@ namespace banyan {
 
 struct Supervisor;
 
-// Where a child's present start is. What the supervisor wants of the child is its planner's to know.
+// Where a child's present start is. What the supervisor wants of the child is its planner's to
+// know.
 enum class Assigned : uint8_t {
   kNone,      // no assignment: nothing of it runs anywhere
   kQueued,    // to be started; waits for a node or its turn
@@ -64,9 +66,9 @@ struct Child {
   uint64_t queue_number = 0;   // kQueued: its place in the start queue
   Instant retry_at;            // back-off
   uint64_t retry_timer = 0;
-  uint64_t lost_timer = 0;     // `available` on a suspect node
+  uint64_t lost_timer = 0;  // `available` on a suspect node
 
-  bool is_new = true;          // its spec is not in the store yet
+  bool is_new = true;                  // its spec is not in the store yet
   std::unique_ptr<Supervisor> nested;  // stated in place: kept here, not on a node
 };
 
@@ -74,21 +76,21 @@ struct Child {
 struct Supervisor {
   std::vector<std::string> path;
   std::string path_key;
-  Child* parent = nullptr;  // null: a root
+  Child* parent = nullptr;                     // null: a root
   std::shared_ptr<const SupervisorSpec> spec;  // without children
   std::unique_ptr<SupervisorPlanner> planner;
   std::map<ChildKey, std::unique_ptr<Child>> children;
   std::map<std::string, ChildKey, std::less<>> dynamic_ids;  // simple_one_for_one
-  std::map<std::string, uint32_t> per_node;  // assigned children by node name
+  std::map<std::string, uint32_t> per_node;                  // assigned children by node name
   TokenBucket bucket;
   absl::Time start_time;
   std::vector<absl::Time> recent_restarts;  // for people; newest last
 
-  bool gone = false;     // removed in this turn
+  bool gone = false;        // removed in this turn
   bool user_waits = false;  // its start-up was asked for, and fails with the first child that does
-  bool started = false;  // the parent's planner knows that it is up
-  bool failed = false;   // a root that gave up
-  bool stopping = false; // asked to stop and vanish
+  bool started = false;     // the parent's planner knows that it is up
+  bool failed = false;      // a root that gave up
+  bool stopping = false;    // asked to stop and vanish
   std::optional<ExitReason> exit_reason;
   std::string stop_request;
 
@@ -150,7 +152,9 @@ class Tree {
   absl::flat_hash_map<std::string, Child*> by_path_;
   absl::flat_hash_map<std::string, Supervisor*> supervisors_;
   struct ByPath {
-    bool operator()(const Supervisor* a, const Supervisor* b) const { return a->path_key < b->path_key; }
+    bool operator()(const Supervisor* a, const Supervisor* b) const {
+      return a->path_key < b->path_key;
+    }
   };
   std::set<Supervisor*, ByPath> dirty_;  // the order of writing does not depend on addresses
   bool lazy_timer_ = false;

@@ -2,10 +2,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/base/check.h"
 #include "common/base/error.h"
 #include "common/wire/payload.h"
-#include "fmt/format.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/tree.h"
 #include "server/wire/child_spec.h"
@@ -55,7 +56,8 @@ void Tree::WriteChild(Child* child) {
   asg.set_op_new(record->op_new);
   asg.set_retry_counted(record->retry_counted);
   asg.set_restarts(record->restarts);
-  const bool placed = child->assigned == Assigned::kStarting || child->assigned == Assigned::kRunning ||
+  const bool placed = child->assigned == Assigned::kStarting ||
+                      child->assigned == Assigned::kRunning ||
                       child->assigned == Assigned::kStopping;
   if (placed) {
     asg.set_node_id(child->node_id);
@@ -70,12 +72,14 @@ void Tree::WriteChild(Child* child) {
     *asg.mutable_last_exit() = wire::ToProto(*child->last_exit, {});
     *asg.mutable_last_exit_time() = wire::ToProto(child->last_exit_time);
   }
-  if (child->start_time != absl::Time()) *asg.mutable_start_time() = wire::ToProto(child->start_time);
+  if (child->start_time != absl::Time())
+    *asg.mutable_start_time() = wire::ToProto(child->start_time);
   for (absl::Time mark : child->poison_marks) *asg.add_poison_marks() = wire::ToProto(mark);
   asg.set_reg_version(child->reg_version);
   asg.set_previous_node(child->previous_node);
   asg.set_pending_reason(child->pending_reason);
-  if (!child->hand_off.empty()) wire::ToProto(child->hand_off, asg.mutable_hand_off()).IgnoreError();
+  if (!child->hand_off.empty())
+    wire::ToProto(child->hand_off, asg.mutable_hand_off()).IgnoreError();
   core_->journal.Put(fmt::format("child/{}/asg", child->path_key), asg);
 }
 
@@ -122,19 +126,22 @@ absl::Status Tree::Load() {
   }
   auto children = core_->deps.store->Load("child/");
   if (!children.ok()) return children.status();
-  std::map<std::string, std::pair<internal::v1::ChildRecord, internal::v1::AssignmentRecord>> by_path;
+  std::map<std::string, std::pair<internal::v1::ChildRecord, internal::v1::AssignmentRecord>>
+      by_path;
   for (const KeyValue& kv : *children) {
     const size_t slash = kv.key.rfind('/');
     const std::string path = kv.key.substr(6, slash - 6);
     const bool is_spec = kv.key.substr(slash) == "/spec";
     auto& entry = by_path[path];
-    const bool ok = is_spec ? entry.first.ParseFromString(kv.value) : entry.second.ParseFromString(kv.value);
+    const bool ok =
+        is_spec ? entry.first.ParseFromString(kv.value) : entry.second.ParseFromString(kv.value);
     if (!ok) return absl::DataLossError(fmt::format("store: {} cannot be read", kv.key));
   }
   // Parents come first: nested supervisors hang below a child of theirs.
   std::sort(sups.begin(), sups.end(),
-                   [](const auto& a, const auto& b) { return a.path_size() < b.path_size(); });
-  std::map<std::string, std::vector<const std::pair<internal::v1::ChildRecord, internal::v1::AssignmentRecord>*>>
+            [](const auto& a, const auto& b) { return a.path_size() < b.path_size(); });
+  std::map<std::string,
+           std::vector<const std::pair<internal::v1::ChildRecord, internal::v1::AssignmentRecord>*>>
       by_supervisor;
   for (const auto& [path, entry] : by_path) {
     std::vector<std::string> names(entry.first.path().begin(), entry.first.path().end());
@@ -150,14 +157,16 @@ absl::Status Tree::Load() {
     snapshot.flags = sup->spec->flags;
     snapshot.child_template = sup->planner->child_template();
     for (const auto& time : record.restarts()) {
-      snapshot.restart_ages.push_back(std::max(absl::ZeroDuration(), core_->wall() - wire::FromProto(time)));
+      snapshot.restart_ages.push_back(
+          std::max(absl::ZeroDuration(), core_->wall() - wire::FromProto(time)));
     }
     snapshot.sequence = record.sequence();
     if (record.has_script()) {
       snapshot.script.kind = static_cast<SupervisorSnapshot::Script::Kind>(record.script().kind());
       snapshot.script.starting = record.script().starting();
       snapshot.script.cause = record.script().cause();
-      snapshot.script.members.assign(record.script().members().begin(), record.script().members().end());
+      snapshot.script.members.assign(record.script().members().begin(),
+                                     record.script().members().end());
       snapshot.script.position = record.script().position();
       snapshot.script.exit_reason = wire::FromProto(record.script().exit_reason(), {});
     }
@@ -178,9 +187,8 @@ absl::Status Tree::LoadSupervisor(const internal::v1::SupervisorRecord& record) 
   auto spec = wire::DecodeSupervisorSpec(record.spec());
   std::vector<std::string> path(record.path().begin(), record.path().end());
   if (!spec.ok() || path.empty()) {
-    return absl::DataLossError(
-        fmt::format("store: the record of supervisor {} cannot be read: {}", PathKey(path),
-                    std::string(spec.status().message())));
+    return absl::DataLossError(fmt::format("store: the record of supervisor {} cannot be read: {}",
+                                           PathKey(path), std::string(spec.status().message())));
   }
   Supervisor* sup = nullptr;
   if (path.size() == 1) {
@@ -251,11 +259,12 @@ void Tree::LoadChild(Supervisor* sup, const internal::v1::ChildRecord& record,
   if (asg.has_hand_off()) child->hand_off = wire::FromProto(asg.hand_off());
   if (child->fence.value() != 0) {
     child->assigned = state.state == ChildState::kStopping || child->moving ? Assigned::kStopping
-                      : state.state == ChildState::kRunning                ? Assigned::kRunning
-                                                                           : Assigned::kStarting;
+                      : state.state == ChildState::kRunning                 ? Assigned::kRunning
+                                                                            : Assigned::kStarting;
   }
   sup->last_order = std::max(sup->last_order, record.order());
-  if (sup->spec->flags.strategy == Strategy::kSimpleOneForOne) sup->dynamic_ids[child->spec->id] = child->key;
+  if (sup->spec->flags.strategy == Strategy::kSimpleOneForOne)
+    sup->dynamic_ids[child->spec->id] = child->key;
   by_path_[child->path_key] = child.get();
   sup->children[child->key] = std::move(child);
   snapshot->children.push_back(std::move(state));

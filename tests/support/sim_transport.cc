@@ -139,8 +139,7 @@ void SimNetwork::Send(uint64_t id, int end, Frame frame) {
   if (it == conns_.end() || it->second.closed) return;
   Lane& lane = it->second.lanes[end];
   if (tap_ && !frame.last) tap_(lane.from, lane.to, it->second.kind, frame.bytes);
-  const absl::Duration latency =
-      latency_ ? latency_(lane.from, lane.to) : absl::Milliseconds(1);
+  const absl::Duration latency = latency_ ? latency_(lane.from, lane.to) : absl::Milliseconds(1);
   lane.last_arrival = std::max(lane.last_arrival, time_->Now() + latency);
   frame.at = lane.last_arrival;
   lane.waiting.emplace(lane.next_in++, std::move(frame));
@@ -208,7 +207,8 @@ void SimNetwork::Cut(uint64_t id, const absl::Status& status) {
 }
 
 void SimNetwork::Break(const std::string& a, const std::string& b) {
-  for (StreamKind kind : {StreamKind::kLease, StreamKind::kControl, StreamKind::kWatcher, StreamKind::kPeer}) {
+  for (StreamKind kind :
+       {StreamKind::kLease, StreamKind::kControl, StreamKind::kWatcher, StreamKind::kPeer}) {
     Break(a, b, kind);
   }
 }

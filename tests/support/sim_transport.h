@@ -27,7 +27,8 @@ class SimNetwork {
   SimNetwork& operator=(const SimNetwork&) = delete;
 
   // Time of one frame from `from` to `to`. Unset: 1 ms.
-  void set_latency(std::function<absl::Duration(const std::string& from, const std::string& to)> fn) {
+  void set_latency(
+      std::function<absl::Duration(const std::string& from, const std::string& to)> fn) {
     latency_ = std::move(fn);
   }
   // After this a dial into a partition, or to an address where nobody listens, fails.
@@ -75,8 +76,8 @@ class SimNetwork {
   };
   struct Conn {
     StreamKind kind;
-    End ends[2];   // 0: the dialler
-    Lane lanes[2]; // lane i carries from end i to the other
+    End ends[2];    // 0: the dialler
+    Lane lanes[2];  // lane i carries from end i to the other
     bool accepted = false, closed = false;
   };
 
@@ -109,7 +110,9 @@ class SimTransport : public Transport {
 
   std::unique_ptr<Stream> Dial(const std::string& address, StreamKind kind,
                                StreamHandler* handler) override;
-  void Listen(StreamKind kind, Acceptor acceptor) override { acceptors_[kind] = std::move(acceptor); }
+  void Listen(StreamKind kind, Acceptor acceptor) override {
+    acceptors_[kind] = std::move(acceptor);
+  }
   const std::string& address() const { return address_; }
 
  private:

@@ -7,11 +7,12 @@
 #include <utility>
 #include <vector>
 
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
 #include "common/base/error.h"
 #include "common/time/random.h"
 #include "common/time/virtual_time.h"
-#include "gmock/gmock.h"
-#include "gtest/gtest.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/store/memory_store.h"
 #include "tests/support/sim_transport.h"
@@ -22,18 +23,22 @@ namespace banyan::testing {
 // A coordinator on a simulated disk and network, and nodes made of frames, all on virtual time.
 class ClusterTest : public ::testing::Test {
  protected:
-  ClusterTest() : random_(1), network_(&time_), disk_(MemoryStore::NewDisk(&random_)) { StartCoordinator(); }
+  ClusterTest() : random_(1), network_(&time_), disk_(MemoryStore::NewDisk(&random_)) {
+    StartCoordinator();
+  }
 
   void StartCoordinator() {
     transport_ = std::make_unique<SimTransport>(&network_, "coord", &time_);
     store_ = std::make_unique<MemoryStore>(
         disk_, MemoryStore::Deps{&time_, &time_, &time_},
-        MemoryStore::Faults{.before_commit = [this](const Txn& txn) {
-                              return before_commit ? before_commit(txn) : absl::OkStatus();
-                            },
-                            .after_commit = [this](const Txn& txn) {
-                              if (after_commit) after_commit(txn);
-                            }});
+        MemoryStore::Faults{.before_commit =
+                                [this](const Txn& txn) {
+                                  return before_commit ? before_commit(txn) : absl::OkStatus();
+                                },
+                            .after_commit =
+                                [this](const Txn& txn) {
+                                  if (after_commit) after_commit(txn);
+                                }});
     Coordinator::Deps deps{&time_, &time_, &time_, &random_, transport_.get(), store_.get()};
     coordinator_ = std::make_unique<Coordinator>(deps, options_);
     std::optional<absl::Status> ready;
@@ -69,7 +74,8 @@ class ClusterTest : public ::testing::Test {
 
   // The answer of a request that comes within `limit`.
   template <typename T>
-  absl::StatusOr<T> Ask(std::function<void(Reply<T>)> request, absl::Duration limit = absl::Seconds(5)) {
+  absl::StatusOr<T> Ask(std::function<void(Reply<T>)> request,
+                        absl::Duration limit = absl::Seconds(5)) {
     auto answer = std::make_shared<std::optional<absl::StatusOr<T>>>();
     request([answer](absl::StatusOr<T> r) { *answer = std::move(r); });
     if (!time_.RunUntil([&] { return answer->has_value(); }, limit)) {
@@ -91,7 +97,8 @@ class ClusterTest : public ::testing::Test {
     return spec;
   }
 
-  absl::StatusOr<v1::SupervisorInfo> StartSupervisor(const std::string& name, std::vector<ChildSpec> children,
+  absl::StatusOr<v1::SupervisorInfo> StartSupervisor(const std::string& name,
+                                                     std::vector<ChildSpec> children,
                                                      SupervisorFlags flags = {.intensity = 5}) {
     StartSupervisorArgs args;
     args.name = name;
@@ -107,7 +114,8 @@ class ClusterTest : public ::testing::Test {
     args.request_id = request_id;
     return Ask<v1::StartChildResponse>([&](auto done) { coordinator_->StartChild(args, done); });
   }
-  static ChildArgs Named(const std::string& supervisor, const std::string& child, const std::string& request = "") {
+  static ChildArgs Named(const std::string& supervisor, const std::string& child,
+                         const std::string& request = "") {
     return {Target::Named(supervisor), child, request};
   }
   std::map<std::string, v1::ChildInfo> Children(const std::string& supervisor) {

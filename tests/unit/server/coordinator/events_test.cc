@@ -70,7 +70,8 @@ TEST_F(Events, ResumeGivesEveryEventOnceAndAnotherLeaderRefusesTheToken) {
   Reader again(coordinator_.get(), &time_);
   ASSERT_TRUE(again.Open({.resume_token = token}).ok());
   ASSERT_TRUE(again.Pull());
-  EXPECT_THAT(again.kinds, ::testing::ElementsAre(Kind::KIND_CHILD_EXITED, Kind::KIND_CHILD_RESTARTED));
+  EXPECT_THAT(again.kinds,
+              ::testing::ElementsAre(Kind::KIND_CHILD_EXITED, Kind::KIND_CHILD_RESTARTED));
   EXPECT_EQ(ErrorReason(again.Open({.resume_token = "garbage"})), "RESUME_TOKEN_EXPIRED");
   RestartCoordinator();
   Reader late(coordinator_.get(), &time_);
@@ -103,7 +104,8 @@ TEST_F(Events, ClusterEventsTellJoinAndDeath) {
   coordinator_->WatchCluster({}, [&](absl::StatusOr<Coordinator::WatchId> id) { watch = *id; });
   Settle();
   AddNode("n1");
-  auto joined = Ask<v1::WatchClusterResponse>([&](auto done) { coordinator_->NextClusterEvents(*watch, done); });
+  auto joined = Ask<v1::WatchClusterResponse>(
+      [&](auto done) { coordinator_->NextClusterEvents(*watch, done); });
   ASSERT_TRUE(joined.ok());
   EXPECT_EQ(joined->events(0).kind(), v1::ClusterEvent::KIND_NODE_JOINED);
   EXPECT_EQ(joined->events(0).node().name(), "n1");

@@ -20,7 +20,8 @@ TEST_F(Failover, KilledNodeWithWatcherMovesItsChildrenWithHigherFences) {
   EXPECT_EQ(node("n2").size(), 2u);
   EXPECT_GT(node("n2").At("s/a").fence, fence);
   // Not the child's doing: nothing is counted.
-  auto list = Ask<v1::ListSupervisorsResponse>([&](auto done) { coordinator_->ListSupervisors({}, false, nullptr, done); });
+  auto list = Ask<v1::ListSupervisorsResponse>(
+      [&](auto done) { coordinator_->ListSupervisors({}, false, nullptr, done); });
   ASSERT_TRUE(list.ok());
   EXPECT_EQ(list->supervisors(0).recent_restarts(), 0u);
 }
@@ -176,7 +177,8 @@ TEST_F(Failover, UnknownChildIsStoppedAsAnOrphan) {
   ASSERT_TRUE(StartSupervisor("s", {Worker("a")}).ok());
   AddNode("n2");
   network_.Isolate("n1-p1");
-  auto dead = Ask<v1::NodeInfo>([&](auto done) { coordinator_->ConfirmDead({"n1", "", ""}, 1, true, done); });
+  auto dead = Ask<v1::NodeInfo>(
+      [&](auto done) { coordinator_->ConfirmDead({"n1", "", ""}, 1, true, done); });
   ASSERT_TRUE(dead.ok());
   Settle();
   EXPECT_TRUE(node("n2").Has("s/a"));

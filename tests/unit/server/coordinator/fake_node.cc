@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_join.h"
+
 #include "common/wire/exit_reason.h"
 #include "common/wire/pid.h"
 
@@ -31,17 +32,19 @@ class FakeNode::Handler : public StreamHandler {
   const StreamKind kind_;
 };
 
-FakeNode::FakeNode(SimNetwork* network, VirtualTime* time, std::string name, std::shared_ptr<Trace> trace)
+FakeNode::FakeNode(SimNetwork* network, VirtualTime* time, std::string name,
+                   std::shared_ptr<Trace> trace)
     : FakeNode(network, time, name, std::move(trace), Identity{.machine_id = "machine-" + name}) {}
 
-FakeNode::FakeNode(SimNetwork* network, VirtualTime* time, std::string name, std::shared_ptr<Trace> trace,
-                   Identity identity)
+FakeNode::FakeNode(SimNetwork* network, VirtualTime* time, std::string name,
+                   std::shared_ptr<Trace> trace, Identity identity)
     : network_(network),
       time_(time),
       name_(std::move(name)),
       trace_(std::move(trace)),
       identity_(std::move(identity)),
-      transport_(std::make_unique<SimTransport>(network, name_ + "-" + identity_.process_id, time)) {}
+      transport_(
+          std::make_unique<SimTransport>(network, name_ + "-" + identity_.process_id, time)) {}
 
 FakeNode::~FakeNode() { *alive_ = false; }
 
@@ -201,7 +204,9 @@ void FakeNode::OnCommand(const internal::v1::Command& command) {
     report.mutable_not_started();
     return SendReport(report);
   }
-  const std::string what = command.has_kill() ? " kill " : command.stop().orphan() ? " orphan " : " stop ";
+  const std::string what = command.has_kill()        ? " kill "
+                           : command.stop().orphan() ? " orphan "
+                                                     : " stop ";
   trace_->push_back(name_ + what + command.path().rbegin()[0]);
   it->second.stopping = true;
   if (on_stop && !on_stop(path)) return;

@@ -15,8 +15,8 @@
 
 namespace banyan::testing {
 
-// A node made of frames only: it keeps the node's side of cluster.md 2 and 6 (sessions, fences, retained
-// reports) and does with children what the test says.
+// A node made of frames only: it keeps the node's side of cluster.md 2 and 6 (sessions, fences,
+// retained reports) and does with children what the test says.
 class FakeNode {
  public:
   using Trace = std::vector<std::string>;  // "n1 start a", "n1 stop a", ... over all nodes

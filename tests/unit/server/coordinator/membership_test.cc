@@ -104,7 +104,8 @@ TEST_F(Membership, DeadNodeLearnsItAndTakesANewIncarnation) {
 TEST_F(Membership, NewProcessOfTheSameStateDirectorySupersedes) {
   AddNode("n1");
   KillNode("n1");
-  FakeNode second(&network_, &time_, "n1", trace_, {.process_id = "p2", .machine_id = "machine-n1"});
+  FakeNode second(&network_, &time_, "n1", trace_,
+                  {.process_id = "p2", .machine_id = "machine-n1"});
   second.Connect();
   Settle();
   EXPECT_TRUE(second.joined());
@@ -163,15 +164,19 @@ TEST_F(Membership, GarbageEndsTheStreamOnly) {
 
 TEST_F(Membership, CordonKeepsChildrenAwayAndConfirmDeadNeedsForce) {
   AddNode("n1");
-  auto cordoned = Ask<v1::NodeInfo>([&](auto done) { coordinator_->Cordon({"n1", "repair", ""}, done); });
+  auto cordoned =
+      Ask<v1::NodeInfo>([&](auto done) { coordinator_->Cordon({"n1", "repair", ""}, done); });
   ASSERT_TRUE(cordoned.ok());
   EXPECT_FALSE(cordoned->schedulable());
   EXPECT_EQ(ErrorReason(StartSupervisor("s", {Worker("a")}).status()), "NO_NODE_FITS");
-  auto refused = Ask<v1::NodeInfo>([&](auto done) { coordinator_->ConfirmDead({"n1", "", ""}, 1, false, done); });
+  auto refused = Ask<v1::NodeInfo>(
+      [&](auto done) { coordinator_->ConfirmDead({"n1", "", ""}, 1, false, done); });
   EXPECT_EQ(ErrorReason(refused.status()), "NODE_REACHABLE");
-  auto wrong = Ask<v1::NodeInfo>([&](auto done) { coordinator_->ConfirmDead({"n1", "", ""}, 7, true, done); });
+  auto wrong = Ask<v1::NodeInfo>(
+      [&](auto done) { coordinator_->ConfirmDead({"n1", "", ""}, 7, true, done); });
   EXPECT_EQ(ErrorReason(wrong.status()), "NODE_NOT_FOUND");
-  ASSERT_TRUE(Ask<v1::NodeInfo>([&](auto done) { coordinator_->Uncordon({"n1", "", ""}, done); }).ok());
+  ASSERT_TRUE(
+      Ask<v1::NodeInfo>([&](auto done) { coordinator_->Uncordon({"n1", "", ""}, done); }).ok());
   EXPECT_TRUE(StartSupervisor("s", {Worker("a")}).ok());
 }
 

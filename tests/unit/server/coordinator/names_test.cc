@@ -11,7 +11,8 @@ TEST_F(Names, ChildNameIsFoundAndFollowsRestarts) {
   spec.start.name = "counter/eu";
   ASSERT_TRUE(StartSupervisor("s", {spec}).ok());
   EXPECT_EQ(node("n1").last_start().start().name().name(), "counter/eu");
-  auto found = Ask<v1::LookupResponse>([&](auto done) { coordinator_->Lookup("counter/eu", done); });
+  auto found =
+      Ask<v1::LookupResponse>([&](auto done) { coordinator_->Lookup("counter/eu", done); });
   ASSERT_TRUE(found.ok());
   const uint64_t version = found->entry().reg_version();
   EXPECT_EQ(found->entry().pid().id(), node("n1").At("s/a").pid.id);
@@ -69,7 +70,10 @@ TEST_F(Names, DeathReleasesAndSuspicionDoesNot) {
   a.Mute();
   time_.RunFor(absl::Seconds(20));
   RegisterArgs args{"x", Pid{b.node_id(), b.incarnation(), 8}, {}, false, ""};
-  EXPECT_EQ(ErrorReason(Ask<v1::NameEntry>([&](auto done) { coordinator_->Register(args, done); }).status()), "NAME_TAKEN");
+  EXPECT_EQ(ErrorReason(Ask<v1::NameEntry>([&](auto done) {
+                          coordinator_->Register(args, done);
+                        }).status()),
+            "NAME_TAKEN");
   time_.RunFor(absl::Seconds(50));
   EXPECT_TRUE(Ask<v1::NameEntry>([&](auto done) { coordinator_->Register(args, done); }).ok());
 }
@@ -87,7 +91,8 @@ TEST_F(Names, ResolveWaitsForARestartingChild) {
   });
   EXPECT_EQ(ErrorReason(late.status()), "CHILD_RESTARTING");
   auto found = std::make_shared<std::optional<absl::StatusOr<ResolvedTarget>>>();
-  coordinator_->ResolveTarget(target, time_.Now() + absl::Seconds(5), [found](auto r) { *found = r; });
+  coordinator_->ResolveTarget(target, time_.Now() + absl::Seconds(5),
+                              [found](auto r) { *found = r; });
   Settle();
   EXPECT_FALSE(found->has_value());
   node("n1").Up("s/a");
@@ -112,9 +117,8 @@ TEST_F(Names, PathBelowALocalSupervisorKeepsTheRest) {
     coordinator_->ResolveTarget({Target::ChildPath{"s", {"zz"}}}, time_.Now(), done);
   });
   EXPECT_EQ(ErrorReason(missing.status()), "CHILD_NOT_FOUND");
-  auto old = Ask<ResolvedTarget>([&](auto done) {
-    coordinator_->ResolveTarget(Target::Of(Pid{1, 9, 5}), time_.Now(), done);
-  });
+  auto old = Ask<ResolvedTarget>(
+      [&](auto done) { coordinator_->ResolveTarget(Target::Of(Pid{1, 9, 5}), time_.Now(), done); });
   EXPECT_EQ(ErrorReason(old.status()), "NOPROC");
 }
 

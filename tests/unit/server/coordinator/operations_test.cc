@@ -32,7 +32,9 @@ TEST_F(Operations, SameIdWithOtherContentsIsRefused) {
 TEST_F(Operations, OldUuid7IsNeverRunAgain) {
   AddNode("n1");
   ASSERT_TRUE(StartSupervisor("s", {}).ok());
-  EXPECT_EQ(ErrorReason(StartChild("s", Worker("a"), "01890000-0000-7000-8000-000000000000").status()), "REQUEST_TOO_OLD");
+  EXPECT_EQ(
+      ErrorReason(StartChild("s", Worker("a"), "01890000-0000-7000-8000-000000000000").status()),
+      "REQUEST_TOO_OLD");
 }
 
 TEST_F(Operations, ErrorsFollowOtp) {
@@ -45,20 +47,25 @@ TEST_F(Operations, ErrorsFollowOtp) {
   coordinator_->DeleteChild(Named("s", "a"), [&](absl::Status status) { deleted = status; });
   Settle();
   EXPECT_EQ(ErrorReason(deleted.value()), "CHILD_RUNNING");
-  auto ended = Ask<v1::TerminateChildResponse>([&](auto done) { coordinator_->TerminateChild(Named("s", "a"), done); });
+  auto ended = Ask<v1::TerminateChildResponse>(
+      [&](auto done) { coordinator_->TerminateChild(Named("s", "a"), done); });
   ASSERT_TRUE(ended.ok());
   EXPECT_EQ(ended->exit_reason().kind(), v1::ExitReason::KIND_SHUTDOWN);
   EXPECT_EQ(ErrorReason(StartChild("s", Worker("a")).status()), "CHILD_ALREADY_PRESENT");
-  auto restarted = Ask<v1::RestartChildResponse>([&](auto done) { coordinator_->RestartChild(Named("s", "a"), false, done); });
+  auto restarted = Ask<v1::RestartChildResponse>(
+      [&](auto done) { coordinator_->RestartChild(Named("s", "a"), false, done); });
   ASSERT_TRUE(restarted.ok());
   EXPECT_EQ(restarted->child().state(), v1::CHILD_STATE_RUNNING);
-  auto running = Ask<v1::RestartChildResponse>([&](auto done) { coordinator_->RestartChild(Named("s", "a"), false, done); });
+  auto running = Ask<v1::RestartChildResponse>(
+      [&](auto done) { coordinator_->RestartChild(Named("s", "a"), false, done); });
   EXPECT_EQ(ErrorReason(running.status()), "CHILD_RUNNING");
   const uint64_t fence = node("n1").At("s/a").fence;
-  auto anyway = Ask<v1::RestartChildResponse>([&](auto done) { coordinator_->RestartChild(Named("s", "a"), true, done); });
+  auto anyway = Ask<v1::RestartChildResponse>(
+      [&](auto done) { coordinator_->RestartChild(Named("s", "a"), true, done); });
   ASSERT_TRUE(anyway.ok()) << anyway.status();
   EXPECT_GT(node("n1").At("s/a").fence, fence);
-  auto missing = Ask<v1::TerminateChildResponse>([&](auto done) { coordinator_->TerminateChild(Named("s", "zz"), done); });
+  auto missing = Ask<v1::TerminateChildResponse>(
+      [&](auto done) { coordinator_->TerminateChild(Named("s", "zz"), done); });
   EXPECT_EQ(ErrorReason(missing.status()), "CHILD_NOT_FOUND");
 }
 
@@ -79,18 +86,19 @@ TEST_F(Operations, INV015TerminateOnAnUnreachableNodeIsPendingUntilItsDeath) {
   time_.RunFor(absl::Seconds(2));
   node("n1").Mute();
   time_.RunFor(absl::Seconds(6));
-  auto answer = Ask<v1::TerminateChildResponse>([&](auto done) { coordinator_->TerminateChild(Named("s", "a", "r1"), done); });
+  auto answer = Ask<v1::TerminateChildResponse>(
+      [&](auto done) { coordinator_->TerminateChild(Named("s", "a", "r1"), done); });
   ASSERT_TRUE(answer.ok()) << answer.status();
   ASSERT_TRUE(answer->has_pending());
   EXPECT_EQ(answer->pending().operation_id(), "r1");
   EXPECT_EQ(ErrorReason(StartChild("s", Worker("a")).status()), "CHILD_ALREADY_STARTED");
-  auto early = Ask<v1::WaitOperationResponse>([&](auto done) {
-    coordinator_->WaitOperation("r1", time_.Now() + absl::Seconds(1), done);
-  });
+  auto early = Ask<v1::WaitOperationResponse>(
+      [&](auto done) { coordinator_->WaitOperation("r1", time_.Now() + absl::Seconds(1), done); });
   ASSERT_TRUE(early.ok());
   EXPECT_FALSE(early->done());
   auto end = Ask<v1::WaitOperationResponse>(
-      [&](auto done) { coordinator_->WaitOperation("r1", time_.Now() + absl::Seconds(100), done); }, absl::Seconds(90));
+      [&](auto done) { coordinator_->WaitOperation("r1", time_.Now() + absl::Seconds(100), done); },
+      absl::Seconds(90));
   ASSERT_TRUE(end.ok()) << end.status();
   EXPECT_TRUE(end->done());
   EXPECT_EQ(end->result(), "stopped_by_death");
@@ -103,14 +111,16 @@ TEST_F(Operations, PendingTerminateEndsWhenTheNodeIsBack) {
   time_.RunFor(absl::Seconds(2));
   network_.Isolate("n1-p1");
   time_.RunFor(absl::Seconds(6));
-  auto answer = Ask<v1::TerminateChildResponse>([&](auto done) { coordinator_->TerminateChild(Named("s", "a"), done); });
+  auto answer = Ask<v1::TerminateChildResponse>(
+      [&](auto done) { coordinator_->TerminateChild(Named("s", "a"), done); });
   ASSERT_TRUE(answer.ok());
   ASSERT_TRUE(answer->has_pending());
   RestartCoordinator();
   network_.Join("n1-p1");
   auto end = Ask<v1::WaitOperationResponse>(
       [&](auto done) {
-        coordinator_->WaitOperation(answer->pending().operation_id(), time_.Now() + absl::Seconds(30), done);
+        coordinator_->WaitOperation(answer->pending().operation_id(),
+                                    time_.Now() + absl::Seconds(30), done);
       },
       absl::Seconds(40));
   ASSERT_TRUE(end.ok()) << end.status();

@@ -10,7 +10,8 @@ TEST_F(Supervisors, StartsChildrenInOrderAcrossNodes) {
   AddNode("n1");
   AddNode("n2");
   TakeTrace();
-  auto sup = StartSupervisor("shop", {WorkerOn("a", "n1"), WorkerOn("b", "n2"), WorkerOn("c", "n1")});
+  auto sup =
+      StartSupervisor("shop", {WorkerOn("a", "n1"), WorkerOn("b", "n2"), WorkerOn("c", "n1")});
   ASSERT_TRUE(sup.ok()) << sup.status();
   EXPECT_EQ(sup->counts().active(), 3u);
   EXPECT_THAT(TakeTrace(), ElementsAre("n1 start a", "n2 start b", "n1 start c"));
@@ -31,7 +32,8 @@ TEST_F(Supervisors, FailedStartStopsThoseBeforeAndKeepsNothing) {
   TakeTrace();
   auto sup = StartSupervisor("shop", {Worker("a"), Worker("b"), Worker("c")});
   EXPECT_EQ(ErrorReason(sup.status()), "CHILD_START_FAILED") << sup.status();
-  EXPECT_THAT(TakeTrace(), ElementsAre("n1 start a", "n1 start b", "n1 start c", "n1 stop b", "n1 stop a"));
+  EXPECT_THAT(TakeTrace(),
+              ElementsAre("n1 start a", "n1 start b", "n1 start c", "n1 stop b", "n1 stop a"));
   Settle();
   EXPECT_EQ(disk_->data.count("sup/shop"), 0u);
   for (const auto& [key, value] : disk_->data) EXPECT_FALSE(key.starts_with("child/")) << key;
@@ -49,7 +51,9 @@ TEST_F(Supervisors, INV007AssignmentIsCommittedBeforeItsStart) {
   ASSERT_TRUE(StartChild("s", Worker("b")).ok());
   auto trace = TakeTrace();
   ASSERT_GE(trace.size(), 4u);
-  const auto at = [&](const std::string& what) { return std::find(trace.begin(), trace.end(), what) - trace.begin(); };
+  const auto at = [&](const std::string& what) {
+    return std::find(trace.begin(), trace.end(), what) - trace.begin();
+  };
   EXPECT_LT(at("commit child/s/a/asg"), at("n1 start a"));
   EXPECT_LT(at("commit child/s/b/asg"), at("n1 start b"));
 }
@@ -58,7 +62,9 @@ TEST_F(Supervisors, NothingIsStartedWhileTheStoreFails) {
   AddNode("n1");
   ASSERT_TRUE(StartSupervisor("s", {}).ok());
   bool full = true;
-  before_commit = [&](const Txn&) { return full ? absl::ResourceExhaustedError("disk full") : absl::OkStatus(); };
+  before_commit = [&](const Txn&) {
+    return full ? absl::ResourceExhaustedError("disk full") : absl::OkStatus();
+  };
   auto late = std::make_shared<bool>(false);
   coordinator_->StartChild({Target::Named("s"), Worker("a"), {}, ""},
                            [late](absl::StatusOr<v1::StartChildResponse> r) { *late = r.ok(); });
@@ -122,12 +128,14 @@ TEST_F(Supervisors, TooManyRestartsFailTheRoot) {
   node("n1").Exit("s/b", ExitReason::Error("boom"));
   Settle();
   EXPECT_EQ(node("n1").size(), 0u);
-  auto tree = Ask<v1::GetTreeResponse>([&](auto done) { coordinator_->GetTree(Target::Named("s"), 0, done); });
+  auto tree = Ask<v1::GetTreeResponse>(
+      [&](auto done) { coordinator_->GetTree(Target::Named("s"), 0, done); });
   ASSERT_TRUE(tree.ok());
   EXPECT_EQ(tree->root().child().state(), v1::CHILD_STATE_FAILED);
   EXPECT_EQ(tree->root().child().last_exit_reason().kind(), v1::ExitReason::KIND_SHUTDOWN);
   // The operator brings it back.
-  auto again = Ask<v1::RestartChildResponse>([&](auto done) { coordinator_->RestartChild(Named("s", ""), false, done); });
+  auto again = Ask<v1::RestartChildResponse>(
+      [&](auto done) { coordinator_->RestartChild(Named("s", ""), false, done); });
   ASSERT_TRUE(again.ok()) << again.status();
   Settle();
   EXPECT_EQ(node("n1").size(), 2u);
@@ -142,7 +150,8 @@ TEST_F(Supervisors, SUP070OneForAllStopsInReverseAndStartsInOrderAcrossNodes) {
   TakeTrace();
   node("n2").Exit("s/b", ExitReason::Error("boom"));
   time_.RunFor(absl::Seconds(1));
-  EXPECT_THAT(TakeTrace(), ElementsAre("n2 exit b", "n1 stop c", "n1 stop a", "n1 start a", "n2 start b", "n1 start c"));
+  EXPECT_THAT(TakeTrace(), ElementsAre("n2 exit b", "n1 stop c", "n1 stop a", "n1 start a",
+                                       "n2 start b", "n1 start c"));
 }
 
 TEST_F(Supervisors, RestForOneRestartsThoseAfterIt) {
@@ -173,7 +182,8 @@ TEST_F(Supervisors, NestedSupervisorIsClusterWide) {
   node("n2").Exit("top/inner/y", ExitReason::Error("boom"));
   time_.RunFor(absl::Seconds(1));
   EXPECT_THAT(TakeTrace(), ElementsAre("n2 exit y", "n1 stop x", "n1 start x", "n2 start y"));
-  auto tree = Ask<v1::GetTreeResponse>([&](auto done) { coordinator_->GetTree(Target::Named("top"), 0, done); });
+  auto tree = Ask<v1::GetTreeResponse>(
+      [&](auto done) { coordinator_->GetTree(Target::Named("top"), 0, done); });
   ASSERT_TRUE(tree.ok());
   ASSERT_EQ(tree->root().children_size(), 2);
   EXPECT_EQ(tree->root().children(1).children_size(), 2);
@@ -185,16 +195,21 @@ TEST_F(Supervisors, SimpleOneForOneMakesChildrenFromItsTemplate) {
   args.name = "pool";
   args.spec.flags = {.strategy = Strategy::kSimpleOneForOne, .intensity = 5};
   args.spec.child_template = Worker("");
-  ASSERT_TRUE(Ask<v1::SupervisorInfo>([&](auto done) { coordinator_->StartSupervisor(args, done); }).ok());
-  StartChildArgs start{Target::Named("pool"), std::nullopt, {Payload::Any("type.googleapis.com/x", "arg")}, "r1"};
-  auto first = Ask<v1::StartChildResponse>([&](auto done) { coordinator_->StartChild(start, done); });
+  ASSERT_TRUE(
+      Ask<v1::SupervisorInfo>([&](auto done) { coordinator_->StartSupervisor(args, done); }).ok());
+  StartChildArgs start{
+      Target::Named("pool"), std::nullopt, {Payload::Any("type.googleapis.com/x", "arg")}, "r1"};
+  auto first =
+      Ask<v1::StartChildResponse>([&](auto done) { coordinator_->StartChild(start, done); });
   ASSERT_TRUE(first.ok()) << first.status();
   EXPECT_EQ(node("n1").last_start().start().extra_args(0).value().value(), "arg");
-  auto same = Ask<v1::StartChildResponse>([&](auto done) { coordinator_->StartChild(start, done); });
+  auto same =
+      Ask<v1::StartChildResponse>([&](auto done) { coordinator_->StartChild(start, done); });
   ASSERT_TRUE(same.ok());
   EXPECT_EQ(same->child().id(), first->child().id());
   start.request_id = "";
-  ASSERT_TRUE(Ask<v1::StartChildResponse>([&](auto done) { coordinator_->StartChild(start, done); }).ok());
+  ASSERT_TRUE(
+      Ask<v1::StartChildResponse>([&](auto done) { coordinator_->StartChild(start, done); }).ok());
   EXPECT_EQ(Children("pool").size(), 2u);
   auto ended = Ask<v1::TerminateChildResponse>(
       [&](auto done) { coordinator_->TerminateChild(Named("pool", first->child().id()), done); });
