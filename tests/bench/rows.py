@@ -120,14 +120,23 @@ def bench_local(row, quick):
     return run([f"{BIN}/bench_local", "--quick" if quick else "--full", row], row)
 
 
+def with_cluster(nodes, measure):
+    try:
+        with cluster.Cluster(BIN, nodes) as c:
+            return measure(c)
+    except (RuntimeError, OSError, cluster.grpc.RpcError) as e:
+        raise Failed(f"cluster: {e}") from e
+
+
 def unary_calls(quick):
     return "20000" if quick else "100000"
 
 
 def unary_ours(row, quick):
-    with cluster.Cluster(BIN, nodes=1) as c:
+    def calls(c):
         c.start_kv("bench", on=0)
         return run([f"{BIN}/bench_unary", c.address(0), "bench", unary_calls(quick)], row)
+    return with_cluster(1, calls)
 
 
 def unary_echo(row, quick):
@@ -141,13 +150,11 @@ def unary_echo(row, quick):
 
 
 def node_calls(row, quick):
-    with cluster.Cluster(BIN, nodes=2) as c:
-        return c.node_calls(callers=64, calls_each=500 if quick else 2000)
+    return with_cluster(2, lambda c: c.node_calls(callers=64, calls_each=500 if quick else 2000))
 
 
 def node_kill(row, quick):
-    with cluster.Cluster(BIN, nodes=2) as c:
-        return c.kill_to_down_ms()
+    return with_cluster(2, lambda c: c.kill_to_down_ms())
 
 
 @dataclasses.dataclass
