@@ -28,6 +28,8 @@
 
 namespace banyan {
 
+class SupervisorEvents;
+
 // Where a request for a target goes.
 struct Resolved {
   Pid pid;                 // local (node_id 0) or of another node; invalid when local_name is set
@@ -62,7 +64,7 @@ class Node {
   using ResolveFn = std::function<void(const std::string& name, ResolveDone done)>;
 
   struct Deps {
-    Runtime* runtime = nullptr;  // all outlive the node; its host is set to what starts modules
+    Runtime* runtime = nullptr;  // all outlive the node; its host has the modules
     Clock* clock = nullptr;
     Timers* timers = nullptr;
     Executor* executor = nullptr;
@@ -139,6 +141,8 @@ class Node {
   void ListAssigned(std::function<void(std::vector<internal::v1::ChildStatus>)> done);
 
   // --- events of this node's supervisors
+  // For Host::supervisor_events: what local supervisors do goes into the ring. Lives as long as the node.
+  SupervisorEvents* supervisor_events();
   void PublishEvent(v1::SupervisorEvent event);
   // Position of the next event.
   void EventsEnd(std::function<void(uint64_t)> done);

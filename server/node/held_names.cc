@@ -1,0 +1,110 @@
+#include "server/node/held_names.h"
+
+#include "common/base/error.h"
+#include "common/base/target.h"
+#include "fmt/format.h"
+#include "server/node/node_core.h"
+
+namespace banyan {
+namespace {
+
+absl::Status Unavailable() {
+  return MakeError("COORDINATOR_UNAVAILABLE", "this node has no session with the coordinator now");
+}
+
+}  // namespace
+
+void HeldNames::Request(std::string name, Pid pid, std::map<std::string, std::string> metadata, bool exclusive,
+                        Granted done) {
+  if (auto problem = NameProblem(name)) return done(MakeFieldError("TARGET_INVALID", {{"name", *problem}}));
+  pid = wire::Import(pid, node_->identity());
+  if (!node_->deps.runtime->IsAlive(pid)) {
+    return done(MakeError("NOPROC", fmt::format("{} is no process of this node", FormatPid(pid)),
+                          {{"target", FormatPid(pid)}}));
+  }
+  if (!node_->control.up()) return done(Unavailable());
+  internal::v1::ControlRequest request;
+  internal::v1::NameRequest* r = request.mutable_name_request();
+  r->set_request_seq(++last_request_);
+  r->mutable_entry()->set_name(name);
+  wire::ToProto(pid, node_->identity(), r->mutable_entry()->mutable_pid());
+  r->mutable_entry()->mutable_metadata()->insert(metadata.begin(), metadata.end());
+  r->mutable_entry()->set_exclusive(exclusive);
+  pending_[last_request_] = {std::move(name), pid, std::move(done)};
+  node_->control.Send(request);
+}
+
+void HeldNames::OnReply(const internal::v1::NameReply& reply) {
+  auto it = pending_.find(reply.request_seq());
+  if (it == pending_.end()) return;
+  Pending pending = std::move(it->second);
+  pending_.erase(it);
+  if (reply.recovering()) {
+    return pending.done(MakeError("RECOVERING", "the coordinator does not know all names yet"));
+  }
+  if (!reply.granted()) {
+    const Pid holder = wire::FromProto(reply.entry().pid(), {});
+    return pending.done(MakeError("NAME_TAKEN", fmt::format("the name \"{}\" is taken", pending.name),
+                                  {{"name", pending.name}, {"pid", FormatPid(holder)}}));
+  }
+  Held& held = held_[pending.name];
+  if (held.monitor) node_->deps.runtime->Demonitor(held.monitor);  // granted anew to another process
+  held.entry = reply.entry();
+  held.entry.set_name(pending.name);
+  wire::ToProto(pending.pid, node_->identity(), held.entry.mutable_pid());
+  held.pid = pending.pid;
+  held.monitor = node_->deps.runtime->Monitor(
+      pending.pid, [weak = node_->weak_from_this(), name = pending.name, version = held.entry.reg_version()](
+                       Pid, const ExitReason&) {
+        if (auto node = weak.lock()) {
+          node->Post([name, version](Node::Core& core) { core.names.OnHolderDown(name, version); });
+        }
+      });
+  pending.done(held.entry);
+}
+
+void HeldNames::OnHolderDown(const std::string& name, uint64_t reg_version) {
+  auto it = held_.find(name);
+  if (it == held_.end() || it->second.entry.reg_version() != reg_version) return;
+  ReportGone(it->second);
+  held_.erase(it);
+}
+
+bool HeldNames::Release(const std::string& name, Pid pid) {
+  auto it = held_.find(name);
+  if (it == held_.end()) return false;
+  if (pid.valid() && wire::Import(pid, node_->identity()) != it->second.pid) return false;
+  node_->deps.runtime->Demonitor(it->second.monitor);
+  ReportGone(it->second);
+  held_.erase(it);
+  return true;
+}
+
+void HeldNames::ReportGone(const Held& held) {
+  internal::v1::Report report;
+  *report.mutable_name_gone() = held.entry;
+  node_->AddReport(std::move(report));
+}
+
+void HeldNames::OnSessionLost() {
+  std::map<uint64_t, Pending> pending;
+  pending.swap(pending_);
+  for (auto& [seq, p] : pending) p.done(Unavailable());
+}
+
+void HeldNames::Abandon() {
+  OnSessionLost();
+  std::map<std::string, Held> held;
+  held.swap(held_);
+  for (auto& [name, h] : held) {
+    node_->deps.runtime->Demonitor(h.monitor);
+    node_->deps.runtime->Exit(h.pid, ExitReason::Error("name_lost", name));
+  }
+}
+
+const HeldNames::Held* HeldNames::Find(const std::string& name) const {
+  auto it = held_.find(name);
+  return it == held_.end() ? nullptr : &it->second;
+}
+
+}  // namespace banyan

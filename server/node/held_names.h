@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "banyan/internal/v1/membership.pb.h"
+#include "banyan/v1/registry.pb.h"
+#include "common/base/pid.h"
+#include "server/node/node.h"
+
+namespace banyan {
+
+// Dynamic names that processes of this node hold. The coordinator grants them; this table is where it
+// learns them from after a change of leader. On the executor.
+class HeldNames {
+ public:
+  using Granted = std::function<void(absl::StatusOr<v1::NameEntry>)>;
+  struct Held {
+    v1::NameEntry entry;  // as granted; its pid is of this life
+    Pid pid;              // local
+    Ref monitor = 0;
+  };
+
+  explicit HeldNames(Node::Core* node) : node_(node) {}
+
+  void Request(std::string name, Pid pid, std::map<std::string, std::string> metadata, bool exclusive, Granted done);
+  bool Release(const std::string& name, Pid pid);
+  void OnReply(const internal::v1::NameReply& reply);
+  // Requests without an answer fail: what was granted without our knowing is dropped at the next resync.
+  void OnSessionLost();
+  // This life is over: every holder gets exit {name_lost, NAME}.
+  void Abandon();
+
+  const Held* Find(const std::string& name) const;
+  const std::map<std::string, Held>& held() const { return held_; }
+
+ private:
+  struct Pending {
+    std::string name;
+    Pid pid;
+    Granted done;
+  };
+  void OnHolderDown(const std::string& name, uint64_t reg_version);
+  void ReportGone(const Held& held);
+
+  Node::Core* const node_;
+  uint64_t last_request_ = 0;
+  std::map<uint64_t, Pending> pending_;
+  std::map<std::string, Held> held_;
+};
+
+}  // namespace banyan

@@ -1,0 +1,284 @@
+#include "server/node/node_core.h"
+
+#include <algorithm>
+
+#include "common/base/check.h"
+#include "common/base/error.h"
+#include "common/wire/time.h"
+#include "server/behaviours/host.h"
+#include "server/behaviours/module.h"
+#include "server/node/fence_off.h"
+
+namespace banyan {
+
+namespace pb = internal::v1;
+
+Node::Core::Core(Deps d, NodeOptions o, Hooks h)
+    : deps(d),
+      options(std::move(o)),
+      hooks(std::move(h)),
+      start_time(d.clock->WallNow()),
+      cluster_id(options.cluster_id),
+      store_id(options.store_id),
+      router({d.runtime, d.clock, d.timers, d.executor, d.random, d.transport}, options.peer,
+             {.stale_route = [this](Pid pid, uint64_t) { OnStaleRoute(pid); }, .session = {}}),
+      control(this),
+      lease(this),
+      children(this),
+      reports(options.reports_max),
+      names(this),
+      routes(options.routes_max),
+      events(std::make_shared<EventRing>(options.events_max, d.clock, d.timers, d.executor)),
+      coordinators_(options.coordinators) {
+  BANYAN_CHECK(d.runtime && d.clock && d.timers && d.executor && d.random && d.transport);
+  events->SetIdentity({}, options.name);
+}
+
+void Node::Core::Post(std::function<void(Core&)> fn) {
+  deps.executor->Post([weak = weak_from_this(), fn = std::move(fn)] {
+    if (std::shared_ptr<Core> self = weak.lock()) fn(*self);
+  });
+}
+
+void Node::Core::After(absl::Duration d, std::function<void(Core&)> fn) {
+  if (d == absl::InfiniteDuration()) return;
+  deps.timers->ScheduleAt(deps.clock->Now() + d, [weak = weak_from_this(), fn = std::move(fn)] {
+    if (std::shared_ptr<Core> self = weak.lock()) self->Post(fn);
+  });
+}
+
+// --------------------------------------------------------------------- life
+
+void Node::Core::Start() {
+  deps.runtime->SetRouter(&router);
+  router.Listen();
+  control.Start();
+}
+
+void Node::Core::OnWelcome(const pb::HelloAck& ack) {
+  const wire::NodeIdentity self{ack.node_id(), ack.incarnation()};
+  if (identity() != self) {
+    // Reports of a former life say nothing about this one.
+    if (identity().node_id == 0) reports.Clear();
+    SetIdentity(self);
+    router.SetIdentity(ack.cluster_id(), self);
+    if (deps.watch_page) deps.watch_page->SetIdentity(self);
+  }
+  cluster_id = ack.cluster_id();
+  store_id = ack.store_id();
+  if (hooks.joined) hooks.joined(cluster_id, store_id, ack.epoch(), self);
+}
+
+void Node::Core::SetIdentity(wire::NodeIdentity self) {
+  events->SetIdentity(self, options.name);
+  MutexLock lock(&mu_);
+  identity_ = self;
+}
+
+// Another life of this node's children may run elsewhere from now on, so everything of theirs ends here
+// before this process may be a member again.
+void Node::Core::OnDead() {
+  if (fencing_) return;
+  fencing_ = true;
+  deps.runtime->SetLeaseUntil(Instant());
+  const absl::Duration patience = lease.times().node - lease.times().freeze;
+  control.Stop();
+  lease.Stop();
+  router.ClearIdentity();
+  names.Abandon();
+  SetIdentity({});
+  if (deps.watch_page) deps.watch_page->SetIdentity({});
+  children.Abandon();
+  reports.Clear();
+  routes.Clear();
+  {
+    MutexLock lock(&mu_);
+    view_ = std::make_shared<ClusterView>();
+    draining_ = frozen_ = false;
+  }
+  if (hooks.dead) hooks.dead();
+  auto stuck = [weak = weak_from_this()] {
+    std::shared_ptr<Core> self = weak.lock();
+    if (!self) return;
+    std::vector<Pid> running = self->deps.runtime->RunningExclusive();
+    if (!running.empty() && self->hooks.overrun) self->hooks.overrun(std::move(running));
+  };
+  auto done = [weak = weak_from_this()] {
+    std::shared_ptr<Core> self = weak.lock();
+    if (!self) return;
+    self->fencing_ = false;
+    if (self->options.rejoin_when_dead && !self->stopping) self->control.Start();
+  };
+  FenceOff(deps.runtime, deps.timers, deps.executor, patience, std::move(stuck), std::move(done));
+}
+
+void Node::Core::Stop(absl::Duration deadline, std::function<void()> done) {
+  if (std::exchange(stopping, true)) return;
+  {
+    MutexLock lock(&mu_);
+    draining_ = true;
+  }
+  left_ = std::move(done);
+  children.StopAll(deps.clock->Now() + deadline, [this] { Leave(); });
+}
+
+void Node::Core::Leave() {
+  stopping = true;
+  pb::ControlRequest request;
+  request.mutable_leave()->set_reason("the node stops");
+  control.Send(request);
+  control.Stop();
+  lease.Stop();
+  router.ClearIdentity();
+  names.Abandon();
+  SetIdentity({});
+  if (deps.watch_page) deps.watch_page->SetIdentity({});
+  if (hooks.left) hooks.left();
+  if (auto left = std::exchange(left_, nullptr)) left();
+}
+
+void Node::Core::OnDrain(const pb::Command::SetDrain& drain) {
+  {
+    MutexLock lock(&mu_);
+    draining_ = drain.draining();
+  }
+  leave_when_empty_ = drain.draining() && drain.then_leave();
+  OnChildrenChanged();
+}
+
+void Node::Core::OnChildrenChanged() {
+  if (leave_when_empty_ && children.children().empty() && !stopping) {
+    // One turn later: the report of the last child goes first.
+    stopping = true;
+    Post([](Core& core) { core.Leave(); });
+  }
+}
+
+// --------------------------------------------------------------------- view
+
+void Node::Core::OnView(const pb::ViewUpdate& update) {
+  if (!lease.AcceptEpoch(update.epoch())) return;
+  std::shared_ptr<const ClusterView> before = view();
+  auto after = std::make_shared<ClusterView>(*before);
+  if (!after->Apply(update)) return;
+  {
+    MutexLock lock(&mu_);
+    view_ = after;
+  }
+  PublishView(*before, *after);
+}
+
+void Node::Core::PublishView(const ClusterView& before, const ClusterView& after) {
+  const wire::NodeIdentity self = identity();
+  for (const auto& [id, member] : before.members()) {
+    const ClusterView::Member* now = after.Find(id);
+    if (id != self.node_id && !member.gone() && !now) router.SetPeerGone(member.id);
+  }
+  bool dead = false;
+  for (const auto& [id, member] : after.members()) {
+    if (id == self.node_id) {
+      dead |= member.id == self && member.state == v1::NODE_STATE_DEAD;
+    } else if (member.gone()) {
+      router.SetPeerGone(member.id);
+    } else {
+      router.SetPeer(member.id, member.address);
+    }
+  }
+  routes.EraseIf([&](const RouteCache::Route& route) {
+    if (route.pid.local()) return false;
+    const ClusterView::Member* m = after.Find(route.pid.node_id);
+    return !m || m->gone() || m->id.incarnation != route.pid.incarnation;
+  });
+  if (dead) OnDead();
+}
+
+void Node::Core::OnRoutes(const pb::RouteUpdate& update) {
+  for (const v1::NameEntry& e : update.released()) routes.Release(e.name(), e.reg_version());
+  for (const v1::NameEntry& e : update.registered()) {
+    // Only names that were asked for here come; one that is not cached any more is not wanted.
+    if (routes.Find(e.name())) routes.Put(e.name(), {wire::FromProto(e.pid(), identity()), e.reg_version()});
+  }
+}
+
+void Node::Core::OnStaleRoute(Pid pid) {
+  routes.EraseIf([&](const RouteCache::Route& route) { return route.pid == pid; });
+}
+
+// --------------------------------------------------------------- any thread
+
+wire::NodeIdentity Node::Core::identity() const {
+  MutexLock lock(&mu_);
+  return identity_;
+}
+std::shared_ptr<const ClusterView> Node::Core::view() const {
+  MutexLock lock(&mu_);
+  return view_;
+}
+bool Node::Core::draining() const {
+  MutexLock lock(&mu_);
+  return draining_;
+}
+std::vector<std::string> Node::Core::coordinators() const {
+  MutexLock lock(&mu_);
+  return coordinators_;
+}
+void Node::Core::SetFrozen(bool frozen) {
+  MutexLock lock(&mu_);
+  frozen_ = frozen;
+}
+void Node::Core::SetCoordinators(std::vector<std::string> coordinators) {
+  // The one in use first.
+  const std::string current = control.address();
+  auto used = std::find(coordinators.begin(), coordinators.end(), current);
+  if (used != coordinators.end()) std::rotate(coordinators.begin(), used, used + 1);
+  MutexLock lock(&mu_);
+  coordinators_ = std::move(coordinators);
+}
+
+std::vector<v1::ModuleInfo> Node::Core::Modules() const {
+  std::vector<v1::ModuleInfo> out;
+  const banyan::Modules* modules = HostOf(*deps.runtime).modules;
+  if (!modules) return out;
+  for (const ModuleInfo& m : modules->List()) {
+    v1::ModuleInfo& info = out.emplace_back();
+    info.set_name(m.name);
+    info.set_version(m.version);
+    info.set_language("c++");
+    info.set_state_accessible(true);
+  }
+  return out;
+}
+
+v1::NodeLoad Node::Core::Load() const {
+  v1::NodeLoad load;
+  load.set_actors(deps.runtime->process_count());
+  load.set_queued_messages(deps.runtime->queued_messages());
+  load.set_schedulers(options.schedulers);
+  if (hooks.fill_load) hooks.fill_load(&load);
+  return load;
+}
+
+v1::NodeInfo Node::Core::Info() const {
+  v1::NodeInfo info;
+  const wire::NodeIdentity self = identity();
+  info.set_name(options.name);
+  info.set_node_id(self.node_id);
+  info.set_incarnation(self.incarnation);
+  const std::shared_ptr<const ClusterView> members = view();
+  const ClusterView::Member* me = self.node_id ? members->Find(self.node_id) : nullptr;
+  info.set_state(me ? me->state : self.node_id ? v1::NODE_STATE_ACTIVE : v1::NODE_STATE_JOINING);
+  info.mutable_labels()->insert(options.labels.begin(), options.labels.end());
+  info.mutable_capacity()->insert(options.capacity.begin(), options.capacity.end());
+  info.set_address(options.address);
+  info.set_version(options.version);
+  *info.mutable_start_time() = wire::ToProto(start_time);
+  for (v1::ModuleInfo& m : Modules()) *info.add_modules() = std::move(m);
+  *info.mutable_load() = Load();
+  info.set_has_watcher(options.has_watcher);
+  info.set_schedulable(self.node_id != 0 && !draining());
+  MutexLock lock(&mu_);
+  info.set_frozen(frozen_);
+  return info;
+}
+
+}  // namespace banyan
