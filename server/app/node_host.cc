@@ -115,7 +115,6 @@ absl::Status NodeHost::Parts::Serve() {
 }
 
 void NodeHost::Parts::MakeRuntime() {
-  AddShippedModules(&modules);
   host.modules = &modules;
   host.supervisor_events = &reports;
   host.reports = &reports;
@@ -237,10 +236,13 @@ void NodeHost::Parts::MakeNode() {
   backend = std::make_unique<rpc::NodeBackend>(std::move(b));
 }
 
-absl::StatusOr<std::unique_ptr<NodeHost>> NodeHost::Start(const Settings& settings, WatchPage* page) {
+absl::StatusOr<std::unique_ptr<NodeHost>> NodeHost::Start(const Settings& settings, WatchPage* page,
+                                                           const std::function<void(Modules*)>& add_modules) {
   auto host = std::unique_ptr<NodeHost>(new NodeHost(std::make_unique<Parts>(settings)));
   Parts& p = *host->parts_;
   p.page = page;
+  AddShippedModules(&p.modules);
+  if (add_modules) add_modules(&p.modules);
   if (absl::Status status = p.OpenState(); !status.ok()) return status;
   if (absl::Status status = p.Serve(); !status.ok()) return status;
   p.MakeRuntime();

@@ -1,10 +1,12 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "server/app/settings.h"
+#include "server/behaviours/module.h"
 #include "server/node/watcher/watch_page.h"
 
 namespace banyan::app {
@@ -14,7 +16,9 @@ class NodeHost {
  public:
   // Returns when it serves; joining goes on behind that. `page`: shared with the node's watcher.
   // Errors: the state folder is in use by another process, the port is taken.
-  static absl::StatusOr<std::unique_ptr<NodeHost>> Start(const Settings& settings, WatchPage* page);
+  // `add_modules` adds a program's own to those that ship.
+  static absl::StatusOr<std::unique_ptr<NodeHost>> Start(const Settings& settings, WatchPage* page,
+                                                         const std::function<void(Modules*)>& add_modules = {});
   // Ends at once; Drain() first ends in order.
   ~NodeHost();
 
