@@ -53,6 +53,11 @@ void ClusterRequests::ConfirmDead(const NodeArgs& args, uint32_t incarnation, bo
   Operation* op = Begin(args, "ConfirmDead", fmt::format("{} {}", incarnation, force),
                         std::move(done), &member);
   if (op == nullptr) return;
+  if (incarnation != 0 && incarnation < member->incarnation()) {
+    // Of an earlier life: `strict` children may still wait for the word.
+    core_->reconciler.OnDeathProven(member->node_id(), incarnation);
+    return core_->operations.Finish(op, EncodeNode(*core_, *member, false), "done");
+  }
   if (member->incarnation() != incarnation) {
     return core_->operations.Fail(
         op, MakeError("NODE_NOT_FOUND",
@@ -71,6 +76,10 @@ void ClusterRequests::ConfirmDead(const NodeArgs& args, uint32_t incarnation, bo
               {{"node", args.name}}));
     }
     core_->membership.Die(member, "operator");
+  } else if (member->record.death_cause() == "lease") {
+    member->record.set_death_cause("operator");
+    core_->membership.Store(*member);
+    core_->reconciler.OnDeathProven(member->node_id(), incarnation);
   }
   core_->operations.Finish(op, EncodeNode(*core_, *member, false), "done");
 }
@@ -158,8 +167,8 @@ void ClusterRequests::Step(Member* member) {
     return;
   }
   const bool forced = drain->has_deadline() && core_->wall() >= wire::FromProto(drain->deadline());
-  std::map<Supervisor*, uint32_t> away;
-  core_->tree.ForEach([&](Supervisor* sup) {
+  std::map<ClusterSupervisor*, uint32_t> away;
+  core_->tree.ForEach([&](ClusterSupervisor* sup) {
     for (const auto& [key, child] : sup->children) {
       const ChildRecord* record = sup->planner->Find(key);
       const bool starts = record != nullptr && record->state == ChildState::kStarting;

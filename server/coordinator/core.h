@@ -83,7 +83,7 @@ class Coordinator::Core : public std::enable_shared_from_this<Coordinator::Core>
   Tree tree;
   Reconciler reconciler;
   Operations operations;
-  SupervisorEvents events;
+  SupervisionEvents events;
   ClusterEvents cluster_events;
   Resolver resolver;
   SupervisorRequests supervisor_requests;

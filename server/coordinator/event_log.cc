@@ -142,7 +142,7 @@ template class EventLog<v1::ClusterEvent, v1::WatchClusterResponse>;
 
 // ---------------------------------------------------------------------- kinds
 
-void SupervisorEvents::AddChild(v1::SupervisorEvent::Kind kind, Child* child,
+void SupervisionEvents::AddChild(v1::SupervisorEvent::Kind kind, Child* child,
                                 const ExitReason* reason, const Pid* previous) {
   v1::SupervisorEvent event;
   event.set_kind(kind);
@@ -154,7 +154,7 @@ void SupervisorEvents::AddChild(v1::SupervisorEvent::Kind kind, Child* child,
   Append(std::move(event));
 }
 
-void SupervisorEvents::AddSupervisor(v1::SupervisorEvent::Kind kind, Supervisor* sup,
+void SupervisionEvents::AddSupervisor(v1::SupervisorEvent::Kind kind, ClusterSupervisor* sup,
                                      const ExitReason* reason) {
   v1::SupervisorEvent event;
   event.set_kind(kind);

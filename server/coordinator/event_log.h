@@ -15,7 +15,7 @@
 namespace banyan {
 
 struct Child;
-struct Supervisor;
+struct ClusterSupervisor;
 
 // The history of one kind of events, in the leader's memory, and who reads it. A reader has no
 // queue of its own, only its place in the history; one that is too far behind is cut. Tokens are
@@ -59,13 +59,13 @@ class EventLog {
   bool fresh_ = false;
 };
 
-class SupervisorEvents : public EventLog<v1::SupervisorEvent, v1::WatchEventsResponse> {
+class SupervisionEvents : public EventLog<v1::SupervisorEvent, v1::WatchEventsResponse> {
  public:
   using EventLog::EventLog;
   // The child as it is at the end of the call.
   void AddChild(v1::SupervisorEvent::Kind kind, Child* child, const ExitReason* reason,
                 const Pid* previous);
-  void AddSupervisor(v1::SupervisorEvent::Kind kind, Supervisor* sup, const ExitReason* reason);
+  void AddSupervisor(v1::SupervisorEvent::Kind kind, ClusterSupervisor* sup, const ExitReason* reason);
 };
 
 class ClusterEvents : public EventLog<v1::ClusterEvent, v1::WatchClusterResponse> {

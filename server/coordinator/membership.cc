@@ -181,6 +181,9 @@ absl::StatusOr<Member*> Membership::Admit(const internal::v1::Hello& hello) {
     Die(member, "superseded");
   } else if (hello.incarnation() != 0) {
     return DeadError();
+  } else if (same_process || Supersedes(hello, record)) {
+    // It ended its children before it came back, or the process before it is gone.
+    core_->reconciler.OnDeathProven(record.node_id(), record.incarnation());
   }
   return Join(hello, record.node_id(), record.incarnation() + 1);
 }
@@ -362,11 +365,13 @@ void Membership::OnWatcherFrame(WatcherSession* session,
       session->member->watcher = nullptr;
     }
     session->member = nullptr;
+    session->watched = false;
     session->node_id = watching.node_id();
     session->incarnation = watching.incarnation();
     Member* member = core_->members.FindLive(watching.node_id(), watching.incarnation());
     if (member == nullptr || member->record.process_id() != watching.process_id()) return;
     session->member = member;
+    session->watched = true;
     if (member->watcher != nullptr && member->watcher != session) member->watcher->member = nullptr;
     member->watcher = session;
     return Changed(member);
@@ -377,6 +382,8 @@ void Membership::OnWatcherFrame(WatcherSession* session,
   if (member != nullptr && session->member == member) {
     core_->reconciler.OnLastCrash(member, request.exited().last_crash());
     Die(member, "watcher");
+  } else if (session->watched) {
+    core_->reconciler.OnDeathProven(session->node_id, session->incarnation);
   }
   core_->journal.After([sessions = &core_->sessions, id = session->id()] {
     if (Session* open = sessions->Find(id)) static_cast<WatcherSession*>(open)->SendRecorded();

@@ -12,7 +12,7 @@
 namespace banyan {
 
 void NameTable::Start() {
-  core_->tree.ForEach([this](Supervisor* sup) {
+  core_->tree.ForEach([this](ClusterSupervisor* sup) {
     for (const auto& [key, child] : sup->children) {
       if (!child->spec->start.name.empty()) children_[child->spec->start.name] = child->path_key;
     }

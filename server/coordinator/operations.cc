@@ -197,15 +197,15 @@ void Operations::OnReply(OpId op, const OpResult& result) {
   fn(result);
 }
 
-std::string Operations::PathOf(const Supervisor* sup) { return sup->path_key; }
+std::string Operations::PathOf(const ClusterSupervisor* sup) { return sup->path_key; }
 
-void Operations::OnSupervisorStarted(Supervisor* sup) {
+void Operations::OnSupervisorStarted(ClusterSupervisor* sup) {
   auto waiting = starting_.extract(sup->path_key);
   if (waiting.empty()) return;
   for (Operation* op : waiting.mapped()) Finish(op, EncodeSupervisor(*core_, *sup), "started");
 }
 
-void Operations::OnSupervisorExited(Supervisor* sup, const ExitReason& reason) {
+void Operations::OnSupervisorExited(ClusterSupervisor* sup, const ExitReason& reason) {
   if (auto waiting = starting_.extract(sup->path_key); !waiting.empty()) {
     for (Operation* op : waiting.mapped()) Fail(op, StartError(sup->path_key, reason));
   }
@@ -291,7 +291,7 @@ void Operations::CheckOrphan(Operation* op) {
   const std::string key = PathKey(path);
   const std::string& kind = op->record.kind();
   Child* child = core_->tree.FindChild(key);
-  Supervisor* sup = core_->tree.FindSupervisor(key);
+  ClusterSupervisor* sup = core_->tree.FindSupervisor(key);
   const auto failure = [&] {
     auto it = core_->reconciler.last_failures.find(key);
     return StartError(

@@ -19,7 +19,7 @@
 namespace banyan {
 
 struct Child;
-struct Supervisor;
+struct ClusterSupervisor;
 
 // One change that was asked for. Its record is part of the very transaction that makes the change,
 // so a repeated request finds it, over any number of coordinators (INV-8).
@@ -63,11 +63,11 @@ class Operations {
   // A planner's operation number whose reply goes to `fn`.
   OpId Track(std::function<void(const OpResult&)> fn);
   void OnReply(OpId op, const OpResult& result);
-  void OnSupervisorStarted(Supervisor* sup);
-  void OnSupervisorExited(Supervisor* sup, const ExitReason& reason);
+  void OnSupervisorStarted(ClusterSupervisor* sup);
+  void OnSupervisorExited(ClusterSupervisor* sup, const ExitReason& reason);
   // Who waits for a supervisor to come up, or to end.
-  void WaitForStart(Supervisor* sup, Operation* op) { starting_[PathOf(sup)].push_back(op); }
-  void WaitForExit(Supervisor* sup, Operation* op) { stopping_[PathOf(sup)].push_back(op); }
+  void WaitForStart(ClusterSupervisor* sup, Operation* op) { starting_[PathOf(sup)].push_back(op); }
+  void WaitForExit(ClusterSupervisor* sup, Operation* op) { stopping_[PathOf(sup)].push_back(op); }
   // The terminations of a child whose node cannot be reached are answered as pending.
   void TerminateOf(Child* child, Operation* op);
   void OnUnreachable(Child* child);
@@ -81,7 +81,7 @@ class Operations {
   void CheckOrphans();
 
  private:
-  static std::string PathOf(const Supervisor* sup);
+  static std::string PathOf(const ClusterSupervisor* sup);
   void Store(Operation* op);
   void End(Operation* op, absl::StatusOr<std::string> answer, std::string result);
   void Evict();

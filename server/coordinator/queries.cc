@@ -18,12 +18,12 @@ namespace {
 
 constexpr size_t kTreeMax = 10'000;
 
-const Child* ChildOf(const Supervisor* sup, const ChildRecord* record) {
+const Child* ChildOf(const ClusterSupervisor* sup, const ChildRecord* record) {
   auto it = sup->children.find(record->key);
   return it == sup->children.end() ? nullptr : it->second.get();
 }
 
-bool FillTree(const Coordinator::Core& core, const Supervisor* sup, uint32_t depth, size_t* budget,
+bool FillTree(const Coordinator::Core& core, const ClusterSupervisor* sup, uint32_t depth, size_t* budget,
               v1::TreeNode* node) {
   *node->mutable_supervisor() = EncodeSupervisor(core, *sup);
   const ChildTable& table = sup->planner->children();
@@ -46,7 +46,7 @@ bool FillTree(const Coordinator::Core& core, const Supervisor* sup, uint32_t dep
   return true;
 }
 
-v1::ChildInfo RootAsChild(const Supervisor& sup) {
+v1::ChildInfo RootAsChild(const ClusterSupervisor& sup) {
   v1::ChildInfo info;
   info.set_id(sup.path.back());
   info.set_type(v1::CHILD_TYPE_SUPERVISOR);
@@ -63,7 +63,7 @@ v1::ChildInfo RootAsChild(const Supervisor& sup) {
 }  // namespace
 
 absl::StatusOr<v1::ChildSpec> Queries::GetChildSpec(const Target& target, const std::string& id) {
-  BANYAN_ASSIGN_OR_RETURN(Supervisor * sup, core_->tree.Resolve(target));
+  BANYAN_ASSIGN_OR_RETURN(ClusterSupervisor * sup, core_->tree.Resolve(target));
   const Child* child = core_->tree.FindById(sup, id);
   if (child == nullptr) {
     return MakeError("CHILD_NOT_FOUND",
@@ -78,7 +78,7 @@ absl::StatusOr<v1::ChildSpec> Queries::GetChildSpec(const Target& target, const 
 absl::StatusOr<v1::ListChildrenResponse> Queries::ListChildren(
     const Target& target, const PageArgs& page, bool include_spec,
     const std::function<bool(const v1::ChildInfo&)>& filter) {
-  BANYAN_ASSIGN_OR_RETURN(Supervisor * sup, core_->tree.Resolve(target));
+  BANYAN_ASSIGN_OR_RETURN(ClusterSupervisor * sup, core_->tree.Resolve(target));
   uint64_t after = 0;
   const char* end = page.token.data() + page.token.size();
   if (!page.token.empty() && std::from_chars(page.token.data(), end, after).ptr != end) {
@@ -113,19 +113,19 @@ absl::StatusOr<v1::ListChildrenResponse> Queries::ListChildren(
 }
 
 absl::StatusOr<v1::ChildCounts> Queries::CountChildren(const Target& target) {
-  BANYAN_ASSIGN_OR_RETURN(Supervisor * sup, core_->tree.Resolve(target));
+  BANYAN_ASSIGN_OR_RETURN(ClusterSupervisor * sup, core_->tree.Resolve(target));
   return EncodeCounts(*sup);
 }
 
 absl::StatusOr<v1::ListSupervisorsResponse> Queries::ListSupervisors(
     const PageArgs& page, bool all_levels,
     const std::function<bool(const v1::SupervisorInfo&)>& filter) {
-  std::map<std::string, Supervisor*> all;
-  core_->tree.ForEach([&](Supervisor* sup) {
+  std::map<std::string, ClusterSupervisor*> all;
+  core_->tree.ForEach([&](ClusterSupervisor* sup) {
     if (all_levels || sup->parent == nullptr) all[sup->path_key] = sup;
   });
   v1::ListSupervisorsResponse response;
-  response.set_next_page_token(TakePage(all, page, [&](const std::string&, Supervisor* sup) {
+  response.set_next_page_token(TakePage(all, page, [&](const std::string&, ClusterSupervisor* sup) {
     v1::SupervisorInfo info = EncodeSupervisor(*core_, *sup);
     if (filter && !filter(info)) return false;
     *response.add_supervisors() = std::move(info);
@@ -135,7 +135,7 @@ absl::StatusOr<v1::ListSupervisorsResponse> Queries::ListSupervisors(
 }
 
 absl::StatusOr<v1::GetTreeResponse> Queries::GetTree(const Target& target, uint32_t depth) {
-  BANYAN_ASSIGN_OR_RETURN(Supervisor * sup, core_->tree.Resolve(target));
+  BANYAN_ASSIGN_OR_RETURN(ClusterSupervisor * sup, core_->tree.Resolve(target));
   v1::GetTreeResponse response;
   size_t budget = kTreeMax;
   v1::TreeNode* root = response.mutable_root();
@@ -181,7 +181,7 @@ v1::GetClusterResponse Queries::GetCluster() {
     ++(*response.mutable_nodes_by_state())[v1::NodeState_Name(member->shown_state())];
     if (!member->gone()) actors += member->load.actors();
   }
-  core_->tree.ForEach([&](Supervisor*) { ++supervisors; });
+  core_->tree.ForEach([&](ClusterSupervisor*) { ++supervisors; });
   response.set_actors(actors);
   response.set_supervisors(supervisors);
   response.set_pending_children(core_->reconciler.pending());
@@ -213,7 +213,7 @@ v1::ListModulesResponse Queries::ListModules(const PageArgs& page) {
 absl::StatusOr<Coordinator::WatchId> Queries::WatchEvents(const WatchArgs& args) {
   std::vector<std::string> below;
   std::optional<std::vector<v1::SupervisorEvent>> snapshot;
-  Supervisor* top = nullptr;
+  ClusterSupervisor* top = nullptr;
   if (args.supervisor) {
     BANYAN_ASSIGN_OR_RETURN(top, core_->tree.Resolve(*args.supervisor));
     below = top->path;
@@ -229,7 +229,7 @@ absl::StatusOr<Coordinator::WatchId> Queries::WatchEvents(const WatchArgs& args)
   };
   if (args.send_snapshot) {
     snapshot.emplace();
-    core_->tree.ForEach([&](Supervisor* sup) {
+    core_->tree.ForEach([&](ClusterSupervisor* sup) {
       const ChildTable& table = sup->planner->children();
       for (const ChildRecord* r = table.First(); r != nullptr; r = table.Next(r)) {
         const Child* child = ChildOf(sup, r);

@@ -14,9 +14,9 @@ namespace banyan {
 using Event = v1::SupervisorEvent;
 
 void Reconciler::Start() {
-  std::vector<Supervisor*> all;
-  core_->tree.ForEach([&](Supervisor* sup) { all.push_back(sup); });
-  for (Supervisor* sup : all) {
+  std::vector<ClusterSupervisor*> all;
+  core_->tree.ForEach([&](ClusterSupervisor* sup) { all.push_back(sup); });
+  for (ClusterSupervisor* sup : all) {
     for (auto& [key, child] : sup->children) {
       if (child->assigned == Assigned::kNone) continue;
       Member* member = core_->members.FindLive(child->node_id, child->incarnation);
@@ -31,17 +31,18 @@ void Reconciler::Start() {
       }
     }
   }
-  for (Supervisor* sup : all) {
+  for (ClusterSupervisor* sup : all) {
     if (sup->failed || sup->gone) continue;
     Perform(sup, sup->planner->Resume(core_->now()));
   }
   // Deaths that were recorded and not yet acted on.
-  for (Supervisor* sup : all) {
+  for (ClusterSupervisor* sup : all) {
     std::vector<Child*> lost;
     for (auto& [key, child] : sup->children) {
       const bool placed =
           child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
-      if (placed && core_->members.FindLive(child->node_id, child->incarnation) == nullptr) {
+      if (placed && core_->members.FindLive(child->node_id, child->incarnation) == nullptr &&
+          !NeedsProof(child.get())) {
         lost.push_back(child.get());
       }
     }
@@ -49,7 +50,7 @@ void Reconciler::Start() {
   }
 }
 
-void Reconciler::Later(Supervisor* sup,
+void Reconciler::Later(ClusterSupervisor* sup,
                        std::function<SupervisorActions(SupervisorPlanner&)> event) {
   work_.push_back([this, sup, event = std::move(event)] {
     if (sup->gone || sup->planner->exited()) return;
@@ -71,7 +72,7 @@ void Reconciler::Drain() {
   draining_ = false;
 }
 
-void Reconciler::Perform(Supervisor* sup, SupervisorActions actions) {
+void Reconciler::Perform(ClusterSupervisor* sup, SupervisorActions actions) {
   for (SupervisorAction& a : actions) {
     if (sup->gone) return;
     if (auto* start = std::get_if<action::Start>(&a)) {
@@ -99,7 +100,7 @@ void Reconciler::Perform(Supervisor* sup, SupervisorActions actions) {
 }
 
 // The supervisor is up when its start list has been worked off.
-void Reconciler::AfterEvent(Supervisor* sup) {
+void Reconciler::AfterEvent(ClusterSupervisor* sup) {
   if (sup->gone || sup->failed) return;
   // Scripts and restart history are part of the record.
   core_->tree.TouchHeader(sup);
@@ -122,7 +123,7 @@ void Reconciler::AfterEvent(Supervisor* sup) {
 
 // ------------------------------------------------------------------- actions
 
-void Reconciler::DoStart(Supervisor* sup, ChildKey key) {
+void Reconciler::DoStart(ClusterSupervisor* sup, ChildKey key) {
   const ChildRecord* record = sup->planner->Find(key);
   if (record == nullptr) return;
   Child* child = core_->tree.Ensure(sup, *record);
@@ -147,7 +148,7 @@ void Reconciler::StartNested(Child* child) {
     return;
   }
   child->assigned = Assigned::kStarting;
-  Supervisor* nested = core_->tree.AddNested(child);
+  ClusterSupervisor* nested = core_->tree.AddNested(child);
   nested->user_waits = UserWaits(child);
   std::vector<std::shared_ptr<const ChildSpec>> children;
   for (const ChildSpec& spec : child->spec->supervisor->children) {
@@ -156,7 +157,7 @@ void Reconciler::StartNested(Child* child) {
   Perform(nested, nested->planner->Init(std::move(children), core_->now()));
 }
 
-void Reconciler::DoStop(Supervisor* sup, ChildKey key, const ShutdownPolicy& policy) {
+void Reconciler::DoStop(ClusterSupervisor* sup, ChildKey key, const ShutdownPolicy& policy) {
   auto it = sup->children.find(key);
   Child* child = it == sup->children.end() ? nullptr : it->second.get();
   const auto over = [this, sup, key](ExitReason reason) {
@@ -168,7 +169,7 @@ void Reconciler::DoStop(Supervisor* sup, ChildKey key, const ShutdownPolicy& pol
   core_->tree.Touch(child);
   if (child->nested != nullptr) {
     child->assigned = Assigned::kStopping;
-    Supervisor* nested = child->nested.get();
+    ClusterSupervisor* nested = child->nested.get();
     return Later(nested, [this](SupervisorPlanner& p) {
       return p.BeginShutdown(ExitReason::Shutdown(), core_->now());
     });
@@ -192,7 +193,7 @@ void Reconciler::DoStop(Supervisor* sup, ChildKey key, const ShutdownPolicy& pol
   }
 }
 
-void Reconciler::DoRetryLater(Supervisor* sup, ChildKey key, absl::Duration delay) {
+void Reconciler::DoRetryLater(ClusterSupervisor* sup, ChildKey key, absl::Duration delay) {
   auto it = sup->children.find(key);
   if (it == sup->children.end()) return;
   Child* child = it->second.get();
@@ -211,7 +212,7 @@ void Reconciler::DoRetryLater(Supervisor* sup, ChildKey key, absl::Duration dela
   });
 }
 
-void Reconciler::DoForget(Supervisor* sup, ChildKey key) {
+void Reconciler::DoForget(ClusterSupervisor* sup, ChildKey key) {
   auto it = sup->children.find(key);
   if (it == sup->children.end()) return;
   Emit(Event::KIND_CHILD_DELETED, it->second.get());
@@ -227,17 +228,17 @@ void Reconciler::ForgetChild(Child* child) {
   core_->tree.RemoveChild(child);
 }
 
-void Reconciler::DoReport(Supervisor* sup, const SupervisorReport& report) {
+void Reconciler::DoReport(ClusterSupervisor* sup, const SupervisorReport& report) {
   if (report.context != SupervisorReport::Context::kShutdown) return;
   core_->events.AddSupervisor(Event::KIND_INTENSITY_EXCEEDED, sup, &report.reason);
 }
 
 // All children are over.
-void Reconciler::DoExit(Supervisor* sup, const ExitReason& reason) {
+void Reconciler::DoExit(ClusterSupervisor* sup, const ExitReason& reason) {
   core_->events.AddSupervisor(Event::KIND_SUPERVISOR_EXITED, sup, &reason);
   if (sup->parent != nullptr) {
     Child* child = sup->parent;
-    Supervisor* parent = child->supervisor;
+    ClusterSupervisor* parent = child->supervisor;
     const bool was_up = sup->started;
     const bool stopped = child->assigned == Assigned::kStopping;
     const ChildKey key = child->key;
@@ -260,14 +261,14 @@ void Reconciler::DoExit(Supervisor* sup, const ExitReason& reason) {
   core_->tree.TouchHeader(sup);
 }
 
-void Reconciler::StopRoot(Supervisor* sup, const ExitReason& reason) {
+void Reconciler::StopRoot(ClusterSupervisor* sup, const ExitReason& reason) {
   sup->stopping = true;
   core_->tree.TouchHeader(sup);
   if (sup->failed || sup->planner->exited()) return DoExit(sup, sup->exit_reason.value_or(reason));
   Perform(sup, sup->planner->BeginShutdown(reason, core_->now()));
 }
 
-void Reconciler::RestartRoot(Supervisor* sup) {
+void Reconciler::RestartRoot(ClusterSupervisor* sup) {
   std::vector<std::shared_ptr<const ChildSpec>> specs;
   const ChildTable& table = sup->planner->children();
   for (const ChildRecord* r = table.First(); r != nullptr; r = table.Next(r))
@@ -396,7 +397,7 @@ void Reconciler::StartAgain(Child* child) {
   Enqueue(child);
 }
 
-void Reconciler::CountRestart(Supervisor* sup) {
+void Reconciler::CountRestart(ClusterSupervisor* sup) {
   restarts_.push_back(core_->now());
   while (restarts_.size() > 100'000) restarts_.pop_front();
 }

@@ -37,7 +37,7 @@ class Reconciler {
   // After the store was loaded.
   void Start();
   // Performs what a planner wants and, at once, what follows from it.
-  void Perform(Supervisor* sup, SupervisorActions actions);
+  void Perform(ClusterSupervisor* sup, SupervisorActions actions);
   // Works off what is queued and the start queue; at the end of each turn.
   void Drain();
 
@@ -48,6 +48,8 @@ class Reconciler {
   void OnCommandResult(ControlSession* session, const internal::v1::CommandResult& result);
   void OnLastCrash(Member* member, const internal::v1::LastCrash& crash);
   void OnNodeGone(Member* member);
+  // That life of the node is proven over, so `strict` children need wait no longer.
+  void OnDeathProven(uint32_t node_id, uint32_t incarnation);
   void OnSuspect(Member* member);
   void OnUnreachable(Member* member);
   void OnViewChanged();
@@ -57,9 +59,9 @@ class Reconciler {
 
   // --- for requests
   // Ends a supervisor with everything under it; it vanishes when all is over.
-  void StopRoot(Supervisor* sup, const ExitReason& reason);
+  void StopRoot(ClusterSupervisor* sup, const ExitReason& reason);
   // A root that gave up begins anew.
-  void RestartRoot(Supervisor* sup);
+  void RestartRoot(ClusterSupervisor* sup);
   void ForgetChild(Child* child);
   // Sends the stop that is due, if the node can be reached.
   void SendStop(Child* child);
@@ -74,15 +76,15 @@ class Reconciler {
  private:
   using Order = std::pair<int64_t, uint64_t>;  // priority (negated), number
   // Actions.
-  void DoStart(Supervisor* sup, ChildKey key);
-  void DoStop(Supervisor* sup, ChildKey key, const ShutdownPolicy& policy);
-  void DoRetryLater(Supervisor* sup, ChildKey key, absl::Duration delay);
-  void DoForget(Supervisor* sup, ChildKey key);
-  void DoReport(Supervisor* sup, const SupervisorReport& report);
-  void DoExit(Supervisor* sup, const ExitReason& reason);
+  void DoStart(ClusterSupervisor* sup, ChildKey key);
+  void DoStop(ClusterSupervisor* sup, ChildKey key, const ShutdownPolicy& policy);
+  void DoRetryLater(ClusterSupervisor* sup, ChildKey key, absl::Duration delay);
+  void DoForget(ClusterSupervisor* sup, ChildKey key);
+  void DoReport(ClusterSupervisor* sup, const SupervisorReport& report);
+  void DoExit(ClusterSupervisor* sup, const ExitReason& reason);
   void StartNested(Child* child);
-  void AfterEvent(Supervisor* sup);
-  void Later(Supervisor* sup, std::function<SupervisorActions(SupervisorPlanner&)> event);
+  void AfterEvent(ClusterSupervisor* sup);
+  void Later(ClusterSupervisor* sup, std::function<SupervisorActions(SupervisorPlanner&)> event);
   // Outcomes: the assignment ends or stands, then the planner hears of it.
   void Started(Child* child, const Pid& pid, Payload info);
   void Over(Child* child, const ExitReason& reason);
@@ -104,10 +106,11 @@ class Reconciler {
   // Nodes.
   void TakeReport(Member* member, Child* child, const internal::v1::Report& report);
   void Compare(Member* member, Child* child, const internal::v1::ChildStatus* status);
+  bool NeedsProof(const Child* child) const;
   void ReplaceLost(Child* child);
   bool Poisoned(Child* child);
   void RetryPending();
-  void CountRestart(Supervisor* sup);
+  void CountRestart(ClusterSupervisor* sup);
   void Emit(v1::SupervisorEvent::Kind kind, Child* child, const ExitReason* reason = nullptr,
             const Pid* previous = nullptr);
 

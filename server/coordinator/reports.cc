@@ -189,10 +189,42 @@ void Reconciler::OnNodeGone(Member* member) {
         child->incarnation != member->incarnation()) {
       continue;
     }
+    if (NeedsProof(child)) {
+      child->pending_reason = "death_not_proven";
+      core_->tree.Touch(child);
+      continue;
+    }
     core_->operations.OnDeathDecides(child);
     Over(child, ExitReason::NoConnection());
   }
   OnViewChanged();
+}
+
+// A lease that ran out proves nothing about a `strict` child: only a certificate or an operator
+// does.
+bool Reconciler::NeedsProof(const Child* child) const {
+  if (child->spec->exclusivity != Exclusivity::kStrict) return false;
+  const Member* member = core_->members.FindById(child->node_id);
+  // A later life of the node alone does not prove the end of the one before.
+  if (member == nullptr || member->incarnation() != child->incarnation) return member != nullptr;
+  return !member->gone() || member->record.death_cause() == "lease";
+}
+
+void Reconciler::OnDeathProven(uint32_t node_id, uint32_t incarnation) {
+  std::vector<Child*> over;
+  core_->tree.ForEach([&](ClusterSupervisor* sup) {
+    for (const auto& [key, child] : sup->children) {
+      const bool placed =
+          child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
+      const bool there = child->node_id == node_id && child->incarnation == incarnation;
+      if (placed && there && child->nested == nullptr) over.push_back(child.get());
+    }
+  });
+  for (Child* child : over) {
+    child->pending_reason.clear();
+    core_->operations.OnDeathDecides(child);
+    Over(child, ExitReason::NoConnection());
+  }
 }
 
 // Requests that wait for a child there are answered as pending; `available` children get their

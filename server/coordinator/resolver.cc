@@ -72,7 +72,7 @@ void Resolver::ToPid(const Pid& pid, const Reply<ResolvedTarget>& done) {
 // The longest part of the path that the coordinator knows; a local supervisor's node resolves the
 // rest.
 void Resolver::ToPath(const Target::ChildPath& path, Instant deadline, Reply<ResolvedTarget> done) {
-  Supervisor* sup = core_->tree.Root(path.supervisor);
+  ClusterSupervisor* sup = core_->tree.Root(path.supervisor);
   if (sup == nullptr) {
     // A local supervisor under a registered name.
     if (Child* child = core_->names.ChildOf(path.supervisor)) {

@@ -99,6 +99,7 @@ class WatcherSession : public Session {
   using Session::Session;
   void SendRecorded();
   Member* member = nullptr;
+  bool watched = false;  // it was the watcher of that life, which may be over by now
   uint32_t node_id = 0;
   uint32_t incarnation = 0;
 

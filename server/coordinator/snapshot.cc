@@ -28,7 +28,8 @@ v1::ChildState ShownState(const Coordinator::Core& core, const Child& child) {
       return v1::CHILD_STATE_STOPPING;
     case Assigned::kRunning: {
       const auto it = core.members.all().find(child.node);
-      const bool doubtful = it == core.members.all().end() || it->second->suspect;
+      const bool doubtful = it == core.members.all().end() || it->second->suspect ||
+                            it->second->gone() || it->second->incarnation() != child.incarnation;
       return doubtful ? v1::CHILD_STATE_UNREACHABLE : v1::CHILD_STATE_RUNNING;
     }
     case Assigned::kNone:
@@ -111,7 +112,7 @@ v1::ChildInfo EncodeChild(const Coordinator::Core& core, const Child& child, boo
   return info;
 }
 
-v1::ChildCounts EncodeCounts(const Supervisor& sup) {
+v1::ChildCounts EncodeCounts(const ClusterSupervisor& sup) {
   const ChildCounts counts = sup.planner->Count();
   v1::ChildCounts out;
   out.set_specs(counts.specs);
@@ -121,7 +122,7 @@ v1::ChildCounts EncodeCounts(const Supervisor& sup) {
   return out;
 }
 
-v1::SupervisorInfo EncodeSupervisor(const Coordinator::Core& core, const Supervisor& sup) {
+v1::SupervisorInfo EncodeSupervisor(const Coordinator::Core& core, const ClusterSupervisor& sup) {
   v1::SupervisorInfo info;
   if (sup.parent == nullptr) info.set_name(sup.path[0]);
   wire::EncodeSupervisorSpec(*sup.spec, info.mutable_spec());

@@ -139,7 +139,7 @@ void Reconciler::RetryPending() {
 }
 
 bool Reconciler::UserWaits(const Child* child) const {
-  const Supervisor* sup = child->supervisor;
+  const ClusterSupervisor* sup = child->supervisor;
   const ChildRecord* record = sup->planner->Find(child->key);
   if (record == nullptr) return false;
   return record->op_start || (sup->planner->initializing() && sup->user_waits);

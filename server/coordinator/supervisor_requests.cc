@@ -131,7 +131,7 @@ void SupervisorRequests::StartSupervisor(StartSupervisorArgs args, Reply<v1::Sup
   absl::Status status = core_->names.CheckFree(args.name);
   if (status.ok()) status = CheckNames(args.spec);
   if (!status.ok()) return core_->operations.Fail(op, status);
-  Supervisor* sup = core_->tree.AddRoot(args.name, args.spec);
+  ClusterSupervisor* sup = core_->tree.AddRoot(args.name, args.spec);
   sup->user_waits = true;
   core_->operations.WaitForStart(sup, op);
   std::vector<std::shared_ptr<const ChildSpec>> children;
@@ -150,14 +150,14 @@ void SupervisorRequests::StartUnderParent(StartSupervisorArgs args,
   child.spec->id = args.child_id;
   child.spec->type = ChildType::kSupervisor;
   child.spec->supervisor = std::make_shared<const SupervisorSpec>(std::move(args.spec));
-  absl::StatusOr<Supervisor*> parent = core_->tree.Resolve(child.supervisor);
+  absl::StatusOr<ClusterSupervisor*> parent = core_->tree.Resolve(child.supervisor);
   if (!parent.ok()) return done(parent.status());
   std::vector<std::string> path = (*parent)->path;
   path.push_back(args.child_id);
   StartChild(std::move(child),
              [this, path, done = std::move(done)](absl::StatusOr<v1::StartChildResponse> r) {
                if (!r.ok()) return done(r.status());
-               Supervisor* sup = core_->tree.FindSupervisor(PathKey(path));
+               ClusterSupervisor* sup = core_->tree.FindSupervisor(PathKey(path));
                if (sup == nullptr)
                  return done(MakeError("CHILD_NOT_FOUND", "the supervisor has ended meanwhile"));
                done(EncodeSupervisor(*core_, *sup));
@@ -166,7 +166,7 @@ void SupervisorRequests::StartUnderParent(StartSupervisorArgs args,
 
 void SupervisorRequests::StopSupervisor(const Target& target, const ExitReason& reason,
                                         const std::string& request_id, Reply<ExitReason> done) {
-  absl::StatusOr<Supervisor*> sup = core_->tree.Resolve(target);
+  absl::StatusOr<ClusterSupervisor*> sup = core_->tree.Resolve(target);
   // A repeated request may come when the supervisor is gone: its record answers.
   std::vector<std::string> path = sup.ok() ? (*sup)->path : std::vector<std::string>();
   Operation* op = core_->operations.Begin<v1::StopSupervisorResponse>(
@@ -190,8 +190,8 @@ void SupervisorRequests::StartChild(StartChildArgs args, Reply<v1::StartChildRes
   contents += args.spec ? Stable(*args.spec) : "";
   for (const Payload& arg : args.extra_args)
     contents += fmt::format("{}\n{}\n", arg.type_url(), arg.bytes());
-  absl::StatusOr<Supervisor*> found = core_->tree.Resolve(args.supervisor);
-  Supervisor* sup = found.ok() ? *found : nullptr;
+  absl::StatusOr<ClusterSupervisor*> found = core_->tree.Resolve(args.supervisor);
+  ClusterSupervisor* sup = found.ok() ? *found : nullptr;
   const bool simple = sup != nullptr && sup->planner->simple();
   std::string id = args.spec ? args.spec->id : "";
   if (simple) id = DynamicId(args.request_id, "c" + core_->RandomHex(12));
@@ -251,7 +251,7 @@ void SupervisorRequests::StartChild(StartChildArgs args, Reply<v1::StartChildRes
 
 void SupervisorRequests::TerminateChild(const ChildArgs& args,
                                         Reply<v1::TerminateChildResponse> done) {
-  absl::StatusOr<Supervisor*> sup = core_->tree.Resolve(args.supervisor);
+  absl::StatusOr<ClusterSupervisor*> sup = core_->tree.Resolve(args.supervisor);
   Child* child = sup.ok() ? core_->tree.FindById(*sup, args.child_id) : nullptr;
   Operation* op = core_->operations.Begin<v1::TerminateChildResponse>(
       args.request_id, "TerminateChild", FormatTarget(args.supervisor) + '\0' + args.child_id,
@@ -286,7 +286,7 @@ void SupervisorRequests::TerminateChild(const ChildArgs& args,
 
 void SupervisorRequests::RestartChild(const ChildArgs& args, bool running_too,
                                       Reply<v1::RestartChildResponse> done) {
-  absl::StatusOr<Supervisor*> sup = core_->tree.Resolve(args.supervisor);
+  absl::StatusOr<ClusterSupervisor*> sup = core_->tree.Resolve(args.supervisor);
   Child* child =
       sup.ok() && !args.child_id.empty() ? core_->tree.FindById(*sup, args.child_id) : nullptr;
   Operation* op = core_->operations.Begin<v1::RestartChildResponse>(
@@ -321,14 +321,14 @@ void SupervisorRequests::RestartChild(const ChildArgs& args, bool running_too,
 
 void SupervisorRequests::Restart(const std::string& sup_path, const std::string& id,
                                  Operation* op) {
-  Supervisor* sup = core_->tree.FindSupervisor(sup_path);
+  ClusterSupervisor* sup = core_->tree.FindSupervisor(sup_path);
   if (sup == nullptr)
     return core_->operations.Fail(op, ToError({.code = Code::kNotFound}, sup_path, id));
   const OpId number = core_->operations.Track([this, sup_path, id, op](const OpResult& r) {
     if (absl::Status status = ToError(r, sup_path, id); !status.ok())
       return core_->operations.Fail(op, status);
     v1::RestartChildResponse response;
-    Supervisor* s = core_->tree.FindSupervisor(sup_path);
+    ClusterSupervisor* s = core_->tree.FindSupervisor(sup_path);
     Child* c = s == nullptr ? nullptr : core_->tree.FindById(s, id);
     if (c != nullptr) *response.mutable_child() = EncodeChild(*core_, *c, /*with_spec=*/false);
     response.set_ignored(r.code == Code::kIgnored);
@@ -337,7 +337,7 @@ void SupervisorRequests::Restart(const std::string& sup_path, const std::string&
   core_->reconciler.Perform(sup, sup->planner->RestartChild(number, id, core_->now()));
 }
 
-void SupervisorRequests::RestartRoot(Supervisor* sup, Operation* op) {
+void SupervisorRequests::RestartRoot(ClusterSupervisor* sup, Operation* op) {
   if (sup->parent != nullptr || !sup->failed) {
     return core_->operations.Fail(
         op,
@@ -352,7 +352,7 @@ void SupervisorRequests::RestartRoot(Supervisor* sup, Operation* op) {
 }
 
 void SupervisorRequests::DeleteChild(const ChildArgs& args, StatusReply done) {
-  absl::StatusOr<Supervisor*> sup = core_->tree.Resolve(args.supervisor);
+  absl::StatusOr<ClusterSupervisor*> sup = core_->tree.Resolve(args.supervisor);
   Operation* op = core_->operations.Begin<v1::DeleteChildResponse>(
       args.request_id, "DeleteChild", FormatTarget(args.supervisor) + '\0' + args.child_id, {},
       [done = std::move(done)](absl::StatusOr<v1::DeleteChildResponse> r) { done(r.status()); });

@@ -8,7 +8,7 @@ namespace banyan {
 
 struct Child;
 struct Operation;
-struct Supervisor;
+struct ClusterSupervisor;
 
 // The changes that users ask for: each begins an operation, hands it to the supervisor's planner
 // and ends it with the planner's reply.
@@ -25,12 +25,12 @@ class SupervisorRequests {
 
  private:
   void StartUnderParent(StartSupervisorArgs args, Reply<v1::SupervisorInfo> done);
-  void RestartRoot(Supervisor* sup, Operation* op);
+  void RestartRoot(ClusterSupervisor* sup, Operation* op);
   void Restart(const std::string& path_key, const std::string& id, Operation* op);
   // The names that a spec would take, or which of them is not free.
   absl::Status CheckNames(const SupervisorSpec& spec) const;
   absl::Status CheckNames(const ChildSpec& spec) const;
-  std::string Describe(Supervisor* sup, const std::string& child_id) const;
+  std::string Describe(ClusterSupervisor* sup, const std::string& child_id) const;
 
   Coordinator::Core* const core_;
 };

@@ -28,7 +28,7 @@ std::string PathKey(const std::vector<std::string>& path) {
 
 // ------------------------------------------------------------------- finding
 
-Supervisor* Tree::Root(const std::string& name) {
+ClusterSupervisor* Tree::Root(const std::string& name) {
   auto it = roots_.find(name);
   return it == roots_.end() ? nullptr : it->second.get();
 }
@@ -38,14 +38,14 @@ Child* Tree::FindChild(const std::string& path_key) {
   return it == by_path_.end() ? nullptr : it->second;
 }
 
-Supervisor* Tree::FindSupervisor(const std::string& path_key) {
+ClusterSupervisor* Tree::FindSupervisor(const std::string& path_key) {
   auto it = supervisors_.find(path_key);
   return it == supervisors_.end() ? nullptr : it->second;
 }
 
-absl::StatusOr<Supervisor*> Tree::Resolve(const Target& target) {
+absl::StatusOr<ClusterSupervisor*> Tree::Resolve(const Target& target) {
   if (const auto* by_name = std::get_if<Target::Name>(&target.kind)) {
-    if (Supervisor* root = Root(by_name->name)) return root;
+    if (ClusterSupervisor* root = Root(by_name->name)) return root;
     if (core_->names.Known(by_name->name)) {
       return MakeError(
           "NOT_A_SUPERVISOR",
@@ -58,7 +58,7 @@ absl::StatusOr<Supervisor*> Tree::Resolve(const Target& target) {
   }
   if (const auto* by_path = std::get_if<Target::ChildPath>(&target.kind)) {
     std::vector<std::string> path{by_path->supervisor};
-    Supervisor* sup = Root(by_path->supervisor);
+    ClusterSupervisor* sup = Root(by_path->supervisor);
     if (sup == nullptr) {
       return MakeError(
           "NAME_NOT_REGISTERED",
@@ -87,7 +87,7 @@ absl::StatusOr<Supervisor*> Tree::Resolve(const Target& target) {
                    {{"local", "true"}});
 }
 
-Child* Tree::FindById(Supervisor* sup, const std::string& id) {
+Child* Tree::FindById(ClusterSupervisor* sup, const std::string& id) {
   ChildKey key = kNoChild;
   if (!sup->planner->simple()) {
     const ChildRecord* record = sup->planner->FindById(id);
@@ -103,8 +103,8 @@ Child* Tree::FindById(Supervisor* sup, const std::string& id) {
   return it == sup->children.end() ? nullptr : it->second.get();
 }
 
-void Tree::ForEach(const std::function<void(Supervisor*)>& fn) {
-  std::function<void(Supervisor*)> visit = [&](Supervisor* sup) {
+void Tree::ForEach(const std::function<void(ClusterSupervisor*)>& fn) {
+  std::function<void(ClusterSupervisor*)> visit = [&](ClusterSupervisor* sup) {
     fn(sup);
     for (auto& [key, child] : sup->children) {
       if (child->nested) visit(child->nested.get());
@@ -115,7 +115,7 @@ void Tree::ForEach(const std::function<void(Supervisor*)>& fn) {
 
 // ------------------------------------------------------------------ changing
 
-void Tree::MakePlanner(Supervisor* sup) {
+void Tree::MakePlanner(ClusterSupervisor* sup) {
   SupervisorPlanner::Options options;
   options.default_backoff = RestartBackoff{};
   options.random = core_->deps.random;
@@ -127,13 +127,13 @@ void Tree::MakePlanner(Supervisor* sup) {
       std::make_unique<SupervisorPlanner>(sup->spec->flags, options, std::move(made_from));
 }
 
-void Tree::Index(Supervisor* sup) {
+void Tree::Index(ClusterSupervisor* sup) {
   sup->path_key = PathKey(sup->path);
   supervisors_[sup->path_key] = sup;
 }
 
-Supervisor* Tree::AddRoot(const std::string& name, const SupervisorSpec& spec) {
-  auto sup = std::make_unique<Supervisor>();
+ClusterSupervisor* Tree::AddRoot(const std::string& name, const SupervisorSpec& spec) {
+  auto sup = std::make_unique<ClusterSupervisor>();
   sup->path = {name};
   auto kept = std::make_shared<SupervisorSpec>(spec);
   kept->children.clear();
@@ -147,9 +147,9 @@ Supervisor* Tree::AddRoot(const std::string& name, const SupervisorSpec& spec) {
   return slot.get();
 }
 
-Supervisor* Tree::AddNested(Child* parent) {
-  parent->nested = std::make_unique<Supervisor>();
-  Supervisor* sup = parent->nested.get();
+ClusterSupervisor* Tree::AddNested(Child* parent) {
+  parent->nested = std::make_unique<ClusterSupervisor>();
+  ClusterSupervisor* sup = parent->nested.get();
   sup->path = parent->path;
   sup->parent = parent;
   auto kept = std::make_shared<SupervisorSpec>(*parent->spec->supervisor);
@@ -162,7 +162,7 @@ Supervisor* Tree::AddNested(Child* parent) {
   return sup;
 }
 
-Child* Tree::Ensure(Supervisor* sup, const ChildRecord& record) {
+Child* Tree::Ensure(ClusterSupervisor* sup, const ChildRecord& record) {
   auto& slot = sup->children[record.key];
   if (slot == nullptr) {
     slot = std::make_unique<Child>();
@@ -180,7 +180,7 @@ Child* Tree::Ensure(Supervisor* sup, const ChildRecord& record) {
 }
 
 void Tree::RemoveChild(Child* child) {
-  Supervisor* sup = child->supervisor;
+  ClusterSupervisor* sup = child->supervisor;
   if (child->nested) RemoveSupervisor(child->nested.get());
   if (!child->is_new) {
     core_->journal.Delete(fmt::format("child/{}/spec", child->path_key));
@@ -199,7 +199,7 @@ void Tree::RemoveChild(Child* child) {
   sup->children.erase(it);
 }
 
-void Tree::RemoveSupervisor(Supervisor* sup) {
+void Tree::RemoveSupervisor(ClusterSupervisor* sup) {
   while (!sup->children.empty()) {
     Child* child = sup->children.begin()->second.get();
     core_->reconciler.ForgetChild(child);
@@ -218,7 +218,7 @@ void Tree::RemoveSupervisor(Supervisor* sup) {
   roots_.erase(it);
 }
 
-void Tree::Drop(std::unique_ptr<Supervisor> sup) { dropped_.push_back(std::move(sup)); }
+void Tree::Drop(std::unique_ptr<ClusterSupervisor> sup) { dropped_.push_back(std::move(sup)); }
 
 void Tree::Sweep() {
   dropped_.clear();
@@ -231,7 +231,7 @@ void Tree::Touch(Child* child) {
   dirty_.insert(child->supervisor);
 }
 
-void Tree::TouchHeader(Supervisor* sup) {
+void Tree::TouchHeader(ClusterSupervisor* sup) {
   must_flush_ = true;
   sup->header_dirty = true;
   dirty_.insert(sup);

@@ -20,7 +20,7 @@
 
 namespace banyan {
 
-struct Supervisor;
+struct ClusterSupervisor;
 
 // Where a child's present start is. What the supervisor wants of the child is its planner's to
 // know.
@@ -34,7 +34,7 @@ enum class Assigned : uint8_t {
 
 // One child of a cluster-wide supervisor.
 struct Child {
-  Supervisor* supervisor = nullptr;
+  ClusterSupervisor* supervisor = nullptr;
   ChildKey key = kNoChild;
   uint64_t order = 0;
   std::vector<std::string> path;  // the root's name, then child ids
@@ -69,11 +69,11 @@ struct Child {
   uint64_t lost_timer = 0;  // `available` on a suspect node
 
   bool is_new = true;                  // its spec is not in the store yet
-  std::unique_ptr<Supervisor> nested;  // stated in place: kept here, not on a node
+  std::unique_ptr<ClusterSupervisor> nested;  // stated in place: kept here, not on a node
 };
 
 // One cluster-wide supervisor.
-struct Supervisor {
+struct ClusterSupervisor {
   std::vector<std::string> path;
   std::string path_key;
   Child* parent = nullptr;                     // null: a root
@@ -106,27 +106,27 @@ class Tree {
  public:
   explicit Tree(Coordinator::Core* core) : core_(core) {}
 
-  Supervisor* Root(const std::string& name);
-  const std::map<std::string, std::unique_ptr<Supervisor>>& roots() const { return roots_; }
+  ClusterSupervisor* Root(const std::string& name);
+  const std::map<std::string, std::unique_ptr<ClusterSupervisor>>& roots() const { return roots_; }
   Child* FindChild(const std::string& path_key);
-  Supervisor* FindSupervisor(const std::string& path_key);
+  ClusterSupervisor* FindSupervisor(const std::string& path_key);
   // The cluster-wide supervisor that the target names.
-  absl::StatusOr<Supervisor*> Resolve(const Target& target);
+  absl::StatusOr<ClusterSupervisor*> Resolve(const Target& target);
   // By id, or for dynamic children by pid too. Null: none.
-  Child* FindById(Supervisor* sup, const std::string& id);
+  Child* FindById(ClusterSupervisor* sup, const std::string& id);
 
-  Supervisor* AddRoot(const std::string& name, const SupervisorSpec& spec);
-  Supervisor* AddNested(Child* parent);
+  ClusterSupervisor* AddRoot(const std::string& name, const SupervisorSpec& spec);
+  ClusterSupervisor* AddNested(Child* parent);
   // A fresh planner: at the beginning, and when a root that failed is started again.
-  void MakePlanner(Supervisor* sup);
+  void MakePlanner(ClusterSupervisor* sup);
   // The child of that planner record, made if it is new.
-  Child* Ensure(Supervisor* sup, const ChildRecord& record);
+  Child* Ensure(ClusterSupervisor* sup, const ChildRecord& record);
   void RemoveChild(Child* child);
   // With everything below it, records too.
-  void RemoveSupervisor(Supervisor* sup);
+  void RemoveSupervisor(ClusterSupervisor* sup);
 
   void Touch(Child* child);
-  void TouchHeader(Supervisor* sup);
+  void TouchHeader(ClusterSupervisor* sup);
   // RUNNING marks are for people; they go out with the next write or within a second.
   void TouchLazily(Child* child);
   // Puts all that is dirty into the turn's transaction.
@@ -135,31 +135,31 @@ class Tree {
 
   // From the store; planners restored but not resumed.
   absl::Status Load();
-  void ForEach(const std::function<void(Supervisor*)>& fn);
+  void ForEach(const std::function<void(ClusterSupervisor*)>& fn);
   size_t child_count() const { return by_path_.size(); }
 
  private:
-  void Index(Supervisor* sup);
+  void Index(ClusterSupervisor* sup);
   void WriteChild(Child* child);
-  void WriteHeader(Supervisor* sup);
+  void WriteHeader(ClusterSupervisor* sup);
   absl::Status LoadSupervisor(const internal::v1::SupervisorRecord& record);
-  void LoadChild(Supervisor* sup, const internal::v1::ChildRecord& record,
+  void LoadChild(ClusterSupervisor* sup, const internal::v1::ChildRecord& record,
                  const internal::v1::AssignmentRecord& asg, SupervisorSnapshot* snapshot);
-  void Drop(std::unique_ptr<Supervisor> sup);
+  void Drop(std::unique_ptr<ClusterSupervisor> sup);
 
   Coordinator::Core* const core_;
-  std::map<std::string, std::unique_ptr<Supervisor>> roots_;  // by name
+  std::map<std::string, std::unique_ptr<ClusterSupervisor>> roots_;  // by name
   absl::flat_hash_map<std::string, Child*> by_path_;
-  absl::flat_hash_map<std::string, Supervisor*> supervisors_;
+  absl::flat_hash_map<std::string, ClusterSupervisor*> supervisors_;
   struct ByPath {
-    bool operator()(const Supervisor* a, const Supervisor* b) const {
+    bool operator()(const ClusterSupervisor* a, const ClusterSupervisor* b) const {
       return a->path_key < b->path_key;
     }
   };
-  std::set<Supervisor*, ByPath> dirty_;  // the order of writing does not depend on addresses
+  std::set<ClusterSupervisor*, ByPath> dirty_;  // the order of writing does not depend on addresses
   bool lazy_timer_ = false;
   bool must_flush_ = false;
-  std::vector<std::unique_ptr<Supervisor>> dropped_;  // destroyed after the turn
+  std::vector<std::unique_ptr<ClusterSupervisor>> dropped_;  // destroyed after the turn
   std::vector<std::unique_ptr<Child>> dropped_children_;
 };
 

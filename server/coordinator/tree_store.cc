@@ -18,7 +18,7 @@ namespace banyan {
 void Tree::Flush() {
   if (!must_flush_) return;
   must_flush_ = false;
-  for (Supervisor* sup : dirty_) {
+  for (ClusterSupervisor* sup : dirty_) {
     for (ChildKey key : sup->dirty) {
       auto it = sup->children.find(key);
       if (it != sup->children.end()) WriteChild(it->second.get());
@@ -83,7 +83,7 @@ void Tree::WriteChild(Child* child) {
   core_->journal.Put(fmt::format("child/{}/asg", child->path_key), asg);
 }
 
-void Tree::WriteHeader(Supervisor* sup) {
+void Tree::WriteHeader(ClusterSupervisor* sup) {
   internal::v1::SupervisorRecord record;
   for (const std::string& name : sup->path) record.add_path(name);
   wire::EncodeSupervisorSpec(*sup->spec, record.mutable_spec());
@@ -151,7 +151,7 @@ absl::Status Tree::Load() {
   }
   for (const auto& record : sups) {
     BANYAN_RETURN_IF_ERROR(LoadSupervisor(record));
-    Supervisor* sup = FindSupervisor(PathKey({record.path().begin(), record.path().end()}));
+    ClusterSupervisor* sup = FindSupervisor(PathKey({record.path().begin(), record.path().end()}));
     if (sup == nullptr) continue;
     SupervisorSnapshot snapshot;
     snapshot.flags = sup->spec->flags;
@@ -190,15 +190,15 @@ absl::Status Tree::LoadSupervisor(const internal::v1::SupervisorRecord& record) 
     return absl::DataLossError(fmt::format("store: the record of supervisor {} cannot be read: {}",
                                            PathKey(path), std::string(spec.status().message())));
   }
-  Supervisor* sup = nullptr;
+  ClusterSupervisor* sup = nullptr;
   if (path.size() == 1) {
     auto& slot = roots_[path[0]];
-    slot = std::make_unique<Supervisor>();
+    slot = std::make_unique<ClusterSupervisor>();
     sup = slot.get();
   } else {
     Child* parent = FindChild(PathKey(path));
     if (parent == nullptr) return absl::OkStatus();  // its child record is gone: so is it
-    parent->nested = std::make_unique<Supervisor>();
+    parent->nested = std::make_unique<ClusterSupervisor>();
     sup = parent->nested.get();
     sup->parent = parent;
   }
@@ -216,7 +216,7 @@ absl::Status Tree::LoadSupervisor(const internal::v1::SupervisorRecord& record) 
   return absl::OkStatus();
 }
 
-void Tree::LoadChild(Supervisor* sup, const internal::v1::ChildRecord& record,
+void Tree::LoadChild(ClusterSupervisor* sup, const internal::v1::ChildRecord& record,
                      const internal::v1::AssignmentRecord& asg, SupervisorSnapshot* snapshot) {
   auto spec = wire::DecodeChildSpec(record.spec());
   // What was written had been checked; a later release may be stricter, then the child is left out.

@@ -39,6 +39,27 @@ TEST_F(Failover, ExclusiveChildMovesOnlyAfterTheLease) {
   EXPECT_TRUE(node("n2").Has("s/a"));
 }
 
+TEST_F(Failover, StrictChildWaitsForProof) {
+  AddNode("n1");
+  ChildSpec spec = Worker("a");
+  spec.exclusivity = Exclusivity::kStrict;
+  ASSERT_TRUE(StartSupervisor("s", {spec}).ok());
+  AddNode("n2");
+  node("n1").Mute();
+  time_.RunFor(absl::Seconds(70));
+  ASSERT_EQ(NodeInfo("n1").state(), v1::NODE_STATE_DEAD);
+  EXPECT_FALSE(node("n2").Has("s/a"));
+  RestartCoordinator();
+  time_.RunFor(absl::Seconds(70));
+  EXPECT_FALSE(node("n2").Has("s/a"));
+  EXPECT_EQ(Children("s")["a"].state(), v1::CHILD_STATE_UNREACHABLE);
+  auto dead = Ask<v1::NodeInfo>(
+      [&](auto done) { coordinator_->ConfirmDead({"n1", "", ""}, 1, false, done); });
+  ASSERT_TRUE(dead.ok()) << dead.status();
+  Settle();
+  EXPECT_TRUE(node("n2").Has("s/a"));
+}
+
 TEST_F(Failover, AvailableChildMovesAfterSuspicionAndTheOlderOneIsStopped) {
   AddNode("n1");
   ChildSpec spec = Worker("a");
