@@ -1,15 +1,15 @@
 #include "tests/bench/bench_module.h"
 
-#include <signal.h>
-
 #include <chrono>
 #include <cstdint>
 #include <sstream>
 #include <utility>
 
+#include "fmt/format.h"
+#include <signal.h>
+
 #include "banyan/modules/v1/kv.pb.h"
 #include "common/wire/payload.h"
-#include "fmt/format.h"
 
 namespace banyan::bench {
 namespace {
@@ -21,7 +21,9 @@ constexpr absl::Duration kLimit = absl::Seconds(60);
 constexpr size_t kPayloadBytes = 100;
 
 SteadyTime Now() { return std::chrono::steady_clock::now(); }
-double SecondsSince(SteadyTime start) { return std::chrono::duration<double>(Now() - start).count(); }
+double SecondsSince(SteadyTime start) {
+  return std::chrono::duration<double>(Now() - start).count();
+}
 
 // 100 bytes, as in the anchor.
 Payload Hundred() {
@@ -79,15 +81,17 @@ Task<double> BenchModule::Calls(Pid target, int callers, int each) {
   SpawnOptions options;
   options.monitor = true;
   for (int i = 0; i < callers; ++i) {
-    auto spawned = self().Spawn([target, each](Self& s) { return Caller(s, target, each); }, options);
+    auto spawned =
+        self().Spawn([target, each](Self& s) { return Caller(s, target, each); }, options);
     if (!spawned.ok()) co_return 0;
   }
   bool good = true;
   for (int i = 0; i < callers; ++i) {
-    std::optional<Message> down = co_await self().ReceiveIf([](const Message& m) { return m.is_down(); });
+    std::optional<Message> down =
+        co_await self().ReceiveIf([](const Message& m) { return m.is_down(); });
     good = good && down->reason() == ExitReason::Normal();
   }
-  co_return good ? callers * each / SecondsSince(start) : 0;
+  co_return good ? callers* each / SecondsSince(start) : 0;
 }
 
 Task<double> BenchModule::KillToDown(Pid target, int process) {

@@ -1,11 +1,11 @@
-// The anchor of unary_call_64: bare gRPC with the same API, Actors.Call, and nothing behind it. Prints its
-// port, serves until its standard input closes.
-#include <unistd.h>
-
+// The anchor of unary_call_64: bare gRPC with the same API, Actors.Call, and nothing behind it.
+// Prints its port, serves until its standard input closes.
 #include <cstdio>
 
-#include "banyan/v1/actors.grpc.pb.h"
 #include "grpcpp/grpcpp.h"
+#include <unistd.h>
+
+#include "banyan/v1/actors.grpc.pb.h"
 #include "tests/bench/tuning.h"
 
 namespace banyan::bench {
@@ -13,7 +13,8 @@ namespace {
 
 class Echo : public v1::Actors::CallbackService {
  public:
-  grpc::ServerUnaryReactor* Call(grpc::CallbackServerContext* context, const v1::CallRequest* request,
+  grpc::ServerUnaryReactor* Call(grpc::CallbackServerContext* context,
+                                 const v1::CallRequest* request,
                                  v1::CallResponse* response) override {
     *response->mutable_payload() = request->payload();
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();

@@ -1,13 +1,11 @@
-// Rows of the local runtime: what one node does without any network. Prints "NAME<TAB>VALUE<TAB>UNIT".
+// Rows of the local runtime: what one node does without any network. Prints
+// "NAME<TAB>VALUE<TAB>UNIT".
 //
 //   bytes_per_idle_actor   resident bytes, all included, of actors that wait for a message
 //   local_call             one caller, one server, calls a second
 //   ping_pong_pairs        1000 pairs, messages a second
 //   start_child            simple_one_for_one, children a second for 100,000
 //   restart_p50            from exit(kill) of a child to its successor's init, microseconds
-#include <malloc.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -16,6 +14,9 @@
 #include <mutex>
 #include <string>
 #include <vector>
+
+#include <malloc.h>
+#include <unistd.h>
 
 #include "common/time/system_clock.h"
 #include "server/runtime/runtime.h"
@@ -77,7 +78,8 @@ void IdleActors(Runtime& rt, int n) {
   for (int i = 0; i < n; ++i) pids.push_back(*rt.Spawn(Echo));
   // A call to each: all have started and wait.
   Gate gate(n);
-  for (Pid p : pids) rt.Call(p, {}, Instant::Infinite(), [&](absl::StatusOr<Payload>, Pid) { gate.Count(); });
+  for (Pid p : pids)
+    rt.Call(p, {}, Instant::Infinite(), [&](absl::StatusOr<Payload>, Pid) { gate.Count(); });
   gate.Wait();
   Print("bytes_per_idle_actor", double(ResidentBytes() - before) / n, "B");
   for (Pid p : pids) rt.Exit(p, ExitReason::Kill());
@@ -144,7 +146,11 @@ int main(int argc, char** argv) {
   run("bytes_per_idle_actor", [&](Runtime& rt) { IdleActors(rt, quick ? 100'000 : 300'000); });
   run("local_call", [&](Runtime& rt) { LocalCall(rt, quick ? 100'000 : 1'000'000); });
   run("ping_pong_pairs", [&](Runtime& rt) { PingPongPairs(rt, 1000, quick ? 200 : 1000); });
-  run("start_child", [&](Runtime& rt) { Print("start_child", bench::StartChildRate(rt, quick ? 20'000 : 100'000), "child/s"); });
-  run("restart_p50", [&](Runtime& rt) { Print("restart_p50", bench::RestartMedianMicros(rt, quick ? 200 : 1000), "us"); });
+  run("start_child", [&](Runtime& rt) {
+    Print("start_child", bench::StartChildRate(rt, quick ? 20'000 : 100'000), "child/s");
+  });
+  run("restart_p50", [&](Runtime& rt) {
+    Print("restart_p50", bench::RestartMedianMicros(rt, quick ? 200 : 1000), "us");
+  });
   return 0;
 }

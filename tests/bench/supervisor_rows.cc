@@ -18,13 +18,17 @@ namespace banyan::bench {
 namespace {
 
 double Micros() {
-  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration<double, std::micro>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 class Idle : public GenServer {
  public:
   Task<InitResult> Init(std::vector<Payload>) override { return Ok(); }
-  Task<CallResult> HandleCall(Payload request, CallFrom) override { return Reply(std::move(request)); }
+  Task<CallResult> HandleCall(Payload request, CallFrom) override {
+    return Reply(std::move(request));
+  }
   Task<Result> HandleCast(Payload) override { return NoReply(); }
 };
 

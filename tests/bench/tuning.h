@@ -1,13 +1,12 @@
 #pragma once
 
-#include <malloc.h>
-
 #include "absl/synchronization/mutex.h"
+#include <malloc.h>
 
 namespace banyan::bench {
 
-// What banyand does to its process at start, done to both sides of a comparison: freed memory stays in the
-// process, and Abseil's lock-order checker, which Debian leaves on, is off.
+// What banyand does to its process at start, done to both sides of a comparison: freed memory stays
+// in the process, and Abseil's lock-order checker, which Debian leaves on, is off.
 inline void TuneProcess() {
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 512 << 20);

@@ -1,5 +1,5 @@
-// The client of unary_call_64: keeps 64 calls of one actor in flight on one channel, for our server and
-// for the bare echo alike. Prints calls a second.
+// The client of unary_call_64: keeps 64 calls of one actor in flight on one channel, for our server
+// and for the bare echo alike. Prints calls a second.
 //
 // usage: bench_unary ADDRESS NAME CALLS      (NAME: of a kv actor that holds the key "bench")
 #include <atomic>
@@ -11,9 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "grpcpp/grpcpp.h"
+
 #include "banyan/modules/v1/kv.pb.h"
 #include "banyan/v1/actors.grpc.pb.h"
-#include "grpcpp/grpcpp.h"
 #include "tests/bench/tuning.h"
 
 namespace banyan::bench {
@@ -24,7 +25,8 @@ constexpr int kInFlight = 64;
 // Calls of one of the 64: each starts its next when the last is answered.
 class Caller {
  public:
-  Caller(v1::Actors::Stub* stub, const v1::CallRequest& request, std::atomic<int>* left, std::latch* done)
+  Caller(v1::Actors::Stub* stub, const v1::CallRequest& request, std::atomic<int>* left,
+         std::latch* done)
       : stub_(stub), request_(request), left_(left), done_(done) {}
 
   void Next() {
@@ -36,7 +38,8 @@ class Caller {
     context_->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
     stub_->async()->Call(context_.get(), &request_, &response_, [this](grpc::Status status) {
       if (!status.ok()) {
-        std::fprintf(stderr, "call failed: %d %s\n", status.error_code(), status.error_message().c_str());
+        std::fprintf(stderr, "call failed: %d %s\n", status.error_code(),
+                     status.error_message().c_str());
         std::_Exit(1);
       }
       Next();

@@ -2,6 +2,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "google/protobuf/stubs/logging.h"
+
 #include "banyan/internal/v1/peer.pb.h"
 #include "common/time/virtual_time.h"
 #include "server/cluster/frame_decoder.h"
@@ -14,7 +16,8 @@ using namespace banyan;
 // One process, so that names and pids can be right.
 struct World {
   VirtualTime time;
-  Runtime runtime{Runtime::Options{.clock = &time, .timers = &time, .workers = 0, .executor = &time}};
+  Runtime runtime{
+      Runtime::Options{.clock = &time, .timers = &time, .workers = 0, .executor = &time}};
   World() {
     SpawnOptions options;
     options.name = "a";
@@ -29,6 +32,12 @@ struct World {
 };
 
 }  // namespace
+
+// protobuf tells of each string that is no UTF-8: of most inputs.
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+  google::protobuf::SetLogHandler(nullptr);
+  return 0;
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static World world;
