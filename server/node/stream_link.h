@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,7 +19,6 @@ class StreamLink {
   using CloseFn = std::function<void(absl::Status)>;
 
   StreamLink(Transport* transport, Executor* executor) : transport_(transport), executor_(executor) {}
-  ~StreamLink() { Abort(); }
   StreamLink(const StreamLink&) = delete;
   StreamLink& operator=(const StreamLink&) = delete;
 
@@ -38,53 +38,63 @@ class StreamLink {
   // After what was written has been sent. Its OnClose is not heard.
   void Close() {
     if (!conn_) return;
+    conn_->heard = false;
     conn_->stream->Close(absl::OkStatus());
-    LetGo();
+    closing_.push_back(std::move(conn_));
+    conn_ = nullptr;
   }
+  // At once, dropping what has not been sent. Its OnClose is not heard.
   void Abort() {
     if (!conn_) return;
+    conn_->heard = false;
     conn_->stream->Abort();
-    LetGo();
+    DestroyLater(std::move(conn_));
+    conn_ = nullptr;
   }
 
  private:
   struct Conn : StreamHandler {
-    StreamLink* link = nullptr;  // null: nobody listens any more
+    StreamLink* link = nullptr;  // outlives the stream
+    bool heard = true;
     std::unique_ptr<Stream> stream;
     FrameFn on_frame;
     CloseFn on_close;
-    std::shared_ptr<Conn> keep;  // itself, until its stream is over
     void OnFrame(std::string bytes) override {
-      if (link) on_frame(std::move(bytes));
+      if (heard) on_frame(std::move(bytes));
     }
-    void OnClose(absl::Status status) override {
-      std::shared_ptr<Conn> self = std::move(keep);
-      if (!link) return DestroyLater(std::move(self));
-      StreamLink* owner = std::exchange(link, nullptr);
-      executor = owner->executor_;
-      self = std::move(owner->conn_);
-      owner->conn_ = nullptr;
-      auto closed = std::move(on_close);
-      DestroyLater(std::move(self));
-      closed(std::move(status));
-    }
-    void DestroyLater(std::shared_ptr<Conn> self) {
-      if (self && executor) executor->Post([self] {});
-    }
-    Executor* executor = nullptr;
+    void OnClose(absl::Status status) override { link->Over(this, std::move(status)); }
   };
 
-  // The stream says what it still has to say to nobody; then it goes.
-  void LetGo() {
-    conn_->link = nullptr;
-    conn_->executor = executor_;
-    conn_->keep = conn_;
-    conn_ = nullptr;
+  void Over(Conn* over, absl::Status status) {
+    CloseFn closed;
+    if (conn_.get() == over) {
+      closed = std::move(conn_->on_close);
+      DestroyLater(std::move(conn_));
+      conn_ = nullptr;
+    }
+    for (auto it = closing_.begin(); it != closing_.end(); ++it) {
+      if (it->get() != over) continue;
+      DestroyLater(std::move(*it));
+      closing_.erase(it);
+      break;
+    }
+    if (closed) closed(std::move(status));
+  }
+  // The caller may be the stream itself. Until then it has nobody to call: see `heard`.
+  void DestroyLater(std::shared_ptr<Conn> conn) {
+    conn->stream->Abort();
+    dying_.push_back(std::move(conn));
+    executor_->Post([weak = std::weak_ptr<int>(alive_), this] {
+      if (weak.lock()) dying_.clear();
+    });
   }
 
   Transport* const transport_;
   Executor* const executor_;
   std::shared_ptr<Conn> conn_;
+  std::list<std::shared_ptr<Conn>> closing_;  // they still send their last frames
+  std::list<std::shared_ptr<Conn>> dying_;
+  const std::shared_ptr<int> alive_ = std::make_shared<int>(0);
 };
 
 }  // namespace banyan

@@ -180,10 +180,14 @@ TEST_F(RemoteLinks, SIG113AnUnreachableNode) {
   auto from = Spawn(*a, true);
   network.Isolate("b:1");
   absl::Status call;
-  Run(*a, from, [&, pid](Self& self) -> Task<void> {
+  auto caller = Spawn(*a);
+  Run(*a, from, [pid](Self& self) -> Task<void> {
     self.Send(pid, Text("x"));
     self.Link(pid);
     self.Monitor(pid);
+    co_return;
+  });
+  Run(*a, caller, [&, pid](Self& self) -> Task<void> {
     call = (co_await self.Call(pid, Text("x"), absl::Minutes(1))).status();
   });
   time.RunFor(absl::Seconds(6));
