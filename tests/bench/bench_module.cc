@@ -76,7 +76,7 @@ Task<GenServer::CallResult> BenchModule::Obey(std::string order) {
 }
 
 Task<double> BenchModule::Calls(Pid target, int callers, int each) {
-  co_await self().Call(target, Hundred(), kLimit);  // the session is up
+  (void)co_await self().Call(target, Hundred(), kLimit);  // the session is up
   const SteadyTime start = Now();
   SpawnOptions options;
   options.monitor = true;
@@ -96,7 +96,7 @@ Task<double> BenchModule::Calls(Pid target, int callers, int each) {
 
 Task<double> BenchModule::KillToDown(Pid target, int process) {
   self().Monitor(target);
-  co_await self().Call(target, Hundred(), kLimit);  // comes after the monitor: it is set up
+  (void)co_await self().Call(target, Hundred(), kLimit);  // comes after the monitor: it is set up
   const SteadyTime start = Now();
   ::kill(process, SIGKILL);
   co_await self().ReceiveIf([](const Message& m) { return m.is_down(); });

@@ -82,7 +82,7 @@ def erlang_dist(row, quick):
     port = str(free_port())
     env = dict(os.environ, ERL_EPMD_ADDRESS="127.0.0.1", ERL_EPMD_PORT=port)
     common = ["-setcookie", secrets.token_hex(8), "-kernel", "inet_dist_use_interface", "{127,0,0,1}"]
-    processes = [subprocess.Popen(["epmd", "-port", port], env=env, stdout=subprocess.DEVNULL)]
+    processes = [subprocess.Popen(["epmd", "-port", port], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)]
     try:
         wait_for_port(int(port))
         processes.append(subprocess.Popen(erlang_command(*common, "-name", "bench_b@127.0.0.1"), env=env,
