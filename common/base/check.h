@@ -5,17 +5,17 @@
 
 // Ends the process when an invariant is broken, in release builds too: a node that no longer
 // knows its own state must restart cleanly rather than go on. Never for bad input.
-#define BANYAN_CHECK(cond)                                                                     \
-  do {                                                                                         \
-    if (!(cond)) [[unlikely]] {                                                                \
-      std::fprintf(stderr, "%s:%d: invariant broken: %s\n", __FILE__, __LINE__, #cond);        \
-      std::abort();                                                                            \
-    }                                                                                          \
+#define BANYAN_CHECK(cond)                                                              \
+  do {                                                                                  \
+    if (!(cond)) [[unlikely]] {                                                         \
+      std::fprintf(stderr, "%s:%d: invariant broken: %s\n", __FILE__, __LINE__, #cond); \
+      std::abort();                                                                     \
+    }                                                                                   \
   } while (false)
 
-#define BANYAN_RETURN_IF_ERROR(expr)         \
-  do {                                       \
-    absl::Status banyan_status_ = (expr);    \
+#define BANYAN_RETURN_IF_ERROR(expr)                 \
+  do {                                               \
+    absl::Status banyan_status_ = (expr);            \
     if (!banyan_status_.ok()) return banyan_status_; \
   } while (false)
 

@@ -5,9 +5,10 @@
 #include <utility>
 
 #include "absl/strings/cord.h"
+#include "fmt/format.h"
+
 #include "common/base/check.h"
 #include "common/base/error_codec.h"
-#include "fmt/format.h"
 
 namespace banyan {
 namespace {
@@ -104,9 +105,9 @@ static_assert(std::is_sorted(std::begin(kReasons), std::end(kReasons),
                              }));
 
 const ReasonRow& FindReason(std::string_view reason) {
-  const ReasonRow* row = std::lower_bound(
-      std::begin(kReasons), std::end(kReasons), reason,
-      [](const ReasonRow& r, std::string_view word) { return r.reason < word; });
+  const ReasonRow* row =
+      std::lower_bound(std::begin(kReasons), std::end(kReasons), reason,
+                       [](const ReasonRow& r, std::string_view word) { return r.reason < word; });
   const bool reason_is_in_the_table = row != std::end(kReasons) && row->reason == reason;
   if (!reason_is_in_the_table) {
     std::fprintf(stderr, "MakeError: unknown reason '%.*s'\n", static_cast<int>(reason.size()),
@@ -154,9 +155,9 @@ absl::Status MakeFieldError(std::string_view reason,
                             std::vector<ErrorInfo::FieldViolation> fields) {
   const ReasonRow& row = FindReason(reason);
   ErrorInfo info = InfoFor(row, {});
-  std::string message = fields.empty() ? "the request is invalid"
-                                       : fmt::format("{}: {}", fields.front().field,
-                                                     fields.front().description);
+  std::string message =
+      fields.empty() ? "the request is invalid"
+                     : fmt::format("{}: {}", fields.front().field, fields.front().description);
   if (fields.size() > 1) message += fmt::format(" (and {} more)", fields.size() - 1);
   info.fields = std::move(fields);
   return Build(row.code, message, info);

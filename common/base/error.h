@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+
 #include "common/base/exit_reason.h"
 
 namespace banyan {
@@ -15,8 +16,9 @@ namespace banyan {
 // wrong fields and the exit reason attached as one status payload. common/wire turns them into
 // google.rpc.Status and back; programs branch on (code, reason), never on the text.
 struct ErrorInfo {
-  std::string reason;                           // UPPER_SNAKE_CASE, e.g. "CHILD_NOT_FOUND"
-  std::map<std::string, std::string> metadata;  // keys in lowerCamelCase; "outcome" where it matters
+  std::string reason;  // UPPER_SNAKE_CASE, e.g. "CHILD_NOT_FOUND"
+  std::map<std::string, std::string>
+      metadata;  // keys in lowerCamelCase; "outcome" where it matters
   struct FieldViolation {
     std::string field;        // path in the request, e.g. "spec.children[2].shutdown"
     std::string description;  // what is wrong and what is allowed
@@ -30,7 +32,8 @@ struct ErrorInfo {
 inline constexpr std::string_view kNotExecuted = "not_executed";
 inline constexpr std::string_view kOutcomeUnknown = "unknown";
 
-// An error with the code, outcome and retry delay that the table of docs/errors.md gives for `reason`.
+// An error with the code, outcome and retry delay that the table of docs/errors.md gives for
+// `reason`.
 absl::Status MakeError(std::string_view reason, std::string message,
                        std::map<std::string, std::string> metadata = {},
                        std::optional<ExitReason> exit_reason = std::nullopt);

@@ -14,7 +14,7 @@ Payload TextPayload(std::string_view text) {
   std::string bytes;
   if (!text.empty()) {
     bytes.push_back(0x0A);
-    for (size_t n = text.size(); ; n >>= 7) {
+    for (size_t n = text.size();; n >>= 7) {
       bytes.push_back(static_cast<char>(n < 0x80 ? n : (n & 0x7F) | 0x80));
       if (n < 0x80) break;
     }
@@ -25,7 +25,8 @@ Payload TextPayload(std::string_view text) {
 }  // namespace
 
 ExitReason ExitReason::Shutdown(Payload detail, std::string message) {
-  return ExitReason(Kind::kShutdown, Info{.message = std::move(message), .detail = std::move(detail)});
+  return ExitReason(Kind::kShutdown,
+                    Info{.message = std::move(message), .detail = std::move(detail)});
 }
 
 ExitReason ExitReason::FailedToStartChild(std::string id, ExitReason cause) {
@@ -57,14 +58,22 @@ const std::vector<std::string>& ExitReason::stack() const {
 
 std::string_view ExitKindName(ExitReason::Kind kind) {
   switch (kind) {
-    case ExitReason::Kind::kNormal: return "normal";
-    case ExitReason::Kind::kShutdown: return "shutdown";
-    case ExitReason::Kind::kKilled: return "killed";
-    case ExitReason::Kind::kKill: return "kill";
-    case ExitReason::Kind::kNoProc: return "noproc";
-    case ExitReason::Kind::kNoConnection: return "noconnection";
-    case ExitReason::Kind::kTimeout: return "timeout";
-    case ExitReason::Kind::kError: return "error";
+    case ExitReason::Kind::kNormal:
+      return "normal";
+    case ExitReason::Kind::kShutdown:
+      return "shutdown";
+    case ExitReason::Kind::kKilled:
+      return "killed";
+    case ExitReason::Kind::kKill:
+      return "kill";
+    case ExitReason::Kind::kNoProc:
+      return "noproc";
+    case ExitReason::Kind::kNoConnection:
+      return "noconnection";
+    case ExitReason::Kind::kTimeout:
+      return "timeout";
+    case ExitReason::Kind::kError:
+      return "error";
   }
   return "error";
 }

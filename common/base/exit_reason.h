@@ -14,9 +14,9 @@ namespace banyan {
 // Why a process ended. An immutable value; copying copies a word and a shared pointer.
 //
 // OTP's terms: `normal`, `shutdown`, `{shutdown,T}` (kShutdown with T in detail), `killed`, `kill`,
-// `noproc`, `noconnection`, `timeout`; every other term is kError with its tag in type(), its data in
-// detail() and a sentence in message(). `{failed_to_start_child,Id,E}` is kShutdown whose detail is the
-// id (as text, see Text()) and whose cause() is E.
+// `noproc`, `noconnection`, `timeout`; every other term is kError with its tag in type(), its data
+// in detail() and a sentence in message(). `{failed_to_start_child,Id,E}` is kShutdown whose detail
+// is the id (as text, see Text()) and whose cause() is E.
 class ExitReason {
  public:
   // Values are those of banyan.v1.ExitReason.Kind.
@@ -62,7 +62,8 @@ class ExitReason {
   bool is_shutdown() const { return kind_ == Kind::kShutdown; }
   // {shutdown,T} rather than the bare atom.
   bool is_shutdown_with_detail() const;
-  // OTP's clean reasons: normal, shutdown, {shutdown,_}. All others are what `transient` restarts on.
+  // OTP's clean reasons: normal, shutdown, {shutdown,_}. All others are what `transient` restarts
+  // on.
   bool clean() const { return is_normal() || is_shutdown(); }
   bool abnormal() const { return !clean(); }
 

@@ -71,6 +71,7 @@ inline constexpr uint32_t kFenceSeqMax = (1u << 28) - 1;
 template <>
 struct std::hash<banyan::Pid> {
   size_t operator()(const banyan::Pid& p) const noexcept {
-    return std::hash<uint64_t>()(p.id ^ (uint64_t{p.node_id} << 40) ^ (uint64_t{p.incarnation} << 20));
+    return std::hash<uint64_t>()(p.id ^ (uint64_t{p.node_id} << 40) ^
+                                 (uint64_t{p.incarnation} << 20));
   }
 };

@@ -3,9 +3,10 @@
 #include <charconv>
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/base/check.h"
 #include "common/base/error.h"
-#include "fmt/format.h"
 
 namespace banyan {
 namespace {
@@ -90,7 +91,8 @@ absl::StatusOr<Target> ParseGroup(std::string_view text) {
     out.hash_key = std::string(how);
   } else {
     return Invalid("target", fmt::format("'#{}' is not a way to pick a member: use #nearest, "
-                                         "#random, #least or #hash=KEY", how));
+                                         "#random, #least or #hash=KEY",
+                                         how));
   }
   return Target{std::move(out)};
 }
@@ -143,7 +145,8 @@ std::optional<std::string> Problem(const Target::Group& group) {
 
 std::optional<std::string> Problem(const Target::ChildPath& path) {
   if (auto problem = NameProblem(path.supervisor)) return problem;
-  if (path.child_ids.empty()) return "a child path needs at least one child id: child:SUPERVISOR/ID";
+  if (path.child_ids.empty())
+    return "a child path needs at least one child id: child:SUPERVISOR/ID";
   for (const std::string& id : path.child_ids) {
     if (auto problem = ChildIdProblem(id)) return problem;
   }
@@ -152,9 +155,12 @@ std::optional<std::string> Problem(const Target::ChildPath& path) {
 
 std::string Format(const Target::Group& group) {
   switch (group.selection) {
-    case Target::Group::Selection::kNearest: break;
-    case Target::Group::Selection::kRandom: return fmt::format("group:{}#random", group.group);
-    case Target::Group::Selection::kLeastLoaded: return fmt::format("group:{}#least", group.group);
+    case Target::Group::Selection::kNearest:
+      break;
+    case Target::Group::Selection::kRandom:
+      return fmt::format("group:{}#random", group.group);
+    case Target::Group::Selection::kLeastLoaded:
+      return fmt::format("group:{}#least", group.group);
     case Target::Group::Selection::kHash:
       return fmt::format("group:{}#hash={}", group.group, group.hash_key);
   }
@@ -182,12 +188,13 @@ std::optional<std::string> NameProblem(std::string_view name) {
     return fmt::format("the name has {} characters; at most {} are allowed", name.size(), kNameMax);
   }
   for (char c : name) {
-    if (IsLetter(c) || IsDigit(c) || c == '.' || c == '_' || c == '-' || c == '~' || c == '/') continue;
+    if (IsLetter(c) || IsDigit(c) || c == '.' || c == '_' || c == '-' || c == '~' || c == '/')
+      continue;
     const auto byte = static_cast<unsigned char>(c);
-    return fmt::format("the name has the character {}; allowed are A-Z a-z 0-9 . _ - ~ and '/' "
-                       "between segments",
-                       byte >= 0x20 && byte < 0x7F ? fmt::format("'{}'", c)
-                                                   : fmt::format("0x{:02X}", byte));
+    return fmt::format(
+        "the name has the character {}; allowed are A-Z a-z 0-9 . _ - ~ and '/' "
+        "between segments",
+        byte >= 0x20 && byte < 0x7F ? fmt::format("'{}'", c) : fmt::format("0x{:02X}", byte));
   }
   if (name.front() == '/' || name.back() == '/' || name.find("//") != std::string_view::npos) {
     return fmt::format("the name '{}' has an empty segment", name);

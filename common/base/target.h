@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "common/base/pid.h"
 
 namespace banyan {
@@ -54,8 +55,8 @@ struct Target {
   friend bool operator==(const Target&, const Target&) = default;
 };
 
-// What is wrong with a name, a child id or a node's name, as half a sentence; nullopt if it is legal
-// (the rules are in proto/banyan/v1/types.proto).
+// What is wrong with a name, a child id or a node's name, as half a sentence; nullopt if it is
+// legal (the rules are in proto/banyan/v1/types.proto).
 std::optional<std::string> NameProblem(std::string_view name);
 std::optional<std::string> ChildIdProblem(std::string_view id);
 std::optional<std::string> NodeNameProblem(std::string_view name);

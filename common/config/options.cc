@@ -5,10 +5,11 @@
 #include <set>
 #include <utility>
 
-#include "common/base/check.h"
-#include "common/config/yaml_file.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+
+#include "common/base/check.h"
+#include "common/config/yaml_file.h"
 
 namespace banyan::config {
 namespace {
@@ -36,10 +37,14 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 
 std::string_view SourceName(Source source) {
   switch (source) {
-    case Source::kDefault: return "default";
-    case Source::kFile: return "file";
-    case Source::kEnvironment: return "environment";
-    case Source::kFlag: return "flag";
+    case Source::kDefault:
+      return "default";
+    case Source::kFile:
+      return "file";
+    case Source::kEnvironment:
+      return "environment";
+    case Source::kFlag:
+      return "flag";
   }
   return "default";
 }
@@ -60,8 +65,8 @@ void Options::Bool(std::string name, bool value, std::string help) {
 void Options::Int(std::string name, int64_t value, int64_t min, int64_t max, std::string help) {
   Add(std::move(name), {.type = Type::kInt, .min = min, .max = max}, value, std::move(help));
 }
-void Options::Duration(std::string name, absl::Duration value, std::string help,
-                       absl::Duration min, absl::Duration max) {
+void Options::Duration(std::string name, absl::Duration value, std::string help, absl::Duration min,
+                       absl::Duration max) {
   Add(std::move(name), {.type = Type::kDuration, .min_duration = min, .max_duration = max}, value,
       std::move(help));
 }
@@ -89,7 +94,8 @@ absl::Status Options::Load(const Sources& sources) {
     if (Option* option = FindOrNull(name)) {
       Set(*option, Source::kFlag, "flag --" + name, texts, &problems);
     } else {
-      problems.push_back(fmt::format("flag --{}: unknown; did you mean --{}?", name, Nearest(name)));
+      problems.push_back(
+          fmt::format("flag --{}: unknown; did you mean --{}?", name, Nearest(name)));
     }
   }
   if (problems.empty()) return absl::OkStatus();
@@ -125,8 +131,9 @@ void Options::Set(Option& option, Source source, std::string where,
   absl::StatusOr<Value> value = ParseValue(option.shape, texts);
   if (!value.ok()) {
     const std::string what(value.status().message());
-    problems->push_back(source == Source::kFile ? fmt::format("{}: {}: {}", where, option.name, what)
-                                                : fmt::format("{}: {}", where, what));
+    problems->push_back(source == Source::kFile
+                            ? fmt::format("{}: {}: {}", where, option.name, what)
+                            : fmt::format("{}: {}", where, what));
     return;
   }
   option.value = *std::move(value);
@@ -157,10 +164,10 @@ const Options::Option& Options::Find(std::string_view name) const {
 std::string Options::Nearest(std::string_view name) const {
   // Far longer than any option: comparing it in full would cost much and say nothing.
   name = name.substr(0, 100);
-  auto it = std::min_element(options_.begin(), options_.end(),
-                             [&](const Option& a, const Option& b) {
-                               return EditDistance(a.name, name) < EditDistance(b.name, name);
-                             });
+  auto it =
+      std::min_element(options_.begin(), options_.end(), [&](const Option& a, const Option& b) {
+        return EditDistance(a.name, name) < EditDistance(b.name, name);
+      });
   return it == options_.end() ? "" : it->name;
 }
 
@@ -173,8 +180,8 @@ std::vector<Options::EffectiveValue> Options::Effective() const {
 std::vector<Options::Declared> Options::Declarations() const {
   std::vector<Declared> out;
   for (const Option& o : options_) {
-    out.push_back({o.name, o.help, EnvName(o.name), FormatValue(o.initial), Allowed(o.shape),
-                   o.shape.type});
+    out.push_back(
+        {o.name, o.help, EnvName(o.name), FormatValue(o.initial), Allowed(o.shape), o.shape.type});
   }
   return out;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+
 #include "common/config/value.h"
 
 namespace banyan::config {
@@ -23,8 +24,8 @@ struct Sources {
 };
 
 // A program's options by name ("listen-addr"). One name gives all three places: the flag
-// --listen-addr, the variable PREFIX_LISTEN_ADDR, the key `listen-addr` of the file. A flag wins over
-// the environment, that over the file, that over the default.
+// --listen-addr, the variable PREFIX_LISTEN_ADDR, the key `listen-addr` of the file. A flag wins
+// over the environment, that over the file, that over the default.
 //
 // First declare, then Load once, then read. Reading an option that was not declared, or as another
 // type, is a broken invariant.

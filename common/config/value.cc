@@ -5,9 +5,10 @@
 #include <optional>
 #include <utility>
 
-#include "common/base/check.h"
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+
+#include "common/base/check.h"
 
 namespace banyan::config {
 namespace {
@@ -61,8 +62,8 @@ absl::StatusOr<Value> ParseScalar(const Shape& shape, const std::string& text) {
       if (auto n = ParseInt(text); n && *n >= shape.min && *n <= shape.max) return Value(*n);
       break;
     case Type::kDuration:
-      if (absl::Duration d; absl::ParseDuration(text, &d) && d >= shape.min_duration &&
-                            d <= shape.max_duration) {
+      if (absl::Duration d;
+          absl::ParseDuration(text, &d) && d >= shape.min_duration && d <= shape.max_duration) {
         return Value(d);
       }
       break;
@@ -110,7 +111,8 @@ std::string HostPort::ToString() const {
 
 absl::StatusOr<HostPort> ParseHostPort(std::string_view text) {
   const auto fail = [&](std::string_view why) {
-    return Invalid(fmt::format("'{}' is not HOST:PORT or [IPV6]:PORT: {}", text.substr(0, 200), why));
+    return Invalid(
+        fmt::format("'{}' is not HOST:PORT or [IPV6]:PORT: {}", text.substr(0, 200), why));
   };
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return fail("it has no port");
@@ -130,7 +132,8 @@ absl::StatusOr<HostPort> ParseHostPort(std::string_view text) {
 
 std::string Allowed(const Shape& shape) {
   switch (shape.type) {
-    case Type::kBool: return "true or false";
+    case Type::kBool:
+      return "true or false";
     case Type::kInt: {
       const bool low = shape.min != std::numeric_limits<int64_t>::min();
       const bool high = shape.max != std::numeric_limits<int64_t>::max();
@@ -147,10 +150,14 @@ std::string Allowed(const Shape& shape) {
       return fmt::format("a duration such as 500ms, 10s or 1h30m, from {} to {}",
                          absl::FormatDuration(shape.min_duration),
                          absl::FormatDuration(shape.max_duration));
-    case Type::kHostPort: return "HOST:PORT or [IPV6]:PORT";
-    case Type::kHostPorts: return "a list of HOST:PORT, separated by commas";
-    case Type::kMap: return "a list of KEY=VALUE, separated by commas";
-    case Type::kString: break;
+    case Type::kHostPort:
+      return "HOST:PORT or [IPV6]:PORT";
+    case Type::kHostPorts:
+      return "a list of HOST:PORT, separated by commas";
+    case Type::kMap:
+      return "a list of KEY=VALUE, separated by commas";
+    case Type::kString:
+      break;
   }
   if (shape.words.empty()) return "a text";
   return fmt::format("one of {}", fmt::join(shape.words, ", "));

@@ -22,23 +22,23 @@ struct HostPort {
 };
 
 using Map = std::map<std::string, std::string>;
-using Value = std::variant<std::string, bool, int64_t, absl::Duration, HostPort,
-                           std::vector<HostPort>, Map>;
+using Value =
+    std::variant<std::string, bool, int64_t, absl::Duration, HostPort, std::vector<HostPort>, Map>;
 
 enum class Type : uint8_t { kString, kBool, kInt, kDuration, kHostPort, kHostPorts, kMap };
 
 // What an option takes.
 struct Shape {
   Type type = Type::kString;
-  std::vector<std::string> words;  // kString: only these, unless empty
+  std::vector<std::string> words;                     // kString: only these, unless empty
   int64_t min = std::numeric_limits<int64_t>::min();  // kInt
   int64_t max = std::numeric_limits<int64_t>::max();
   absl::Duration min_duration = absl::ZeroDuration();  // kDuration
   absl::Duration max_duration = absl::InfiniteDuration();
 };
 
-// Reads the value from its texts: one for a scalar; for lists and maps any number, each of which may
-// hold several separated by commas. The error is half a sentence that says what is allowed.
+// Reads the value from its texts: one for a scalar; for lists and maps any number, each of which
+// may hold several separated by commas. The error is half a sentence that says what is allowed.
 absl::StatusOr<Value> ParseValue(const Shape& shape, const std::vector<std::string>& texts);
 // "what is allowed": "a whole number from 1 to 10".
 std::string Allowed(const Shape& shape);

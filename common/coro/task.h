@@ -11,12 +11,12 @@
 
 namespace banyan {
 
-// A lazy coroutine: starts when awaited, is awaited once, preferably in the expression that makes it.
-// Destroying an unfinished task destroys its frame and everything it awaits: that is how an exit
-// signal unwinds a process.
+// A lazy coroutine: starts when awaited, is awaited once, preferably in the expression that makes
+// it. Destroying an unfinished task destroys its frame and everything it awaits: that is how an
+// exit signal unwinds a process.
 //
-// A function that has its answer at once returns the value itself (`Task<int> F() { return 7; }`) and
-// pays for no frame.
+// A function that has its answer at once returns the value itself (`Task<int> F() { return 7; }`)
+// and pays for no frame.
 template <typename T>
 class Task;
 
@@ -66,8 +66,8 @@ class [[nodiscard]] Task {
 
   Task(T value) : ready_(std::move(value)) {}  // NOLINT: implicit, so that `return value;` works
   template <typename U>
-    requires(!std::is_same_v<std::remove_cvref_t<U>, T> && !std::is_same_v<std::remove_cvref_t<U>, Task> &&
-             std::is_convertible_v<U, T>)
+    requires(!std::is_same_v<std::remove_cvref_t<U>, T> &&
+             !std::is_same_v<std::remove_cvref_t<U>, Task> && std::is_convertible_v<U, T>)
   Task(U&& value) : ready_(T(std::forward<U>(value))) {}  // NOLINT
   explicit Task(Handle h) : h_(h) {}
   Task(Task&& o) noexcept : h_(std::exchange(o.h_, nullptr)), ready_(std::move(o.ready_)) {}

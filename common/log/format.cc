@@ -9,16 +9,26 @@ std::string Timestamp(absl::Time now) {
   return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", now, absl::UTCTimeZone());
 }
 
-// JSON's escapes, which are also what the text form uses within quotes. Bytes that are not ASCII are
-// left alone: valid UTF-8 stays readable.
+// JSON's escapes, which are also what the text form uses within quotes. Bytes that are not ASCII
+// are left alone: valid UTF-8 stays readable.
 void AppendEscaped(std::string_view in, std::string& out) {
   for (char c : in) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
           out += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
@@ -65,8 +75,8 @@ std::string FormatText(absl::Time now, Level level, std::string_view event, Fiel
 }
 
 std::string FormatJson(absl::Time now, Level level, std::string_view event, Fields fields) {
-  std::string out = fmt::format(R"({{"time":"{}","level":"{}","event":)", Timestamp(now),
-                                LevelName(level));
+  std::string out =
+      fmt::format(R"({{"time":"{}","level":"{}","event":)", Timestamp(now), LevelName(level));
   AppendQuoted(event, out);
   for (const Field& field : fields) {
     out += ',';

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "absl/time/time.h"
+
 #include "common/log/log.h"
 
 namespace banyan::log {

@@ -5,12 +5,13 @@
 #include <utility>
 
 #include "absl/time/clock.h"
-#include "common/base/check.h"
-#include "common/base/mutex.h"
-#include "common/log/format.h"
 #include "spdlog/logger.h"
 #include "spdlog/pattern_formatter.h"
 #include "spdlog/sinks/stdout_sinks.h"
+
+#include "common/base/check.h"
+#include "common/base/mutex.h"
+#include "common/log/format.h"
 
 namespace banyan::log {
 namespace {
@@ -31,10 +32,14 @@ Captured& TheCaptured() {
 
 spdlog::level::level_enum ToSpdlog(Level level) {
   switch (level) {
-    case Level::kDebug: return spdlog::level::debug;
-    case Level::kInfo: return spdlog::level::info;
-    case Level::kWarn: return spdlog::level::warn;
-    case Level::kError: return spdlog::level::err;
+    case Level::kDebug:
+      return spdlog::level::debug;
+    case Level::kInfo:
+      return spdlog::level::info;
+    case Level::kWarn:
+      return spdlog::level::warn;
+    case Level::kError:
+      return spdlog::level::err;
   }
   return spdlog::level::err;
 }
@@ -42,10 +47,9 @@ spdlog::level::level_enum ToSpdlog(Level level) {
 // spdlog serialises the writers and writes; the line is ours. Never destroyed either.
 spdlog::logger& TheLogger() {
   static spdlog::logger* const logger = [] {
-    auto* made =
-        new spdlog::logger("banyan", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_formatter(std::make_unique<spdlog::pattern_formatter>(
-        "%v", spdlog::pattern_time_type::utc, "\n"));
+    auto* made = new spdlog::logger("banyan", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    made->set_formatter(
+        std::make_unique<spdlog::pattern_formatter>("%v", spdlog::pattern_time_type::utc, "\n"));
     made->set_level(spdlog::level::trace);
     made->flush_on(spdlog::level::warn);
     return made;
@@ -76,10 +80,14 @@ void Write(Level level, std::string_view event, Fields fields) {
 
 std::string_view LevelName(Level level) {
   switch (level) {
-    case Level::kDebug: return "debug";
-    case Level::kInfo: return "info";
-    case Level::kWarn: return "warn";
-    case Level::kError: return "error";
+    case Level::kDebug:
+      return "debug";
+    case Level::kInfo:
+      return "info";
+    case Level::kWarn:
+      return "warn";
+    case Level::kError:
+      return "error";
   }
   return "error";
 }

@@ -11,9 +11,9 @@
 
 #include "fmt/format.h"
 
-// Structured logging: a line is an event name and fields, as OTP's reports are, never a sentence with
-// values in it. Thread-safe; goes to stderr. Levels are by who must act: error - an operator, now;
-// warn - an operator, some day; info - nobody, what happened; debug - developers.
+// Structured logging: a line is an event name and fields, as OTP's reports are, never a sentence
+// with values in it. Thread-safe; goes to stderr. Levels are by who must act: error - an operator,
+// now; warn - an operator, some day; info - nobody, what happened; debug - developers.
 namespace banyan::log {
 
 enum class Level : uint8_t { kDebug, kInfo, kWarn, kError };
@@ -59,9 +59,9 @@ inline void Error(std::string_view event, Fields fields = {}) {
 void SetLevel(Level level);
 // kText at first.
 void SetFormat(Format format);
-std::string_view LevelName(Level level);                    // "debug", "info", "warn", "error"
-std::optional<Level> ParseLevel(std::string_view name);     // the same words
-std::optional<Format> ParseFormat(std::string_view name);   // "text", "json"
+std::string_view LevelName(Level level);                   // "debug", "info", "warn", "error"
+std::optional<Level> ParseLevel(std::string_view name);    // the same words
+std::optional<Format> ParseFormat(std::string_view name);  // "text", "json"
 // Writes out what is buffered; called before the process ends on purpose.
 void Flush();
 

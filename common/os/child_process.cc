@@ -1,19 +1,19 @@
 #include "common/os/child_process.h"
 
+#include <cerrno>
+#include <condition_variable>
+#include <utility>
+
+#include "fmt/format.h"
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <condition_variable>
-#include <utility>
-
 #include "common/base/check.h"
 #include "common/os/exec_child.h"
 #include "common/os/process_tree.h"
-#include "fmt/format.h"
 
 #ifndef P_PIDFD
 #define P_PIDFD 3
@@ -135,8 +135,8 @@ void ProcessSpawner::Serve(Request* request) {
     result = child.status();
   } else {
     const int fd = child->pidfd.get();
-    std::shared_ptr<ChildProcess> process(new ChildProcess(child->pid, std::move(child->pidfd),
-                                                           request->spawn.kill_group_at_end));
+    std::shared_ptr<ChildProcess> process(
+        new ChildProcess(child->pid, std::move(child->pidfd), request->spawn.kill_group_at_end));
     running_[fd] = {process, std::move(request->on_exit)};
     epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
     BANYAN_CHECK(epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0);

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <functional>
 #include <map>
 #include <memory>
@@ -12,6 +10,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include <sys/types.h>
+
 #include "common/base/mutex.h"
 #include "common/os/unique_fd.h"
 
@@ -20,7 +20,7 @@ namespace banyan {
 // How a program ended.
 struct ChildExit {
   bool signaled = false;
-  int code = 0;  // the exit status, or the signal's number
+  int code = 0;                  // the exit status, or the signal's number
   std::string ToString() const;  // "exited(1)", "signaled(9)"
   friend bool operator==(const ChildExit&, const ChildExit&) = default;
 };
@@ -29,8 +29,8 @@ struct ChildSpawn {
   std::vector<std::string> argv;  // argv[0]: a path, or a name to look up in PATH
   // "KEY=VALUE"; nullopt: this process' own environment.
   std::optional<std::vector<std::string>> env;
-  std::string cwd;     // empty: this process' own
-  std::string output;  // stdout and stderr are appended to this file; empty: inherited
+  std::string cwd;          // empty: this process' own
+  std::string output;       // stdout and stderr are appended to this file; empty: inherited
   bool new_session = true;  // false: only a process group of its own
   // When the program has ended, what is left of its group is killed before the end is reported.
   bool kill_group_at_end = true;
@@ -77,8 +77,8 @@ class ProcessSpawner {
   ProcessSpawner& operator=(const ProcessSpawner&) = delete;
 
   // Blocks until the program runs (some milliseconds) or says why it cannot: NOT_FOUND (no such
-  // program or folder), PERMISSION_DENIED, INVALID_ARGUMENT (no argv), else by errno; the text names
-  // the step and the path. `on_exit` may be called before this returns. Not from an OnExit.
+  // program or folder), PERMISSION_DENIED, INVALID_ARGUMENT (no argv), else by errno; the text
+  // names the step and the path. `on_exit` may be called before this returns. Not from an OnExit.
   absl::StatusOr<std::shared_ptr<ChildProcess>> Spawn(ChildSpawn spawn, OnExit on_exit);
 
  private:

@@ -1,13 +1,5 @@
 #include "common/os/exec_child.h"
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -16,9 +8,17 @@
 #include <utility>
 #include <vector>
 
+#include "fmt/format.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "common/base/check.h"
 #include "common/os/process_tree.h"
-#include "fmt/format.h"
 
 extern char** environ;
 

@@ -1,20 +1,20 @@
 #include "common/os/file_lock.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
 #include <set>
 #include <sstream>
 
+#include "fmt/format.h"
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
 #include "common/base/check.h"
 #include "common/base/mutex.h"
 #include "common/os/filesystem.h"
-#include "fmt/format.h"
 
 namespace banyan {
 namespace {

@@ -1,21 +1,21 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include <sys/types.h>
+
 #include "common/os/unique_fd.h"
 
 namespace banyan {
 
 // An exclusive POSIX record lock on a file, held by this process until destroyed or until it ends,
 // however it ends. A forked child does not have it: take it after the fork.
-// The file stays when the lock is given back. Nothing else in the process may open and close it: the
-// kernel drops a process' record locks with any of its descriptors.
+// The file stays when the lock is given back. Nothing else in the process may open and close it:
+// the kernel drops a process' record locks with any of its descriptors.
 class FileLock {
  public:
   // Creates the file if needed. FAILED_PRECONDITION: on a network file system, or held by another

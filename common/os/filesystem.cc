@@ -1,16 +1,16 @@
 #include "common/os/filesystem.h"
 
+#include <cerrno>
+#include <string_view>
+
+#include "fmt/format.h"
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <string_view>
-
 #include "common/base/check.h"
 #include "common/os/unique_fd.h"
-#include "fmt/format.h"
 
 namespace banyan {
 namespace {
@@ -18,14 +18,22 @@ namespace {
 // Magic numbers of statfs(2); not all are in one header.
 std::string_view NetworkFilesystem(unsigned long magic) {
   switch (magic & 0xFFFFFFFF) {
-    case 0x6969: return "NFS";
-    case 0x517B: return "SMB";
-    case 0xFF534D42: return "CIFS";
-    case 0xFE534D42: return "SMB2";
-    case 0x5346414F: return "AFS";
-    case 0x73757245: return "Coda";
-    case 0x00C36400: return "Ceph";
-    default: return {};
+    case 0x6969:
+      return "NFS";
+    case 0x517B:
+      return "SMB";
+    case 0xFF534D42:
+      return "CIFS";
+    case 0xFE534D42:
+      return "SMB2";
+    case 0x5346414F:
+      return "AFS";
+    case 0x73757245:
+      return "Coda";
+    case 0x00C36400:
+      return "Ceph";
+    default:
+      return {};
   }
 }
 
@@ -52,10 +60,10 @@ absl::Status CheckLocalFilesystem(const std::string& path) {
   }
   const std::string_view network = NetworkFilesystem(static_cast<unsigned long>(fs.f_type));
   if (network.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      fmt::format("{} is on a network file system ({}), where locks and fsync cannot be trusted; put "
-                  "it on a local disk (--state-dir)",
-                  path, network));
+  return absl::FailedPreconditionError(fmt::format(
+      "{} is on a network file system ({}), where locks and fsync cannot be trusted; put "
+      "it on a local disk (--state-dir)",
+      path, network));
 }
 
 absl::Status CreateDirectories(const std::string& path) {
@@ -84,7 +92,8 @@ absl::Status WriteFileAtomically(const std::string& path, const std::string& con
     if (n < 0) return absl::ErrnoToStatus(errno, fmt::format("cannot write {}", partial));
     done += static_cast<size_t>(n);
   }
-  if (fsync(fd.get()) != 0) return absl::ErrnoToStatus(errno, fmt::format("cannot sync {}", partial));
+  if (fsync(fd.get()) != 0)
+    return absl::ErrnoToStatus(errno, fmt::format("cannot sync {}", partial));
   if (rename(partial.c_str(), path.c_str()) != 0) {
     return absl::ErrnoToStatus(errno, fmt::format("cannot create {}", path));
   }

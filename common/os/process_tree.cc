@@ -1,10 +1,5 @@
 #include "common/os/process_tree.h"
 
-#include <dirent.h>
-#include <signal.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +9,10 @@
 #include <utility>
 
 #include "fmt/format.h"
+#include <dirent.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace banyan {
 namespace {
@@ -87,8 +86,8 @@ std::vector<ProcessHandle> DescendantsOf(pid_t root) {
     for (const pid_t pid : ChildrenOf(parent)) {
       if (known.contains(pid)) continue;
       UniqueFd fd = OpenPidFd(pid);
-      // Looked at again with the handle open: had the child ended and its number gone to a stranger,
-      // the parent would be another one now.
+      // Looked at again with the handle open: had the child ended and its number gone to a
+      // stranger, the parent would be another one now.
       if (!fd.valid() || ParentOf(pid) != parent) continue;
       known.insert(pid);
       found.push_back({pid, std::move(fd)});
@@ -100,8 +99,8 @@ std::vector<ProcessHandle> DescendantsOf(pid_t root) {
 void SignalTree(pid_t root, int signal) {
   std::vector<ProcessHandle> tree = DescendantsOf(root);
   if (signal == SIGKILL || signal == SIGSTOP) {
-    // A stopped process cannot fork: once nobody new is found, nobody was missed. Each round stops at
-    // least one process more; the bound is for a tree that forks faster than it can be read.
+    // A stopped process cannot fork: once nobody new is found, nobody was missed. Each round stops
+    // at least one process more; the bound is for a tree that forks faster than it can be read.
     size_t before = 0;
     for (int round = 0; round < 64; ++round) {
       kill(-root, SIGSTOP);

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <vector>
+
+#include <sys/types.h>
 
 #include "common/os/unique_fd.h"
 
@@ -26,10 +26,10 @@ std::vector<pid_t> ChildrenOf(pid_t pid);
 // Every descendant of `root`, parents before children, without `root`.
 std::vector<ProcessHandle> DescendantsOf(pid_t root);
 
-// Sends `signal` to `root`'s group and to every descendant of `root`, also those in other groups and
-// sessions. SIGKILL and SIGSTOP reach those that are forked meanwhile too: the tree is stopped first,
-// until a look finds no more. The caller makes sure that `root` has not been waited for, so that
-// its number is still its own, and that it leads its group.
+// Sends `signal` to `root`'s group and to every descendant of `root`, also those in other groups
+// and sessions. SIGKILL and SIGSTOP reach those that are forked meanwhile too: the tree is stopped
+// first, until a look finds no more. The caller makes sure that `root` has not been waited for, so
+// that its number is still its own, and that it leads its group.
 void SignalTree(pid_t root, int signal);
 
 }  // namespace banyan

@@ -1,8 +1,7 @@
 #include "common/os/process_tuning.h"
 
-#include <malloc.h>
-
 #include "absl/synchronization/mutex.h"
+#include <malloc.h>
 
 namespace banyan {
 

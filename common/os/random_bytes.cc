@@ -1,9 +1,9 @@
 #include "common/os/random_bytes.h"
 
+#include <cerrno>
+
 #include <sys/random.h>
 #include <unistd.h>
-
-#include <cerrno>
 
 #include "common/base/check.h"
 

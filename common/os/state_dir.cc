@@ -1,14 +1,14 @@
 #include "common/os/state_dir.h"
 
-#include <unistd.h>
-
 #include <cstdlib>
 #include <fstream>
+
+#include "fmt/format.h"
+#include <unistd.h>
 
 #include "common/base/check.h"
 #include "common/os/filesystem.h"
 #include "common/os/random_bytes.h"
-#include "fmt/format.h"
 
 namespace banyan {
 namespace {
@@ -28,8 +28,8 @@ absl::StatusOr<std::string> EnsureMachineId(const std::string& path) {
   std::string id = FirstLine(path);
   if (IsMachineId(id)) return id;
   if (access(path.c_str(), F_OK) == 0) {
-    return absl::DataLossError(
-        fmt::format("{} holds no machine id (32 hex digits); remove the file to get a new one", path));
+    return absl::DataLossError(fmt::format(
+        "{} holds no machine id (32 hex digits); remove the file to get a new one", path));
   }
   id = ToHex(RandomBytes(16));
   BANYAN_RETURN_IF_ERROR(WriteFileAtomically(path, id + "\n"));
@@ -41,8 +41,8 @@ absl::StatusOr<std::string> EnsureMachineId(const std::string& path) {
 absl::StatusOr<std::string> DefaultStateDir(std::string_view name) {
   if (name.empty() || name == "." || name == ".." || name.find('/') != std::string_view::npos ||
       name.find('\0') != std::string_view::npos) {
-    return absl::InvalidArgumentError(
-        fmt::format("name: '{}' cannot name a state folder; use letters, digits, '.', '-', '_'", name));
+    return absl::InvalidArgumentError(fmt::format(
+        "name: '{}' cannot name a state folder; use letters, digits, '.', '-', '_'", name));
   }
   if (geteuid() == 0) return fmt::format("/var/lib/banyan/{}", name);
   const char* xdg = std::getenv("XDG_STATE_HOME");

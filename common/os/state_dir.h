@@ -10,7 +10,8 @@ namespace banyan {
 
 // Where a node or coordinator called `name` keeps its state unless told otherwise:
 // /var/lib/banyan/NAME as root, else $XDG_STATE_HOME/banyan/NAME, else ~/.local/state/banyan/NAME.
-// INVALID_ARGUMENT for a name that is not a single path component; FAILED_PRECONDITION without a home.
+// INVALID_ARGUMENT for a name that is not a single path component; FAILED_PRECONDITION without a
+// home.
 absl::StatusOr<std::string> DefaultStateDir(std::string_view name);
 
 struct StateDir {

@@ -1,16 +1,16 @@
 #include "common/os/subreaper.h"
 
+#include <cerrno>
+#include <vector>
+
+#include "fmt/format.h"
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <vector>
-
 #include "common/os/process_tree.h"
-#include "fmt/format.h"
 
 namespace banyan {
 namespace {

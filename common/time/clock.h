@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/time/time.h"
+
 #include "common/time/instant.h"
 
 namespace banyan {
@@ -28,8 +29,8 @@ class Timers {
   virtual bool Cancel(Id id) = 0;
 };
 
-// Runs closures one after another on one logical thread (a strand). Production: a thread of its own;
-// simulation: the one event loop.
+// Runs closures one after another on one logical thread (a strand). Production: a thread of its
+// own; simulation: the one event loop.
 class Executor {
  public:
   virtual ~Executor() = default;

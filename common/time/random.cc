@@ -1,9 +1,9 @@
 #include "common/time/random.h"
 
+#include <bit>
+
 #include <sys/random.h>
 #include <time.h>
-
-#include <bit>
 
 namespace banyan {
 namespace {

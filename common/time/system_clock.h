@@ -1,6 +1,7 @@
 #pragma once
 
 #include "absl/time/clock.h"
+
 #include "common/time/clock.h"
 #include "common/time/random.h"
 #include "common/time/system_timers.h"

@@ -1,13 +1,13 @@
 #include "common/time/system_timers.h"
 
+#include <algorithm>
+#include <limits>
+#include <utility>
+
 #include <pthread.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <limits>
-#include <utility>
 
 #include "common/base/check.h"
 
@@ -100,9 +100,8 @@ std::function<void()> SystemTimers::Release(Id id) {
 }
 
 void SystemTimers::DropDeadEntries() {
-  std::erase_if(heap_, [this](const Entry& e) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-    return !Alive(e.id);
-  });
+  std::erase_if(heap_,
+                [this](const Entry& e) ABSL_NO_THREAD_SAFETY_ANALYSIS { return !Alive(e.id); });
   std::make_heap(heap_.begin(), heap_.end());
   dead_ = 0;
 }

@@ -10,9 +10,9 @@
 
 namespace banyan {
 
-// Timers of the real clock: a binary heap, and one thread that sleeps on a timerfd. Scheduling makes
-// a system call only if the new timer is the earliest of all; cancelling never does, it only marks
-// the timer, whose heap entry goes when it comes due or when dead entries are the majority.
+// Timers of the real clock: a binary heap, and one thread that sleeps on a timerfd. Scheduling
+// makes a system call only if the new timer is the earliest of all; cancelling never does, it only
+// marks the timer, whose heap entry goes when it comes due or when dead entries are the majority.
 // Thread-safe. Memory: about 80 bytes a timer. The destructor drops what has not run.
 class SystemTimers : public Timers {
  public:
@@ -52,7 +52,7 @@ class SystemTimers : public Timers {
   std::vector<Slot> slots_ ABSL_GUARDED_BY(mu_);
   std::vector<uint32_t> free_ ABSL_GUARDED_BY(mu_);
   std::vector<Entry> heap_ ABSL_GUARDED_BY(mu_);
-  size_t dead_ ABSL_GUARDED_BY(mu_) = 0;  // entries in heap_ whose timer was cancelled
+  size_t dead_ ABSL_GUARDED_BY(mu_) = 0;   // entries in heap_ whose timer was cancelled
   int64_t armed_at_ ABSL_GUARDED_BY(mu_);  // when the thread wakes; max: not at all
   bool stop_ ABSL_GUARDED_BY(mu_) = false;
   std::thread thread_;  // last: it uses the others

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+
 #include "common/time/clock.h"
 #include "common/time/random.h"
 

@@ -1,9 +1,10 @@
 #include "common/wire/payload.h"
 
-#include "common/wire/utf8.h"
 #include "fmt/format.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+
+#include "common/wire/utf8.h"
 
 namespace banyan::wire {
 namespace {
@@ -26,8 +27,8 @@ std::map<std::string, std::string> Headers(const v1::Payload& in) {
 
 bool IsHeaderKey(std::string_view key) {
   for (char c : key) {
-    const bool ok = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-                    c == '.';
+    const bool ok =
+        (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
     if (!ok) return false;
   }
   return !key.empty();
@@ -52,8 +53,9 @@ absl::Status ToProto(const Payload& in, v1::Payload* out) {
   if (in.empty()) return absl::OkStatus();
   if (in.is_local()) {
     return MakeFieldError("PAYLOAD_INVALID",
-                          {{"payload", "a value that is not a Protobuf message cannot leave the "
-                                       "node that it was made on"}});
+                          {{"payload",
+                            "a value that is not a Protobuf message cannot leave the "
+                            "node that it was made on"}});
   }
   if (!in.type_url().empty()) {
     out->mutable_value()->set_type_url(in.type_url());
@@ -81,15 +83,15 @@ void CheckPayload(const v1::Payload& in, std::string_view field,
   for (const auto& [key, value] : in.headers()) {
     bytes += key.size() + value.size();
     if (!IsHeaderKey(key)) {
-      problems->push_back({fmt::format("{}.headers", field),
-                           fmt::format("the key '{}' has characters other than a-z 0-9 - _ .",
-                                       Utf8(key, 200))});
+      problems->push_back(
+          {fmt::format("{}.headers", field),
+           fmt::format("the key '{}' has characters other than a-z 0-9 - _ .", Utf8(key, 200))});
     }
   }
   if (bytes > kHeaderBytesMax) {
-    problems->push_back({fmt::format("{}.headers", field),
-                         fmt::format("{} bytes of headers; at most {} are allowed", bytes,
-                                     kHeaderBytesMax)});
+    problems->push_back(
+        {fmt::format("{}.headers", field),
+         fmt::format("{} bytes of headers; at most {} are allowed", bytes, kHeaderBytesMax)});
   }
 }
 
@@ -112,13 +114,15 @@ absl::Status WrongType(const Payload& payload, std::string_view expected) {
   const std::string_view got = payload.empty()      ? "no payload"
                                : payload.is_local() ? "a local value"
                                                     : payload.type_name();
-  return MakeFieldError("PAYLOAD_INVALID",
-                        {{"payload", fmt::format("is {}; {} is expected", Utf8(got, 200), expected)}});
+  return MakeFieldError(
+      "PAYLOAD_INVALID",
+      {{"payload", fmt::format("is {}; {} is expected", Utf8(got, 200), expected)}});
 }
 
 absl::Status BadBytes(const Payload& payload) {
-  return MakeFieldError("PAYLOAD_INVALID", {{"payload", fmt::format("its bytes are not a {}",
-                                                                    Utf8(payload.type_name(), 200))}});
+  return MakeFieldError(
+      "PAYLOAD_INVALID",
+      {{"payload", fmt::format("its bytes are not a {}", Utf8(payload.type_name(), 200))}});
 }
 
 }  // namespace banyan::wire

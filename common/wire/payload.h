@@ -10,10 +10,11 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "google/protobuf/message.h"
+
 #include "banyan/v1/types.pb.h"
 #include "common/base/error.h"
 #include "common/base/payload.h"
-#include "google/protobuf/message.h"
 
 namespace banyan::wire {
 
@@ -84,8 +85,8 @@ bool Is(const Payload& payload) {
 absl::Status WrongType(const Payload& payload, std::string_view expected);
 absl::Status BadBytes(const Payload& payload);
 
-// The message, parsed unless it is in there already. Errors: PAYLOAD_INVALID for another type or for
-// bytes that are not such a message.
+// The message, parsed unless it is in there already. Errors: PAYLOAD_INVALID for another type or
+// for bytes that are not such a message.
 template <typename T>
 absl::StatusOr<T> UnpackOrError(const Payload& payload) {
   if (const T* parsed = payload.As<T>()) return *parsed;

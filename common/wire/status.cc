@@ -4,12 +4,13 @@
 #include <optional>
 
 #include "absl/strings/cord.h"
+#include "fmt/format.h"
+#include "google/rpc/error_details.pb.h"
+
 #include "banyan/v1/types.pb.h"
 #include "common/wire/exit_reason.h"
 #include "common/wire/time.h"
 #include "common/wire/utf8.h"
-#include "fmt/format.h"
-#include "google/rpc/error_details.pb.h"
 
 namespace banyan::wire {
 namespace {
@@ -75,7 +76,8 @@ bool TakeDetail(const google::protobuf::Any& any, const NodeIdentity& self, Erro
   }
   if (google::rpc::BadRequest bad; any.Is<google::rpc::BadRequest>()) {
     if (!any.UnpackTo(&bad)) return false;
-    for (const auto& v : bad.field_violations()) info.fields.push_back({v.field(), v.description()});
+    for (const auto& v : bad.field_violations())
+      info.fields.push_back({v.field(), v.description()});
     return true;
   }
   if (google::rpc::RetryInfo retry; any.Is<google::rpc::RetryInfo>()) {
@@ -219,9 +221,7 @@ absl::Status MarkActorError(absl::Status status) {
   return out;
 }
 
-bool IsActorError(const absl::Status& status) {
-  return status.GetPayload(kActorKey).has_value();
-}
+bool IsActorError(const absl::Status& status) { return status.GetPayload(kActorKey).has_value(); }
 
 std::vector<std::pair<std::string, std::string>> Trailers(const absl::Status& status) {
   if (status.ok()) return {};

@@ -5,18 +5,19 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "common/base/error.h"
-#include "common/wire/pid.h"
 #include "google/rpc/status.pb.h"
 #include "grpcpp/support/status.h"
+
+#include "common/base/error.h"
+#include "common/wire/pid.h"
 
 namespace banyan::wire {
 
 // The one mapping between absl::Status and google.rpc.Status (docs/errors.md).
 //
 // What MakeError attached becomes ErrorInfo (domain "banyan"), BadRequest, RetryInfo and ExitReason
-// details. Any other detail, as from an actor, is kept as a status payload whose key is the detail's
-// type URL, and goes out again unchanged.
+// details. Any other detail, as from an actor, is kept as a status payload whose key is the
+// detail's type URL, and goes out again unchanged.
 
 inline constexpr char kDomain[] = "banyan";
 inline constexpr char kOriginTrailer[] = "banyan-origin";
@@ -27,8 +28,8 @@ google::rpc::Status ToProto(const absl::Status& in, const NodeIdentity& self = {
 // An unknown code reads as UNKNOWN.
 absl::Status FromProto(const google::rpc::Status& in, const NodeIdentity& self = {});
 
-// The details are cut to what fits into trailers, since a larger one is refused by the other side and
-// would hide the error itself: stack and cause go first, then further field violations.
+// The details are cut to what fits into trailers, since a larger one is refused by the other side
+// and would hide the error itself: stack and cause go first, then further field violations.
 grpc::Status ToGrpc(const absl::Status& in, const NodeIdentity& self = {});
 absl::Status FromGrpc(const grpc::Status& in, const NodeIdentity& self = {});
 
@@ -37,9 +38,9 @@ absl::Status FromGrpc(const grpc::Status& in, const NodeIdentity& self = {});
 absl::Status MarkActorError(absl::Status status);
 bool IsActorError(const absl::Status& status);
 
-// The trailers that go with a failed call, key and value; empty for OK. They say who failed and steer
-// the client library's own retries: the delay if it did not run and trying again may help, -1 if it
-// may have run.
+// The trailers that go with a failed call, key and value; empty for OK. They say who failed and
+// steer the client library's own retries: the delay if it did not run and trying again may help, -1
+// if it may have run.
 std::vector<std::pair<std::string, std::string>> Trailers(const absl::Status& status);
 
 }  // namespace banyan::wire

@@ -2,19 +2,24 @@
 
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/base/check.h"
 #include "common/base/error.h"
-#include "fmt/format.h"
 
 namespace banyan::wire {
 namespace {
 
 Target::Group::Selection SelectionOf(const v1::GroupTarget& in) {
   switch (in.selection()) {
-    case v1::GroupTarget::SELECTION_RANDOM: return Target::Group::Selection::kRandom;
-    case v1::GroupTarget::SELECTION_LEAST_LOADED: return Target::Group::Selection::kLeastLoaded;
-    case v1::GroupTarget::SELECTION_HASH: return Target::Group::Selection::kHash;
-    default: return Target::Group::Selection::kNearest;  // UNSPECIFIED and what we do not know
+    case v1::GroupTarget::SELECTION_RANDOM:
+      return Target::Group::Selection::kRandom;
+    case v1::GroupTarget::SELECTION_LEAST_LOADED:
+      return Target::Group::Selection::kLeastLoaded;
+    case v1::GroupTarget::SELECTION_HASH:
+      return Target::Group::Selection::kHash;
+    default:
+      return Target::Group::Selection::kNearest;  // UNSPECIFIED and what we do not know
   }
 }
 
@@ -30,8 +35,7 @@ struct Encoder {
   }
   void operator()(const Target::Group& group) const {
     out->mutable_group()->set_group(group.group);
-    out->mutable_group()->set_selection(
-        static_cast<v1::GroupTarget::Selection>(group.selection));
+    out->mutable_group()->set_selection(static_cast<v1::GroupTarget::Selection>(group.selection));
     out->mutable_group()->set_hash_key(group.hash_key);
   }
   void operator()(const Target::ChildPath& path) const {
@@ -64,14 +68,14 @@ absl::StatusOr<Target> FromProto(const v1::Target& in, const NodeIdentity& self,
       part = "group";
       break;
     case v1::Target::kChild:
-      out.kind = Target::ChildPath{in.child().supervisor(), {in.child().child_ids().begin(),
-                                                             in.child().child_ids().end()}};
+      out.kind = Target::ChildPath{in.child().supervisor(),
+                                   {in.child().child_ids().begin(), in.child().child_ids().end()}};
       part = "child";
       break;
     case v1::Target::KIND_NOT_SET:
-      return MakeFieldError("TARGET_INVALID",
-                            {{std::string(field), "is unset; set one of pid, name, local_name, "
-                                                  "group, child"}});
+      return MakeFieldError("TARGET_INVALID", {{std::string(field),
+                                                "is unset; set one of pid, name, local_name, "
+                                                "group, child"}});
   }
   BANYAN_RETURN_IF_ERROR(CheckTarget(out, fmt::format("{}.{}", field, part)));
   return out;
@@ -80,9 +84,9 @@ absl::StatusOr<Target> FromProto(const v1::Target& in, const NodeIdentity& self,
 absl::Status ToProto(const Target& in, const NodeIdentity& self, v1::Target* out) {
   out->Clear();
   if (const auto* by = std::get_if<Target::ByPid>(&in.kind); by != nullptr && !by->node.empty()) {
-    return MakeFieldError("TARGET_INVALID",
-                          {{"target.pid", fmt::format("no number is known for the node '{}'",
-                                                      by->node)}});
+    return MakeFieldError(
+        "TARGET_INVALID",
+        {{"target.pid", fmt::format("no number is known for the node '{}'", by->node)}});
   }
   std::visit(Encoder{self, out}, in.kind);
   return absl::OkStatus();

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+
 #include "banyan/v1/types.pb.h"
 #include "common/base/target.h"
 #include "common/wire/pid.h"

@@ -7,9 +7,9 @@
 namespace banyan::wire {
 namespace {
 
-constexpr int64_t kDurationSecondsMax = 315'576'000'000;        // 10000 years
-constexpr int64_t kTimestampSecondsMin = -62'135'596'800;       // 0001-01-01T00:00:00Z
-constexpr int64_t kTimestampSecondsMax = 253'402'300'799;       // 9999-12-31T23:59:59Z
+constexpr int64_t kDurationSecondsMax = 315'576'000'000;   // 10000 years
+constexpr int64_t kTimestampSecondsMin = -62'135'596'800;  // 0001-01-01T00:00:00Z
+constexpr int64_t kTimestampSecondsMax = 253'402'300'799;  // 9999-12-31T23:59:59Z
 constexpr int32_t kNanosMax = 999'999'999;
 
 }  // namespace
@@ -58,8 +58,7 @@ google::protobuf::Timestamp ToProto(absl::Time t) {
   google::protobuf::Timestamp out;
   const int64_t seconds = absl::ToUnixSeconds(t);
   out.set_seconds(seconds);
-  out.set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(t - absl::FromUnixSeconds(seconds))));
+  out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(t - absl::FromUnixSeconds(seconds))));
   return out;
 }
 

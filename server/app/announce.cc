@@ -1,17 +1,17 @@
 #include "server/app/announce.h"
 
-#include <unistd.h>
-
 #include <cstdio>
 
-#include "common/os/filesystem.h"
 #include "fmt/format.h"
+#include <unistd.h>
+
+#include "common/os/filesystem.h"
 
 namespace banyan::app {
 
 absl::Status Announce(const Announcement& a) {
-  fmt::print("banyand {}: serving on {}, pid {}, state in {}{}{}\n", a.what, a.address, getpid(), a.state_dir,
-             a.detail.empty() ? "" : ", ", a.detail);
+  fmt::print("banyand {}: serving on {}, pid {}, state in {}{}{}\n", a.what, a.address, getpid(),
+             a.state_dir, a.detail.empty() ? "" : ", ", a.detail);
   fmt::print("try: banyan --addr {} status\n", a.address);
   std::fflush(stdout);
   if (a.port_file.empty()) return absl::OkStatus();

@@ -25,12 +25,13 @@ void AddFlags(Sub* sub) {
   sub->app->add_option("--config", sub->config_file,
                        "YAML file with these options as keys; flags and BANYAND_* variables win");
   for (const config::Options::Declared& d : sub->options.Declarations()) {
-    const std::string help =
-        fmt::format("{} [{}{}]", d.help, d.env, d.default_text.empty() ? "" : ", default " + d.default_text);
+    const std::string help = fmt::format(
+        "{} [{}{}]", d.help, d.env, d.default_text.empty() ? "" : ", default " + d.default_text);
     auto* option = sub->app->add_option(fmt::format("--{}", d.name), sub->flags[d.name], help)
                        ->type_name(d.type == config::Type::kBool ? "" : d.allowed)
                        ->take_all();
-    d.type == config::Type::kBool ? option->expected(0, 1) : option->expected(1)->allow_extra_args(false);
+    d.type == config::Type::kBool ? option->expected(0, 1)
+                                  : option->expected(1)->allow_extra_args(false);
     if (d.type != config::Type::kBool) option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
 }
@@ -54,10 +55,10 @@ CommandLine ReadCommandLine(int argc, char** argv) {
   };
   using Command = CommandLine::Command;
   add(&app, "node", "host actors as a member of a cluster", Command::kNode, Role::kNode);
-  add(&app, "coordinator", "keep members, names and cluster-wide supervisors", Command::kCoordinator,
-      Role::kCoordinator);
-  add(&app, "dev", "a coordinator and one node in one process, for trying things out", Command::kDev,
-      Role::kDev);
+  add(&app, "coordinator", "keep members, names and cluster-wide supervisors",
+      Command::kCoordinator, Role::kCoordinator);
+  add(&app, "dev", "a coordinator and one node in one process, for trying things out",
+      Command::kDev, Role::kDev);
   CLI::App* config = app.add_subcommand("config", "show what a command would run with");
   config->require_subcommand(1);
   for (auto [name, role] :
@@ -94,7 +95,8 @@ CommandLine ReadCommandLine(int argc, char** argv) {
       const CLI::Option* option = sub->app->get_option(fmt::format("--{}", d.name));
       if (option->count() == 0) continue;
       std::vector<std::string> values = sub->flags[d.name];
-      if (values.empty() || (d.type == config::Type::kBool && values.front().empty())) values = {"true"};
+      if (values.empty() || (d.type == config::Type::kBool && values.front().empty()))
+        values = {"true"};
       out.flags[d.name] = std::move(values);
     }
   }

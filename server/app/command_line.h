@@ -12,7 +12,7 @@ namespace banyan::app {
 struct CommandLine {
   enum class Command { kNode, kCoordinator, kDev, kConfig, kVersion, kNone };
   Command command = Command::kNone;
-  Role role = Role::kNode;  // for kConfig: whose configuration
+  Role role = Role::kNode;                                // for kConfig: whose configuration
   std::map<std::string, std::vector<std::string>> flags;  // by option, as often as given
   std::string config_file;
   bool effective = false;

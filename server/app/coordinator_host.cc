@@ -28,9 +28,9 @@ CoordinatorOptions OptionsFrom(const Settings& s) {
   o.name = s.name;
   o.cluster_name = s.cluster;
   o.version = kVersion;
-  for (absl::Duration* d :
-       {&o.heartbeat, &o.suspect_after, &o.lease_freeze, &o.lease_node, &o.lease_coordinator,
-        &o.pause_allowance, &o.one_way_limit, &o.stall_limit, &o.join_timeout, &o.unmanageable_after}) {
+  for (absl::Duration* d : {&o.heartbeat, &o.suspect_after, &o.lease_freeze, &o.lease_node,
+                            &o.lease_coordinator, &o.pause_allowance, &o.one_way_limit,
+                            &o.stall_limit, &o.join_timeout, &o.unmanageable_after}) {
     *d *= s.lease_scale;
   }
   if (s.heartbeat > absl::ZeroDuration()) o.heartbeat = s.heartbeat;

@@ -5,12 +5,13 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+
 #include "server/app/settings.h"
 
 namespace banyan::app {
 
-// A coordinator in this process: store, state machine, server. Destroying it ends all three; nodes and
-// children go on.
+// A coordinator in this process: store, state machine, server. Destroying it ends all three; nodes
+// and children go on.
 class CoordinatorHost {
  public:
   // Returns when it serves. Errors: the store is held by another process, the port is taken, lease

@@ -15,21 +15,21 @@ class LateBackend final : public rpc::Backend {
 
   const Clock& clock() const override { return *clock_; }
 
-#define BANYAN_RPC(Method)                                                             \
-  void Method(const rpc::CallContext& context, v1::Method##Request* request,           \
-              rpc::Answer<v1::Method##Response> answer) override {                     \
-    if (rpc::Backend* b = backend_.load(std::memory_order_acquire)) {                  \
-      return b->Method(context, request, std::move(answer));                           \
-    }                                                                                  \
-    answer.Fail(NotNow());                                                             \
+#define BANYAN_RPC(Method)                                                   \
+  void Method(const rpc::CallContext& context, v1::Method##Request* request, \
+              rpc::Answer<v1::Method##Response> answer) override {           \
+    if (rpc::Backend* b = backend_.load(std::memory_order_acquire)) {        \
+      return b->Method(context, request, std::move(answer));                 \
+    }                                                                        \
+    answer.Fail(NotNow());                                                   \
   }
-#define BANYAN_STREAM(Method)                                                          \
-  void Method(const rpc::CallContext& context, v1::Method##Request* request,           \
-              rpc::EventStreamPtr<v1::Method##Response> stream) override {             \
-    if (rpc::Backend* b = backend_.load(std::memory_order_acquire)) {                  \
-      return b->Method(context, request, std::move(stream));                           \
-    }                                                                                  \
-    stream->Close(NotNow());                                                           \
+#define BANYAN_STREAM(Method)                                                \
+  void Method(const rpc::CallContext& context, v1::Method##Request* request, \
+              rpc::EventStreamPtr<v1::Method##Response> stream) override {   \
+    if (rpc::Backend* b = backend_.load(std::memory_order_acquire)) {        \
+      return b->Method(context, request, std::move(stream));                 \
+    }                                                                        \
+    stream->Close(NotNow());                                                 \
   }
 #include "server/rpc/methods.inc"
 #undef BANYAN_RPC

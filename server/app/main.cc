@@ -1,11 +1,11 @@
-#include <grpc/support/log.h>
-
 #include <cstdio>
 #include <memory>
 
+#include "fmt/format.h"
+#include <grpc/support/log.h>
+
 #include "common/log/log.h"
 #include "common/os/process_tuning.h"
-#include "fmt/format.h"
 #include "server/app/announce.h"
 #include "server/app/command_line.h"
 #include "server/app/coordinator_host.h"
@@ -42,7 +42,8 @@ void Prepare(const Settings& s) {
   for (const std::string& warning : s.warnings) log::Warn("configuration", {{"warning", warning}});
 }
 
-Announcement AnnouncementOf(std::string what, std::string address, std::string state_dir, const Settings& s) {
+Announcement AnnouncementOf(std::string what, std::string address, std::string state_dir,
+                            const Settings& s) {
   Announcement a;
   a.what = std::move(what);
   a.address = std::move(address);
@@ -152,7 +153,8 @@ int Main(int argc, char** argv) {
   config::Sources sources;
   sources.flags = std::move(line.flags);
   sources.file = std::move(line.config_file);
-  if (absl::Status status = options.Load(sources); !status.ok()) return Complain(status, kWrongUsage);
+  if (absl::Status status = options.Load(sources); !status.ok())
+    return Complain(status, kWrongUsage);
   absl::StatusOr<Settings> settings = ReadSettings(line.role, options);
   if (!settings.ok()) return Complain(settings.status(), kWrongUsage);
   switch (line.command) {

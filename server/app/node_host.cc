@@ -41,8 +41,9 @@ int WorkersFor(const Settings& s) {
 }
 
 void Scale(double factor, NodeOptions* o) {
-  for (absl::Duration* d : {&o->hello_timeout, &o->peer.ping_every, &o->peer.silence_max,
-                            &o->peer.connect_timeout, &o->peer.unknown_wait, &o->peer.write_stall_max}) {
+  for (absl::Duration* d :
+       {&o->hello_timeout, &o->peer.ping_every, &o->peer.silence_max, &o->peer.connect_timeout,
+        &o->peer.unknown_wait, &o->peer.write_stall_max}) {
     // Not so short that a busy machine looks like a broken network.
     *d = std::max(*d * factor, std::min(*d, absl::Milliseconds(250)));
   }
@@ -140,12 +141,14 @@ void NodeHost::Parts::Resolve(const std::string& name, Node::ResolveDone done) {
     std::unique_ptr<internal::v1::Membership::Stub> stub;
   };
   const std::vector<std::string> coordinators = node->coordinators();
-  if (coordinators.empty()) return done(MakeError("COORDINATOR_UNAVAILABLE", "no coordinator is known"));
+  if (coordinators.empty())
+    return done(MakeError("COORDINATOR_UNAVAILABLE", "no coordinator is known"));
   auto s = std::make_shared<State>();
   s->stub = internal::v1::Membership::NewStub(ProcessChannels()->Get(coordinators.front()));
   s->request.set_name(name);
   s->request.set_subscribe(true);
-  s->context.AddMetadata(rpc::MembershipService::kNodeKey, fmt::format("{}", node->identity().node_id));
+  s->context.AddMetadata(rpc::MembershipService::kNodeKey,
+                         fmt::format("{}", node->identity().node_id));
   s->context.set_deadline(std::chrono::system_clock::now() + kResolveLimit);
   s->stub->async()->Resolve(
       &s->context, &s->request, &s->response,
@@ -167,7 +170,8 @@ void NodeHost::Parts::Joined(NodeState now, wire::NodeIdentity self) {
     if (now == remembered) return;
     remembered = now;
     if (absl::Status saved = SaveNodeState(state.File("node.state"), now); !saved.ok()) {
-      log::Error("state_not_saved", {{"path", state.File("node.state")}, {"why", saved.ToString()}});
+      log::Error("state_not_saved",
+                 {{"path", state.File("node.state")}, {"why", saved.ToString()}});
     }
   });
 }
@@ -236,8 +240,8 @@ void NodeHost::Parts::MakeNode() {
   backend = std::make_unique<rpc::NodeBackend>(std::move(b));
 }
 
-absl::StatusOr<std::unique_ptr<NodeHost>> NodeHost::Start(const Settings& settings, WatchPage* page,
-                                                           const std::function<void(Modules*)>& add_modules) {
+absl::StatusOr<std::unique_ptr<NodeHost>> NodeHost::Start(
+    const Settings& settings, WatchPage* page, const std::function<void(Modules*)>& add_modules) {
   auto host = std::unique_ptr<NodeHost>(new NodeHost(std::make_unique<Parts>(settings)));
   Parts& p = *host->parts_;
   p.page = page;
@@ -263,7 +267,8 @@ void NodeHost::Drain(absl::Duration limit) {
 }
 
 // What answers goes before what asks: no new requests, then the processes, whose callers get their
-// answers by that, then the streams, then the node, and at last the server, which waits for its calls.
+// answers by that, then the streams, then the node, and at last the server, which waits for its
+// calls.
 NodeHost::~NodeHost() {
   Parts& p = *parts_;
   p.gate.Set(nullptr);

@@ -30,7 +30,8 @@ void NodeReports::OnEvent(const SupervisorEvent& event) {
   node->PublishEvent(rpc::EncodeEvent(event, node->identity(), name_, clock_->WallNow()));
 }
 
-void NodeReports::OnReport(Pid supervisor, const std::string& name, const SupervisorReport& report) {
+void NodeReports::OnReport(Pid supervisor, const std::string& name,
+                           const SupervisorReport& report) {
   const bool progress = report.context == SupervisorReport::Context::kProgress;
   const log::Level level = progress ? log::Level::kDebug : log::Level::kWarn;
   if (!log::Enabled(level)) return;
@@ -48,7 +49,8 @@ void NodeReports::OnCrash(Pid pid, const std::string& module, const ExitReason& 
 }
 
 void NodeReports::OnWarning(Pid pid, const std::string& module, const std::string& text) {
-  log::Warn("process_warning", {{"pid", FormatPid(pid, name_)}, {"module", module}, {"what", text}});
+  log::Warn("process_warning",
+            {{"pid", FormatPid(pid, name_)}, {"module", module}, {"what", text}});
 }
 
 }  // namespace banyan::app

@@ -11,7 +11,8 @@
 
 namespace banyan::app {
 
-// What processes and supervisors of this node report: into the log, and into the node's event history.
+// What processes and supervisors of this node report: into the log, and into the node's event
+// history.
 class NodeReports final : public SupervisorEvents, public ProcessReports {
  public:
   NodeReports(std::string node, const Clock* clock) : name_(std::move(node)), clock_(clock) {}

@@ -5,9 +5,10 @@
 #include <fstream>
 #include <optional>
 
+#include "fmt/format.h"
+
 #include "common/os/filesystem.h"
 #include "common/os/random_bytes.h"
-#include "fmt/format.h"
 
 namespace banyan::app {
 namespace {
@@ -34,8 +35,8 @@ absl::StatusOr<NodeState> LoadNodeState(const std::string& path) {
     return absl::PermissionDeniedError(fmt::format("cannot read {}", path));
   }
   const auto broken = [&](std::string_view line) {
-    return absl::DataLossError(
-        fmt::format("{} is damaged at \"{}\"; remove it, and the node joins as a new one", path, line));
+    return absl::DataLossError(fmt::format(
+        "{} is damaged at \"{}\"; remove it, and the node joins as a new one", path, line));
   };
   std::string line;
   while (std::getline(file, line)) {
@@ -59,8 +60,9 @@ absl::StatusOr<NodeState> LoadNodeState(const std::string& path) {
 }
 
 absl::Status SaveNodeState(const std::string& path, const NodeState& state) {
-  return WriteFileAtomically(path, fmt::format("cluster {}\nstore {}\nepoch {}\n", ToHex(state.cluster_id),
-                                               ToHex(state.store_id), state.epoch));
+  return WriteFileAtomically(
+      path, fmt::format("cluster {}\nstore {}\nepoch {}\n", ToHex(state.cluster_id),
+                        ToHex(state.store_id), state.epoch));
 }
 
 }  // namespace banyan::app

@@ -16,8 +16,8 @@ struct NodeState {
   friend bool operator==(const NodeState&, const NodeState&) = default;
 };
 
-// A missing file reads as a node that was never in a cluster. DATA_LOSS for one that cannot be read:
-// remove it to join anew.
+// A missing file reads as a node that was never in a cluster. DATA_LOSS for one that cannot be
+// read: remove it to join anew.
 absl::StatusOr<NodeState> LoadNodeState(const std::string& path);
 absl::Status SaveNodeState(const std::string& path, const NodeState& state);
 

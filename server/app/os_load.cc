@@ -1,10 +1,10 @@
 #include "server/app/os_load.h"
 
-#include <sched.h>
-#include <unistd.h>
-
 #include <cstdint>
 #include <fstream>
+
+#include <sched.h>
+#include <unistd.h>
 
 namespace banyan::app {
 namespace {

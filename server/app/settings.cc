@@ -4,10 +4,11 @@
 #include <optional>
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/base/target.h"
 #include "common/os/random_bytes.h"
 #include "common/os/state_dir.h"
-#include "fmt/format.h"
 
 namespace banyan::app {
 namespace {
@@ -50,13 +51,17 @@ bool IsLoopback(const std::string& host) {
 
 void DeclareOptions(Role role, config::Options* o) {
   const bool node = role != Role::kCoordinator;
-  o->String("name", role == Role::kNode ? DefaultNodeName() : role == Role::kDev ? "dev" : "coordinator",
+  o->String("name",
+            role == Role::kNode  ? DefaultNodeName()
+            : role == Role::kDev ? "dev"
+                                 : "coordinator",
             role == Role::kCoordinator ? "the coordinator's name, shown in lists and logs"
                                        : "the node's name, unique in the cluster");
   o->String("cluster", role == Role::kDev ? "dev" : "banyan",
             "the cluster's name; nodes and coordinator must agree");
   o->Address("listen", {"127.0.0.1", kPort}, "where to listen; port 0: any free one");
-  o->String("advertise", "", "HOST:PORT where others reach this process (default: where it listens)");
+  o->String("advertise", "",
+            "HOST:PORT where others reach this process (default: where it listens)");
   if (role == Role::kNode) {
     o->Addresses("coordinator", {{"127.0.0.1", kPort}}, "coordinators, tried in turn");
   }
@@ -77,9 +82,10 @@ void DeclareOptions(Role role, config::Options* o) {
     o->Duration("heartbeat", absl::ZeroDuration(),
                 "between a node's heartbeats; 0: 1 s times lease-scale");
   }
-  o->String("lease-scale", "1",
-            "factor on all times of leases, pings and time-outs between servers, for tests; the same "
-            "in the whole cluster");
+  o->String(
+      "lease-scale", "1",
+      "factor on all times of leases, pings and time-outs between servers, for tests; the same "
+      "in the whole cluster");
   o->Bool("insecure", false, "listen on other than loopback addresses although there is no TLS");
   o->Bool("no-tune", false,
           "leave the allocator as it is, so that freed memory goes back to the system at once");
@@ -105,21 +111,24 @@ absl::StatusOr<Settings> ReadSettings(Role role, const config::Options& o) {
   if (!s.advertise.empty()) {
     auto parsed = config::ParseHostPort(s.advertise);
     if (!parsed.ok()) {
-      wrong("advertise", fmt::format("\"{}\": {}", s.advertise, std::string(parsed.status().message())));
+      wrong("advertise",
+            fmt::format("\"{}\": {}", s.advertise, std::string(parsed.status().message())));
     } else if (parsed->host.empty() || parsed->port == 0) {
       wrong("advertise", "needs a host and a port that others can dial");
     }
   }
   const bool loopback = IsLoopback(listen.host);
   if (!loopback && !o.GetBool("insecure")) {
-    wrong("listen", fmt::format("{} can be reached from other machines, and there is no TLS: listen on "
-                                "127.0.0.1, or accept that with --insecure",
-                                s.listen));
+    wrong("listen",
+          fmt::format("{} can be reached from other machines, and there is no TLS: listen on "
+                      "127.0.0.1, or accept that with --insecure",
+                      s.listen));
   }
   if (!loopback && o.GetBool("insecure")) {
     s.warnings.push_back("listening without TLS: whoever reaches the port controls the cluster");
   }
-  if (!loopback && s.advertise.empty() && (listen.host.empty() || listen.host == "0.0.0.0" || listen.host == "::")) {
+  if (!loopback && s.advertise.empty() &&
+      (listen.host.empty() || listen.host == "0.0.0.0" || listen.host == "::")) {
     wrong("advertise", "must be given, for others cannot dial \"all interfaces\"");
   }
   if (role == Role::kNode) {
@@ -154,8 +163,8 @@ absl::StatusOr<Settings> ReadSettings(Role role, const config::Options& o) {
   if (std::optional<double> scale = ReadScale(o.GetString("lease-scale"))) {
     s.lease_scale = *scale;
   } else {
-    wrong("lease-scale", fmt::format("\"{}\" is not a number from {} to {}", o.GetString("lease-scale"),
-                                     kScaleMin, kScaleMax));
+    wrong("lease-scale", fmt::format("\"{}\" is not a number from {} to {}",
+                                     o.GetString("lease-scale"), kScaleMin, kScaleMax));
   }
   s.tune = !o.GetBool("no-tune");
   s.port_file = o.GetString("port-file");

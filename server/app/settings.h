@@ -5,17 +5,19 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "common/config/options.h"
 #include "common/log/log.h"
 
 namespace banyan::app {
 
-// What `banyand` was told, from flags, environment and file, checked and with its defaults filled in.
+// What `banyand` was told, from flags, environment and file, checked and with its defaults filled
+// in.
 struct Settings {
   std::string name;
   std::string cluster;
-  std::string listen;     // "host:port"
-  std::string advertise;  // "host:port"; empty: where it listens
+  std::string listen;                     // "host:port"
+  std::string advertise;                  // "host:port"; empty: where it listens
   std::vector<std::string> coordinators;  // of a node
   std::string state_dir;
   std::map<std::string, std::string> labels;
@@ -34,8 +36,8 @@ struct Settings {
 
 enum class Role { kNode, kCoordinator, kDev };
 
-// Declares the options of a role. One name is the flag, the environment variable BANYAND_NAME and the
-// key of the configuration file.
+// Declares the options of a role. One name is the flag, the environment variable BANYAND_NAME and
+// the key of the configuration file.
 void DeclareOptions(Role role, config::Options* options);
 
 // Errors: INVALID_ARGUMENT for values that do not fit together, naming each and what is allowed.

@@ -1,11 +1,11 @@
 #include "server/app/signals.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <csignal>
 #include <thread>
+
+#include <signal.h>
+#include <unistd.h>
 
 #include "common/log/log.h"
 #include "server/node/watcher/watcher.h"
@@ -48,7 +48,8 @@ void EndAtNextSignal() {
     int signal = 0;
     do {
       signal = WaitForSignal();
-    } while (std::chrono::steady_clock::now() - first < absl::ToChronoNanoseconds(kSignalRepeatMin));
+    } while (std::chrono::steady_clock::now() - first <
+             absl::ToChronoNanoseconds(kSignalRepeatMin));
     log::Warn("stopped_at_once", {{"signal", signal}});
     EndNow(128 + signal);
   }).detach();

@@ -58,7 +58,8 @@ absl::StatusOr<Payload> ReplaceState(Loop& loop, const SysRequest& request) {
 
 Task<absl::StatusOr<Payload>> ChangeCode(Loop& loop, Payload extra) {
   if (!loop.suspended) {
-    co_return MakeError("NOT_SUSPENDED", "code is changed only while the process is suspended: suspend it first");
+    co_return MakeError("NOT_SUSPENDED",
+                        "code is changed only while the process is suspended: suspend it first");
   }
   try {
     absl::Status status = co_await loop.behaviour.OnCodeChange(std::move(extra));
@@ -101,13 +102,27 @@ Task<std::optional<ExitReason>> ServeOne(Loop& loop, Message message) {
                        {{"type", std::string(message.payload().type_name())}});
   } else {
     switch (request->op) {
-      case SysRequest::Op::kGetState: answer = State(loop); break;
-      case SysRequest::Op::kReplaceState: answer = ReplaceState(loop, *request); break;
-      case SysRequest::Op::kGetStatus: answer = Status(loop); break;
-      case SysRequest::Op::kSuspend: loop.suspended = true; break;
-      case SysRequest::Op::kResume: loop.suspended = false; break;
-      case SysRequest::Op::kChangeCode: answer = co_await ChangeCode(loop, request->payload); break;
-      case SysRequest::Op::kTerminate: stop = request->reason; break;
+      case SysRequest::Op::kGetState:
+        answer = State(loop);
+        break;
+      case SysRequest::Op::kReplaceState:
+        answer = ReplaceState(loop, *request);
+        break;
+      case SysRequest::Op::kGetStatus:
+        answer = Status(loop);
+        break;
+      case SysRequest::Op::kSuspend:
+        loop.suspended = true;
+        break;
+      case SysRequest::Op::kResume:
+        loop.suspended = false;
+        break;
+      case SysRequest::Op::kChangeCode:
+        answer = co_await ChangeCode(loop, request->payload);
+        break;
+      case SysRequest::Op::kTerminate:
+        stop = request->reason;
+        break;
     }
   }
   if (answer.ok()) {
@@ -145,7 +160,8 @@ Task<ExitReason> Terminate(Loop& loop, ExitReason reason) {
 }
 
 // Whether the process runs; `next` is then what comes first, else `end` is the reason to end with.
-Task<bool> Initialise(Loop& loop, std::vector<Payload> args, StartAck ack, Next* next, ExitReason* end) {
+Task<bool> Initialise(Loop& loop, std::vector<Payload> args, StartAck ack, Next* next,
+                      ExitReason* end) {
   std::optional<ExitReason> failure;
   try {
     Initialised init = co_await loop.behaviour.OnInit(std::move(args));
@@ -158,7 +174,9 @@ Task<bool> Initialise(Loop& loop, std::vector<Payload> args, StartAck ack, Next*
         ack.Ignored();
         *end = ExitReason::Normal();
         co_return false;
-      case Initialised::Kind::kStop: failure = std::move(init.reason); break;
+      case Initialised::Kind::kStop:
+        failure = std::move(init.reason);
+        break;
     }
   } catch (...) {
     failure = CrashReason(std::current_exception());
@@ -175,8 +193,10 @@ bool Expired(const Loop& loop, const Message& m) {
 
 }  // namespace
 
-Task<ExitReason> RunBehaviour(Self& self, std::unique_ptr<Behaviour> behaviour, std::vector<Payload> args,
-                              std::shared_ptr<const StartContext> context, StartAck ack, Pid parent) {
+Task<ExitReason> RunBehaviour(Self& self, std::unique_ptr<Behaviour> behaviour,
+                              std::vector<Payload> args,
+                              std::shared_ptr<const StartContext> context, StartAck ack,
+                              Pid parent) {
   behaviour->Attach(&self, context.get());
   Loop loop{self, *behaviour, *context, parent};
   Next next;
@@ -190,8 +210,8 @@ Task<ExitReason> RunBehaviour(Self& self, std::unique_ptr<Behaviour> behaviour, 
         next = co_await behaviour->OnContinue(std::move(argument));
         continue;
       }
-      const Instant deadline =
-          next.timeout == absl::InfiniteDuration() ? Instant::Infinite() : self.Now() + next.timeout;
+      const Instant deadline = next.timeout == absl::InfiniteDuration() ? Instant::Infinite()
+                                                                        : self.Now() + next.timeout;
       std::optional<Message> message = co_await self.Receive(deadline);
       if (!message) {
         next = co_await behaviour->OnTimeout();
@@ -201,7 +221,8 @@ Task<ExitReason> RunBehaviour(Self& self, std::unique_ptr<Behaviour> behaviour, 
       } else if (loop.IsParentExit(*message)) {
         next.stop = message->reason();
       } else if (Expired(loop, *message)) {
-        self.AnswerError(message->call_from(), MakeError("CALL_EXPIRED", "the caller's deadline has passed"));
+        self.AnswerError(message->call_from(),
+                         MakeError("CALL_EXPIRED", "the caller's deadline has passed"));
       } else {
         next = co_await behaviour->OnMessage(*std::move(message));
       }

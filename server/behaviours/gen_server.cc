@@ -2,8 +2,9 @@
 
 #include <utility>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 #include "server/behaviours/module.h"
 
 namespace banyan {
@@ -15,9 +16,10 @@ GenServer::~GenServer() {
 
 GenServer::CallResult GenServer::NotHandled(const Payload& request) {
   std::string type(request.type_name());
-  return ReplyError(MakeError("CALL_NOT_HANDLED",
-                              fmt::format("this server has no handler for {}", type.empty() ? "such a request" : type),
-                              {{"type", type}}));
+  return ReplyError(MakeError(
+      "CALL_NOT_HANDLED",
+      fmt::format("this server has no handler for {}", type.empty() ? "such a request" : type),
+      {{"type", type}}));
 }
 
 Task<GenServer::Result> GenServer::HandleInfo(Message message) {
@@ -43,12 +45,14 @@ Task<Initialised> GenServer::OnInit(std::vector<Payload> args) {
 
 Task<Next> GenServer::OnMessage(Message message) {
   switch (message.kind()) {
-    case SignalKind::kCall: return OnCall(std::move(message));
+    case SignalKind::kCall:
+      return OnCall(std::move(message));
     case SignalKind::kCast: {
       SignalPtr signal = std::move(message).Release();
       return FinishStep(HandleCast(std::move(signal->payload)));
     }
-    default: return FinishStep(HandleInfo(std::move(message)));
+    default:
+      return FinishStep(HandleInfo(std::move(message)));
   }
 }
 
@@ -79,7 +83,8 @@ Next GenServer::Finish(CallResult result, const CallFrom& from) {
 }
 
 void GenServer::SendPendingReply() {
-  if (auto reply = std::exchange(pending_reply_, nullptr)) self().Answer(reply->to, std::move(reply->reply));
+  if (auto reply = std::exchange(pending_reply_, nullptr))
+    self().Answer(reply->to, std::move(reply->reply));
 }
 
 Task<Next> GenServer::FinishStep(Task<Result> task) {
@@ -96,6 +101,8 @@ Task<Next> GenServer::OnTimeout() {
   return FinishStep(HandleInfo(Message(std::make_unique<Signal>(SignalKind::kTimeout))));
 }
 
-Task<Next> GenServer::OnContinue(Payload argument) { return FinishStep(HandleContinue(std::move(argument))); }
+Task<Next> GenServer::OnContinue(Payload argument) {
+  return FinishStep(HandleContinue(std::move(argument)));
+}
 
 }  // namespace banyan

@@ -7,21 +7,22 @@
 #include <vector>
 
 #include "absl/status/status.h"
+
 #include "server/behaviours/behaviour.h"
 
 namespace banyan {
 
-// A server: keeps a state, answers calls, takes casts and messages, one at a time. OTP's gen_server; its
-// rules are those of docs/ and spec/gen_server.md. A module derives from this and implements Init,
-// HandleCall and HandleCast; the rest is optional.
+// A server: keeps a state, answers calls, takes casts and messages, one at a time. OTP's
+// gen_server; its rules are those of docs/ and spec/gen_server.md. A module derives from this and
+// implements Init, HandleCall and HandleCast; the rest is optional.
 //
 //   Task<CallResult> HandleCall(Payload request, CallFrom from) override {
 //     if (...) return Reply(answer);                      // at once: no coroutine frame
 //     return Later(std::move(request), from);             // a coroutine that co_awaits
 //   }
 //
-// Results are made by the functions below, in OTP's words, and may be followed by what happens next:
-// `return NoReply().Timeout(absl::Seconds(1))`, `.Continue(argument)`, `.Hibernate()`.
+// Results are made by the functions below, in OTP's words, and may be followed by what happens
+// next: `return NoReply().Timeout(absl::Seconds(1))`, `.Continue(argument)`, `.Hibernate()`.
 class GenServer : public Behaviour {
  public:
   // {stop,Reason} from any callback, Init too.
@@ -33,7 +34,8 @@ class GenServer : public Behaviour {
    public:
     Result() = default;
     Result(Stopping s) { next_.stop = std::move(s.reason); }  // NOLINT
-    // HandleInfo gets the idle timeout (IsIdleTimeout) if no message comes for `d`; 0: if none is there.
+    // HandleInfo gets the idle timeout (IsIdleTimeout) if no message comes for `d`; 0: if none is
+    // there.
     Result&& Timeout(absl::Duration d) && {
       next_.timeout = d;
       return std::move(*this);
@@ -53,8 +55,8 @@ class GenServer : public Behaviour {
   // The result of calls.
   class CallResult {
    public:
-    CallResult(Result r) : next_(std::move(r.next_)) {}                  // NOLINT: no reply yet
-    CallResult(Stopping s) { next_.stop = std::move(s.reason); }         // NOLINT: no reply at all
+    CallResult(Result r) : next_(std::move(r.next_)) {}           // NOLINT: no reply yet
+    CallResult(Stopping s) { next_.stop = std::move(s.reason); }  // NOLINT: no reply at all
     CallResult&& Timeout(absl::Duration d) && {
       next_.timeout = d;
       return std::move(*this);
@@ -103,8 +105,8 @@ class GenServer : public Behaviour {
   virtual Task<Result> HandleCast(Payload request) = 0;
 
   // --- callbacks, optional
-  // Everything else: plain messages, DOWN, 'EXIT' of others when trapping, timers, the idle timeout.
-  // Default: a warning, and the message is dropped.
+  // Everything else: plain messages, DOWN, 'EXIT' of others when trapping, timers, the idle
+  // timeout. Default: a warning, and the message is dropped.
   virtual Task<Result> HandleInfo(Message message);
   // Default: the server ends with ERROR `undef`.
   virtual Task<Result> HandleContinue(Payload argument);
@@ -119,7 +121,9 @@ class GenServer : public Behaviour {
   static InitResult Ignore() { return InitResult(Initialised::Ignore()); }
   static Stopping Stop(ExitReason reason) { return {std::move(reason)}; }
   static Result NoReply() { return {}; }
-  static CallResult Reply(Payload reply) { return {std::move(reply), absl::OkStatus(), std::nullopt}; }
+  static CallResult Reply(Payload reply) {
+    return {std::move(reply), absl::OkStatus(), std::nullopt};
+  }
   // An error of the server's own; the caller gets it as it is.
   static CallResult ReplyError(absl::Status error) { return {{}, std::move(error), std::nullopt}; }
   // Terminate runs first, then the caller gets the reply, even if Terminate fails.

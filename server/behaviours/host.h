@@ -37,8 +37,8 @@ struct SupervisorEvent {
   uint32_t restarts = 0;
 };
 
-// Hears what local supervisors do. Called on the supervisor's own turn, in order for one supervisor,
-// from several threads for several; must not block.
+// Hears what local supervisors do. Called on the supervisor's own turn, in order for one
+// supervisor, from several threads for several; must not block.
 class SupervisorEvents {
  public:
   virtual ~SupervisorEvents() = default;
@@ -57,17 +57,17 @@ class ProcessReports {
   virtual void OnWarning(Pid pid, const std::string& module, const std::string& text) {}
 };
 
-// What a runtime's processes find around them: Runtime::SetHost(&host) before the first spawn. Outlives
-// the runtime. Members may be null or empty.
+// What a runtime's processes find around them: Runtime::SetHost(&host) before the first spawn.
+// Outlives the runtime. Members may be null or empty.
 struct Host {
   const Modules* modules = nullptr;
   SupervisorEvents* supervisor_events = nullptr;
   ProcessReports* reports = nullptr;
-  ProcessSpawner* programs = nullptr;  // starts OS programs, for `exec`
+  ProcessSpawner* programs = nullptr;     // starts OS programs, for `exec`
   ExecPrograms* exec_programs = nullptr;  // server/modules: what the lease's end freezes
-  bool allow_exec = true;              // false: exec children fail to start, saying why
-  std::string node;                    // this node's name, for BANYAN_NODE
-  std::string address;                 // where this node is dialled, for BANYAN_ADDR
+  bool allow_exec = true;                 // false: exec children fail to start, saying why
+  std::string node;                       // this node's name, for BANYAN_NODE
+  std::string address;                    // where this node is dialled, for BANYAN_ADDR
 };
 
 // The runtime's host; one without members if none was set.

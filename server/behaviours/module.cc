@@ -2,15 +2,17 @@
 
 #include <utility>
 
-#include "common/base/check.h"
 #include "fmt/format.h"
+
+#include "common/base/check.h"
 #include "server/behaviours/supervisor.h"
 
 namespace banyan {
 
 Modules& Modules::Insert(std::string name, StartFunction start, ModuleInfo info) {
   info.name = name;
-  bool inserted = entries_.try_emplace(std::move(name), Entry{std::move(info), std::move(start)}).second;
+  bool inserted =
+      entries_.try_emplace(std::move(name), Entry{std::move(info), std::move(start)}).second;
   BANYAN_CHECK(inserted);
   return *this;
 }
@@ -29,10 +31,13 @@ StartOptions StartOptionsOf(const StartSpec& spec, const StartContext& context) 
   return o;
 }
 
-Modules& Modules::AddBehaviour(std::string name, std::function<std::unique_ptr<Behaviour>()> make, ModuleInfo info) {
-  StartFunction start = [make = std::move(make)](Self& starter, StartSpec spec, StartContext context) {
+Modules& Modules::AddBehaviour(std::string name, std::function<std::unique_ptr<Behaviour>()> make,
+                               ModuleInfo info) {
+  StartFunction start = [make = std::move(make)](Self& starter, StartSpec spec,
+                                                 StartContext context) {
     StartOptions options = StartOptionsOf(spec, context);
-    return StartBehaviour(starter, make, std::move(spec.args), std::move(options), std::move(context));
+    return StartBehaviour(starter, make, std::move(spec.args), std::move(options),
+                          std::move(context));
   };
   return Insert(std::move(name), std::move(start), std::move(info));
 }
@@ -43,7 +48,8 @@ Modules& Modules::AddFunction(std::string name, StartFunction start, ModuleInfo 
 
 Modules& Modules::AddSupervisor(std::string name, SupervisorInit init, ModuleInfo info) {
   info.type = ChildType::kSupervisor;
-  StartFunction start = [init = std::move(init)](Self& starter, StartSpec spec, StartContext context) {
+  StartFunction start = [init = std::move(init)](Self& starter, StartSpec spec,
+                                                 StartContext context) {
     return StartSupervisorModule(starter, init, std::move(context), std::move(spec));
   };
   return Insert(std::move(name), std::move(start), std::move(info));
@@ -61,14 +67,16 @@ std::vector<ModuleInfo> Modules::List() const {
 }
 
 Task<StartResult> StartBehaviour(Self& starter, std::function<std::unique_ptr<Behaviour>()> make,
-                                 std::vector<Payload> args, StartOptions options, StartContext context) {
+                                 std::vector<Payload> args, StartOptions options,
+                                 StartContext context) {
   context.module = options.module;
   context.name = options.name;
   context.parent = options.parent;
   auto kept = std::make_shared<const StartContext>(std::move(context));
   // Without a link the process has no parent whose exit could end it.
   const Pid parent = options.link || options.monitor ? starter.pid() : Pid{};
-  StartBody body = [make = std::move(make), args = std::move(args), kept, parent](Self& self, StartAck ack) mutable {
+  StartBody body = [make = std::move(make), args = std::move(args), kept, parent](
+                       Self& self, StartAck ack) mutable {
     return RunBehaviour(self, make(), std::move(args), std::move(kept), std::move(ack), parent);
   };
   kept = nullptr;
@@ -87,23 +95,28 @@ Task<StartResult> StartModule(Self& starter, StartSpec spec, StartContext contex
   return entry->start(starter, std::move(spec), std::move(context));
 }
 
-Task<StartResult> StartChildProcess(Self& starter, std::shared_ptr<const ChildSpec> spec, StartContext context) {
+Task<StartResult> StartChildProcess(Self& starter, std::shared_ptr<const ChildSpec> spec,
+                                    StartContext context) {
   if (context.child_id.empty()) context.child_id = spec->id;
   if (context.labels.empty()) context.labels = spec->labels;
-  if (spec->supervisor) return StartSupervisor(starter, spec->supervisor, std::move(context), spec->start);
+  if (spec->supervisor)
+    return StartSupervisor(starter, spec->supervisor, std::move(context), spec->start);
   return StartModule(starter, spec->start, std::move(context));
 }
 
-void StartModule(Runtime& runtime, StartSpec spec, StartContext context, std::function<void(StartResult)> done) {
+void StartModule(Runtime& runtime, StartSpec spec, StartContext context,
+                 std::function<void(StartResult)> done) {
   context.link = false;
   StartFromOutside(
       runtime,
-      [spec = std::move(spec), context = std::move(context)](Self& self) { return StartModule(self, spec, context); },
+      [spec = std::move(spec), context = std::move(context)](Self& self) {
+        return StartModule(self, spec, context);
+      },
       std::move(done));
 }
 
-void StartChildProcess(Runtime& runtime, std::shared_ptr<const ChildSpec> spec, StartContext context,
-                       std::function<void(StartResult)> done) {
+void StartChildProcess(Runtime& runtime, std::shared_ptr<const ChildSpec> spec,
+                       StartContext context, std::function<void(StartResult)> done) {
   context.link = false;
   StartFromOutside(
       runtime,

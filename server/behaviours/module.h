@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "server/behaviours/behaviour.h"
 #include "server/behaviours/start.h"
 #include "server/core/child_spec.h"
@@ -23,7 +24,7 @@ struct StartContext {
   Pid parent;             // default: the starter
   std::map<std::string, std::string> labels;
   bool exclusive = false;
-  Payload hand_off;       // what the process's predecessor left for it
+  Payload hand_off;                 // what the process's predecessor left for it
   std::vector<Payload> extra_args;  // appended to the spec's (simple_one_for_one)
   bool link = true;
   // Set by the start: the module and the registered name.
@@ -40,26 +41,29 @@ struct ModuleInfo {
 };
 
 // Starts processes of one kind by a start spec. `spec.args` has the extra arguments already.
-using StartFunction = std::function<Task<StartResult>(Self& starter, StartSpec spec, StartContext context)>;
+using StartFunction =
+    std::function<Task<StartResult>(Self& starter, StartSpec spec, StartContext context)>;
 // What a supervisor module's init returns: its spec, nullopt for `ignore`, or why it cannot.
 using SupervisorInit =
     std::function<absl::StatusOr<std::optional<SupervisorSpec>>(const std::vector<Payload>& args)>;
 
-// The modules that a runtime can start by name. Filled before the runtime's first spawn, then read only.
-// A name can be given once: adding it again is a broken invariant.
+// The modules that a runtime can start by name. Filled before the runtime's first spawn, then read
+// only. A name can be given once: adding it again is a broken invariant.
 class Modules {
  public:
-  // A behaviour's implementation: a class derived from GenServer or another Behaviour. A class that lacks
-  // a mandatory callback does not compile here, and the message names the callback.
+  // A behaviour's implementation: a class derived from GenServer or another Behaviour. A class that
+  // lacks a mandatory callback does not compile here, and the message names the callback.
   template <typename T>
   Modules& Add(std::string name, ModuleInfo info = {}) {
-    return AddBehaviour(std::move(name), [] { return std::unique_ptr<Behaviour>(new T()); }, std::move(info));
+    return AddBehaviour(
+        std::move(name), [] { return std::unique_ptr<Behaviour>(new T()); }, std::move(info));
   }
   // The same with a factory, for what needs collaborators. Called in the new process, before init.
-  Modules& AddBehaviour(std::string name, std::function<std::unique_ptr<Behaviour>()> make, ModuleInfo info = {});
-  // A start function of its own: may start several processes, return `ignore`, fail without a process,
-  // add info to the result. It starts with StartOptionsOf(spec, context), so that what it starts is linked
-  // to the starter.
+  Modules& AddBehaviour(std::string name, std::function<std::unique_ptr<Behaviour>()> make,
+                        ModuleInfo info = {});
+  // A start function of its own: may start several processes, return `ignore`, fail without a
+  // process, add info to the result. It starts with StartOptionsOf(spec, context), so that what it
+  // starts is linked to the starter.
   Modules& AddFunction(std::string name, StartFunction start, ModuleInfo info = {});
   // A supervisor whose spec is computed from its arguments, now and at code changes.
   Modules& AddSupervisor(std::string name, SupervisorInit init, ModuleInfo info = {});
@@ -79,18 +83,21 @@ class Modules {
 // The options that a start function passes on: name, time limit, link, parent, fence and so on.
 StartOptions StartOptionsOf(const StartSpec& spec, const StartContext& context);
 
-// Starts a process of the module that `spec` names, from the host's registry. Unknown module: fails with
-// ERROR `undef`.
+// Starts a process of the module that `spec` names, from the host's registry. Unknown module: fails
+// with ERROR `undef`.
 Task<StartResult> StartModule(Self& starter, StartSpec spec, StartContext context);
-void StartModule(Runtime& runtime, StartSpec spec, StartContext context, std::function<void(StartResult)> done);
+void StartModule(Runtime& runtime, StartSpec spec, StartContext context,
+                 std::function<void(StartResult)> done);
 
 // Starts a child by its specification: the module of its start spec, or the nested supervisor.
-Task<StartResult> StartChildProcess(Self& starter, std::shared_ptr<const ChildSpec> spec, StartContext context);
-void StartChildProcess(Runtime& runtime, std::shared_ptr<const ChildSpec> spec, StartContext context,
-                       std::function<void(StartResult)> done);
+Task<StartResult> StartChildProcess(Self& starter, std::shared_ptr<const ChildSpec> spec,
+                                    StartContext context);
+void StartChildProcess(Runtime& runtime, std::shared_ptr<const ChildSpec> spec,
+                       StartContext context, std::function<void(StartResult)> done);
 
 // Starts a process of a behaviour object, without a registry. `args` go to init.
 Task<StartResult> StartBehaviour(Self& starter, std::function<std::unique_ptr<Behaviour>()> make,
-                                 std::vector<Payload> args, StartOptions options, StartContext context = {});
+                                 std::vector<Payload> args, StartOptions options,
+                                 StartContext context = {});
 
 }  // namespace banyan

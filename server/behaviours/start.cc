@@ -2,13 +2,14 @@
 
 #include <utility>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 
 namespace banyan {
 
-// What a process that will not run tells its starter. Written by the process before it ends, read by the
-// starter after it has heard of the end.
+// What a process that will not run tells its starter. Written by the process before it ends, read
+// by the starter after it has heard of the end.
 struct StartBlock {
   enum class Word : uint8_t { kNone, kIgnored, kFailed };
   Word word = Word::kNone;
@@ -34,9 +35,9 @@ void StartAck::Failed(ExitReason reason) {
 namespace {
 
 StartResult NameTaken(const std::string& name, Pid holder) {
-  StartResult r = StartResult::Failed(
-      ExitReason::Error(kAlreadyStarted, fmt::format("{} is registered as \"{}\" already", FormatPid(holder), name),
-                        Payload::Local(holder)));
+  StartResult r = StartResult::Failed(ExitReason::Error(
+      kAlreadyStarted, fmt::format("{} is registered as \"{}\" already", FormatPid(holder), name),
+      Payload::Local(holder)));
   r.pid = holder;
   return r;
 }
@@ -82,18 +83,23 @@ Task<StartResult> StartProcess(Self& starter, StartBody body, StartOptions optio
   }
   auto block = std::make_shared<StartBlock>();
   const Ref alias = starter.OpenAlias({});
-  ProcessMain main = [body = std::move(body), told = block, by = starter.pid(), alias](Self& self) mutable {
+  ProcessMain main = [body = std::move(body), told = block, by = starter.pid(),
+                      alias](Self& self) mutable {
     return body(self, StartAck(&self, by, alias, std::move(told)));
   };
-  absl::StatusOr<SpawnResult> child = starter.Spawn(std::move(main), ToSpawnOptions(options, alias));
+  absl::StatusOr<SpawnResult> child =
+      starter.Spawn(std::move(main), ToSpawnOptions(options, alias));
   if (!child.ok()) {
     starter.CloseAlias(alias);
     std::optional<Pid> holder = starter.runtime().Whereis(options.name);
-    if (ErrorReason(child.status()) == "NAME_TAKEN") co_return NameTaken(options.name, holder.value_or(Pid{}));
-    co_return StartResult::Failed(ExitReason::Error("system_limit", std::string(child.status().message())));
+    if (ErrorReason(child.status()) == "NAME_TAKEN")
+      co_return NameTaken(options.name, holder.value_or(Pid{}));
+    co_return StartResult::Failed(
+        ExitReason::Error("system_limit", std::string(child.status().message())));
   }
-  const Instant deadline =
-      options.timeout == absl::InfiniteDuration() ? Instant::Infinite() : starter.Now() + options.timeout;
+  const Instant deadline = options.timeout == absl::InfiniteDuration()
+                               ? Instant::Infinite()
+                               : starter.Now() + options.timeout;
   CallReply reply = co_await starter.AwaitReply(alias, deadline);
   if (reply.outcome == CallReply::Outcome::kReply) {
     co_return StartResult::Started(child->pid, std::move(reply.payload), child->monitor);
@@ -105,9 +111,12 @@ Task<StartResult> StartProcess(Self& starter, StartBody body, StartOptions optio
   }
   DropLeftovers(starter, *child);
   switch (block->word) {
-    case StartBlock::Word::kIgnored: co_return StartResult::Ignored();
-    case StartBlock::Word::kFailed: co_return StartResult::Failed(std::move(block->reason));
-    case StartBlock::Word::kNone: break;
+    case StartBlock::Word::kIgnored:
+      co_return StartResult::Ignored();
+    case StartBlock::Word::kFailed:
+      co_return StartResult::Failed(std::move(block->reason));
+    case StartBlock::Word::kNone:
+      break;
   }
   co_return StartResult::Failed(std::move(reply.reason));
 }
@@ -140,15 +149,19 @@ void StartFromOutside(Runtime& runtime, std::function<Task<StartResult>(Self&)> 
   options.module = "starter";
   absl::StatusOr<Pid> pid = runtime.Spawn(std::move(main), std::move(options));
   if (!pid.ok()) {
-    once->Run(StartResult::Failed(ExitReason::Error("system_limit", std::string(pid.status().message()))));
+    once->Run(StartResult::Failed(
+        ExitReason::Error("system_limit", std::string(pid.status().message()))));
   }
 }
 
-void StartProcess(Runtime& runtime, StartBody body, StartOptions options, std::function<void(StartResult)> done) {
+void StartProcess(Runtime& runtime, StartBody body, StartOptions options,
+                  std::function<void(StartResult)> done) {
   options.link = options.monitor = false;
   StartFromOutside(
       runtime,
-      [body = std::move(body), options = std::move(options)](Self& self) { return StartProcess(self, body, options); },
+      [body = std::move(body), options = std::move(options)](Self& self) {
+        return StartProcess(self, body, options);
+      },
       std::move(done));
 }
 

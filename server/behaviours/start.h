@@ -5,11 +5,12 @@
 #include <string>
 
 #include "absl/time/time.h"
+
 #include "server/runtime/runtime.h"
 #include "server/runtime/self.h"
 
-// Starting a process that says when it is ready (OTP's proc_lib): the start returns what the process
-// acknowledged, after it was initialised, or why it was not.
+// Starting a process that says when it is ready (OTP's proc_lib): the start returns what the
+// process acknowledged, after it was initialised, or why it was not.
 
 namespace banyan {
 
@@ -25,7 +26,9 @@ struct StartResult {
     return {Kind::kStarted, pid, std::move(info), {}, monitor};
   }
   static StartResult Ignored() { return {Kind::kIgnored, {}, {}, {}, 0}; }
-  static StartResult Failed(ExitReason reason) { return {Kind::kFailed, {}, {}, std::move(reason), 0}; }
+  static StartResult Failed(ExitReason reason) {
+    return {Kind::kFailed, {}, {}, std::move(reason), 0};
+  }
   bool started() const { return kind == Kind::kStarted; }
   bool ignored() const { return kind == Kind::kIgnored; }
   bool failed() const { return kind == Kind::kFailed; }
@@ -45,8 +48,8 @@ class StartAck {
       : self_(self), starter_(starter), alias_(alias), block_(std::move(block)) {}
   // The start returns this now.
   void Started(Payload info = {});
-  // The start returns this when the process is gone, which must be soon: return the reason to end with.
-  // Its names are free by then and no 'EXIT' is left behind.
+  // The start returns this when the process is gone, which must be soon: return the reason to end
+  // with. Its names are free by then and no 'EXIT' is left behind.
   void Ignored();
   void Failed(ExitReason reason);
   // Who started the process.
@@ -60,26 +63,27 @@ class StartAck {
 };
 
 struct StartOptions {
-  bool link = true;       // start_link
-  bool monitor = false;   // start_monitor
+  bool link = true;      // start_link
+  bool monitor = false;  // start_monitor
   bool trap_exit = false;
   absl::Duration timeout = absl::InfiniteDuration();  // from the spawn to the acknowledgement
-  std::string name;       // registered before the first instruction; taken: already_started
+  std::string name;  // registered before the first instruction; taken: already_started
   std::string module;
-  Pid parent;             // default: the starter
+  Pid parent;  // default: the starter
   std::string child_id;
   bool exclusive = false;
   uint64_t fence = 0;
   uint32_t max_messages = 0;
 };
 
-// The body of such a process: initialises itself, tells `ack`, goes on, ends with the reason returned.
+// The body of such a process: initialises itself, tells `ack`, goes on, ends with the reason
+// returned.
 using StartBody = std::function<Task<ExitReason>(Self&, StartAck)>;
 
-// Starts a process and waits until it is initialised. A failing start returns when the process is gone;
-// a start that takes longer than its timeout is unlinked and killed: {error,timeout}. The starter finds
-// no 'EXIT' and no 'DOWN' of a failed start in its mailbox, but if it is linked and does not trap exits
-// the failure ends it, unless the reason is `normal`.
+// Starts a process and waits until it is initialised. A failing start returns when the process is
+// gone; a start that takes longer than its timeout is unlinked and killed: {error,timeout}. The
+// starter finds no 'EXIT' and no 'DOWN' of a failed start in its mailbox, but if it is linked and
+// does not trap exits the failure ends it, unless the reason is `normal`.
 Task<StartResult> StartProcess(Self& starter, StartBody body, StartOptions options);
 
 // The same from outside any process, without a link. `done` runs once, on a worker; must not block.

@@ -4,8 +4,9 @@
 #include <map>
 #include <utility>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 #include "server/behaviours/supervisor_spec_errors.h"
 #include "server/runtime/crash_reason.h"
 
@@ -14,7 +15,8 @@ namespace banyan {
 using EventKind = SupervisorEvent::Kind;
 
 Supervisor::~Supervisor() {
-  if (running_) Emit(EventKind::kSupervisorExited, nullptr, {}, exit_.value_or(ExitReason::Killed()));
+  if (running_)
+    Emit(EventKind::kSupervisorExited, nullptr, {}, exit_.value_or(ExitReason::Killed()));
 }
 
 // ------------------------------------------------------------ start and end
@@ -38,10 +40,13 @@ Task<Initialised> Supervisor::OnInit(std::vector<Payload> args) {
   SupervisorPlanner::Options options;
   options.parallel_stop = (*spec)->parallel_stop;
   std::shared_ptr<const ChildSpec> child_template;
-  if ((*spec)->child_template) child_template = std::make_shared<const ChildSpec>(*std::move((*spec)->child_template));
-  planner_ = std::make_unique<SupervisorPlanner>((*spec)->flags, options, std::move(child_template));
+  if ((*spec)->child_template)
+    child_template = std::make_shared<const ChildSpec>(*std::move((*spec)->child_template));
+  planner_ =
+      std::make_unique<SupervisorPlanner>((*spec)->flags, options, std::move(child_template));
   std::vector<std::shared_ptr<const ChildSpec>> children;
-  for (ChildSpec& child : (*spec)->children) children.push_back(std::make_shared<const ChildSpec>(std::move(child)));
+  for (ChildSpec& child : (*spec)->children)
+    children.push_back(std::make_shared<const ChildSpec>(std::move(child)));
   spec = std::nullopt;
   co_await Perform(planner_->Init(std::move(children), self().Now()));
   if (exit_) co_return Initialised::Stop(*exit_);
@@ -55,11 +60,14 @@ Task<void> Supervisor::OnTerminate(ExitReason reason) {
   return Perform(planner_->BeginShutdown(reason, self().Now()));
 }
 
-absl::StatusOr<Payload> Supervisor::GetState() { return Payload::Local(planner_->Snapshot(self().Now())); }
+absl::StatusOr<Payload> Supervisor::GetState() {
+  return Payload::Local(planner_->Snapshot(self().Now()));
+}
 
 Task<absl::Status> Supervisor::OnCodeChange(Payload extra) {
   SupervisorInit old = init_;
-  if (const auto* stated = extra.As<std::shared_ptr<const SupervisorSpec>>()) init_ = SpecStatedInPlace(*stated);
+  if (const auto* stated = extra.As<std::shared_ptr<const SupervisorSpec>>())
+    init_ = SpecStatedInPlace(*stated);
   absl::StatusOr<std::optional<SupervisorSpec>> spec = ComputeSpec();
   if (spec.ok() && !spec->has_value()) return absl::OkStatus();
   absl::Status refused;
@@ -67,10 +75,13 @@ Task<absl::Status> Supervisor::OnCodeChange(Payload extra) {
     refused = CodeChangeError(spec.status());
   } else {
     std::vector<std::shared_ptr<const ChildSpec>> children;
-    if ((*spec)->child_template) children.push_back(std::make_shared<const ChildSpec>(*(*spec)->child_template));
-    for (ChildSpec& child : (*spec)->children) children.push_back(std::make_shared<const ChildSpec>(std::move(child)));
+    if ((*spec)->child_template)
+      children.push_back(std::make_shared<const ChildSpec>(*(*spec)->child_template));
+    for (ChildSpec& child : (*spec)->children)
+      children.push_back(std::make_shared<const ChildSpec>(std::move(child)));
     if (!planner_->Update((*spec)->flags, children)) {
-      refused = MakeError("CODE_CHANGE_FAILED", "a supervisor cannot change from or to simple_one_for_one");
+      refused = MakeError("CODE_CHANGE_FAILED",
+                          "a supervisor cannot change from or to simple_one_for_one");
     }
   }
   if (!refused.ok()) init_ = std::move(old);
@@ -98,8 +109,9 @@ Task<Next> Supervisor::OnMessage(Message message) {
   // A stray DOWN is the end of a child that was told to stop and has been waited for.
   ProcessReports* reports = host().reports;
   if (reports && !message.is_down()) {
-    reports->OnWarning(self().pid(), context().module,
-                       fmt::format("supervisor received unexpected {}", message.is_cast() ? "cast" : "message"));
+    reports->OnWarning(
+        self().pid(), context().module,
+        fmt::format("supervisor received unexpected {}", message.is_cast() ? "cast" : "message"));
   }
   return NextStep();
 }
@@ -137,7 +149,8 @@ Task<void> Supervisor::Perform(SupervisorActions todo) {
       todo = std::move(more);
       i = 0;
     } else {
-      todo.insert(todo.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+      todo.insert(todo.end(), std::make_move_iterator(more.begin()),
+                  std::make_move_iterator(more.end()));
     }
   }
 }
@@ -159,12 +172,14 @@ Task<SupervisorActions> Supervisor::Start(ChildKey key) {
   switch (result.kind) {
     case StartResult::Kind::kStarted: {
       SupervisorActions more = planner_->OnStarted(key, result.pid, std::move(result.info), now);
-      Emit(restart ? EventKind::kChildRestarted : EventKind::kChildStarted, planner_->Find(key), result.pid, {},
-           previous);
+      Emit(restart ? EventKind::kChildRestarted : EventKind::kChildStarted, planner_->Find(key),
+           result.pid, {}, previous);
       co_return more;
     }
-    case StartResult::Kind::kIgnored: co_return planner_->OnStartIgnored(key, now);
-    case StartResult::Kind::kFailed: break;
+    case StartResult::Kind::kIgnored:
+      co_return planner_->OnStartIgnored(key, now);
+    case StartResult::Kind::kFailed:
+      break;
   }
   Emit(EventKind::kChildStartFailed, child, {}, result.reason, previous);
   co_return planner_->OnStartFailed(key, result.reason, now);
@@ -188,12 +203,14 @@ Task<SupervisorActions> Supervisor::Stop(ChildKey key, ShutdownPolicy policy) {
 }
 
 Instant Supervisor::DeadlineOf(const ShutdownPolicy& policy) const {
-  return policy.timeout == absl::InfiniteDuration() ? Instant::Infinite() : self().Now() + policy.timeout;
+  return policy.timeout == absl::InfiniteDuration() ? Instant::Infinite()
+                                                    : self().Now() + policy.timeout;
 }
 
 SupervisorActions Supervisor::Stopped(ChildKey key, Pid pid, ExitReason reason) {
   self().Unlink(pid);
-  // Its queued 'EXIT' has the true reason where the monitor came too late, and must not be seen again.
+  // Its queued 'EXIT' has the true reason where the monitor came too late, and must not be seen
+  // again.
   std::optional<Message> exit =
       self().TakeIf([pid](const Message& m) { return m.is_exit() && m.from() == pid; });
   if (exit) reason = exit->reason();
@@ -227,7 +244,8 @@ Task<SupervisorActions> Supervisor::StopAll(std::vector<ChildKey> keys) {
     const auto [key, pid] = it->second;
     waiting.erase(it);
     SupervisorActions after = Stopped(key, pid, down->reason());
-    more.insert(more.end(), std::make_move_iterator(after.begin()), std::make_move_iterator(after.end()));
+    more.insert(more.end(), std::make_move_iterator(after.begin()),
+                std::make_move_iterator(after.end()));
   }
   co_return more;
 }
@@ -237,7 +255,8 @@ void Supervisor::ScheduleRetry(const action::ScheduleRetry& retry) {
   if (retry.delay > absl::ZeroDuration()) {
     self().StartTimer(retry.delay, std::move(payload));
   } else {
-    // At the end of the mailbox: what waits there is served first, so the supervisor stays responsive.
+    // At the end of the mailbox: what waits there is served first, so the supervisor stays
+    // responsive.
     self().Send(self().pid(), std::move(payload));
   }
 }
@@ -255,10 +274,12 @@ void Supervisor::Report(const SupervisorReport& report) {
   if (report.context == SupervisorReport::Context::kShutdown) {
     Emit(EventKind::kIntensityExceeded, planner_->Find(report.key), report.pid, report.reason);
   }
-  if (SupervisorEvents* events = host().supervisor_events) events->OnReport(self().pid(), name_, report);
+  if (SupervisorEvents* events = host().supervisor_events)
+    events->OnReport(self().pid(), name_, report);
 }
 
-void Supervisor::Emit(EventKind kind, const ChildRecord* child, Pid pid, ExitReason reason, Pid previous) {
+void Supervisor::Emit(EventKind kind, const ChildRecord* child, Pid pid, ExitReason reason,
+                      Pid previous) {
   SupervisorEvents* events = host().supervisor_events;
   if (!events) return;
   SupervisorEvent event;
@@ -291,7 +312,8 @@ void Supervisor::EmitDeleted(std::shared_ptr<const ChildSpec> spec) {
 // --------------------------------------------------------------------- start
 
 namespace {
-Task<StartResult> StartWith(Self& starter, SupervisorInit init, StartContext context, StartSpec start) {
+Task<StartResult> StartWith(Self& starter, SupervisorInit init, StartContext context,
+                            StartSpec start) {
   StartOptions o;
   o.link = context.link;
   o.timeout = start.start_timeout;
@@ -304,23 +326,25 @@ Task<StartResult> StartWith(Self& starter, SupervisorInit init, StartContext con
   // Sends to a supervisor never fail for want of room.
   o.max_messages = std::numeric_limits<uint32_t>::max();
   return StartBehaviour(
-      starter, [init = std::move(init)] { return std::make_unique<Supervisor>(init); }, std::move(start.args),
-      std::move(o), std::move(context));
+      starter, [init = std::move(init)] { return std::make_unique<Supervisor>(init); },
+      std::move(start.args), std::move(o), std::move(context));
 }
 }  // namespace
 
-Task<StartResult> StartSupervisor(Self& starter, std::shared_ptr<const SupervisorSpec> spec, StartContext context,
-                                  StartSpec start) {
+Task<StartResult> StartSupervisor(Self& starter, std::shared_ptr<const SupervisorSpec> spec,
+                                  StartContext context, StartSpec start) {
   start.module.clear();
-  return StartWith(starter, SpecStatedInPlace(std::move(spec)), std::move(context), std::move(start));
+  return StartWith(starter, SpecStatedInPlace(std::move(spec)), std::move(context),
+                   std::move(start));
 }
 
-Task<StartResult> StartSupervisorModule(Self& starter, SupervisorInit init, StartContext context, StartSpec start) {
+Task<StartResult> StartSupervisorModule(Self& starter, SupervisorInit init, StartContext context,
+                                        StartSpec start) {
   return StartWith(starter, std::move(init), std::move(context), std::move(start));
 }
 
-void StartSupervisor(Runtime& runtime, std::shared_ptr<const SupervisorSpec> spec, StartContext context,
-                     StartSpec start, std::function<void(StartResult)> done) {
+void StartSupervisor(Runtime& runtime, std::shared_ptr<const SupervisorSpec> spec,
+                     StartContext context, StartSpec start, std::function<void(StartResult)> done) {
   context.link = false;
   StartFromOutside(
       runtime,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+
 #include "server/behaviours/behaviour.h"
 #include "server/behaviours/module.h"
 #include "server/behaviours/supervisor_requests.h"
@@ -14,10 +15,12 @@
 namespace banyan {
 
 // A local supervisor: starts, watches, restarts and stops the processes of its children as
-// SupervisorPlanner decides, through links, monitors and signals. OTP's supervisor; spec/supervisor.md.
+// SupervisorPlanner decides, through links, monitors and signals. OTP's supervisor;
+// spec/supervisor.md.
 //
-// One action at a time, inside the process: while a child starts or stops nothing else is served, exits
-// and requests wait in the mailbox. Traps exits. Its operations are call messages, see SupervisorClient.
+// One action at a time, inside the process: while a child starts or stops nothing else is served,
+// exits and requests wait in the mailbox. Traps exits. Its operations are call messages, see
+// SupervisorClient.
 class Supervisor final : public Behaviour {
  public:
   // `init` gives the spec from the start arguments, at the start and at every code change.
@@ -50,7 +53,8 @@ class Supervisor final : public Behaviour {
   void ScheduleRetry(const action::ScheduleRetry& retry);
   void Answer(const action::OpReply& reply);
   void Report(const SupervisorReport& report);
-  void Emit(SupervisorEvent::Kind kind, const ChildRecord* child, Pid pid, ExitReason reason = {}, Pid previous = {});
+  void Emit(SupervisorEvent::Kind kind, const ChildRecord* child, Pid pid, ExitReason reason = {},
+            Pid previous = {});
   void EmitDeleted(std::shared_ptr<const ChildSpec> spec);
 
   Task<Next> OnExit(Pid from, ExitReason reason);
@@ -68,18 +72,19 @@ class Supervisor final : public Behaviour {
   std::vector<Payload> args_;
   std::unique_ptr<SupervisorPlanner> planner_;
   std::string name_;
-  bool running_ = false;             // initialised
+  bool running_ = false;            // initialised
   std::optional<ExitReason> exit_;  // the planner has ended
   OpId last_op_ = 0;
   absl::flat_hash_map<OpId, CallFrom> ops_;
 };
 
 // Starts a supervisor of a spec stated in place. `start`: name and start timeout.
-Task<StartResult> StartSupervisor(Self& starter, std::shared_ptr<const SupervisorSpec> spec, StartContext context,
-                                  StartSpec start = {});
-void StartSupervisor(Runtime& runtime, std::shared_ptr<const SupervisorSpec> spec, StartContext context,
-                     StartSpec start, std::function<void(StartResult)> done);
+Task<StartResult> StartSupervisor(Self& starter, std::shared_ptr<const SupervisorSpec> spec,
+                                  StartContext context, StartSpec start = {});
+void StartSupervisor(Runtime& runtime, std::shared_ptr<const SupervisorSpec> spec,
+                     StartContext context, StartSpec start, std::function<void(StartResult)> done);
 // Starts one whose spec `init` computes from `start.args`.
-Task<StartResult> StartSupervisorModule(Self& starter, SupervisorInit init, StartContext context, StartSpec start);
+Task<StartResult> StartSupervisorModule(Self& starter, SupervisorInit init, StartContext context,
+                                        StartSpec start);
 
 }  // namespace banyan

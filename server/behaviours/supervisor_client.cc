@@ -3,8 +3,9 @@
 #include <type_traits>
 #include <utility>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 
 namespace banyan {
 namespace {
@@ -34,7 +35,8 @@ template <typename T>
 absl::StatusOr<T> Decode(absl::StatusOr<Payload> answer) {
   if (!answer.ok()) return answer.status();
   const T* value = answer->As<T>();
-  if (!value) return MakeError("NOT_A_SUPERVISOR", "the process answered, but not as a supervisor does");
+  if (!value)
+    return MakeError("NOT_A_SUPERVISOR", "the process answered, but not as a supervisor does");
   return *value;
 }
 
@@ -50,15 +52,19 @@ Task<absl::StatusOr<T>> SupervisorClient::Call(Self& self, Pid supervisor, absl:
 
 template <typename T>
 void SupervisorClient::Ask(Runtime& rt, SupervisorRequest request, Done<T> done) const {
-  const Instant deadline = timeout_ == absl::InfiniteDuration() ? Instant::Infinite() : rt.clock().Now() + timeout_;
+  const Instant deadline =
+      timeout_ == absl::InfiniteDuration() ? Instant::Infinite() : rt.clock().Now() + timeout_;
   rt.Call(supervisor_, Payload::Local(std::move(request)), deadline,
-          [done = std::move(done)](absl::StatusOr<Payload> answer, Pid) { done(Decode<T>(std::move(answer))); });
+          [done = std::move(done)](absl::StatusOr<Payload> answer, Pid) {
+            done(Decode<T>(std::move(answer)));
+          });
 }
 
 Task<absl::StatusOr<OpResult>> SupervisorClient::StartChild(Self& self, ChildSpec spec) const {
   return Ask<OpResult>(self, StartOf(std::move(spec)));
 }
-Task<absl::StatusOr<OpResult>> SupervisorClient::StartChild(Self& self, std::vector<Payload> extra_args) const {
+Task<absl::StatusOr<OpResult>> SupervisorClient::StartChild(Self& self,
+                                                            std::vector<Payload> extra_args) const {
   return Ask<OpResult>(self, StartOf(std::move(extra_args)));
 }
 Task<absl::StatusOr<OpResult>> SupervisorClient::TerminateChild(Self& self, ChildRef child) const {
@@ -76,8 +82,8 @@ Task<absl::StatusOr<std::vector<ChildEntry>>> SupervisorClient::WhichChildren(Se
 Task<absl::StatusOr<ChildCounts>> SupervisorClient::CountChildren(Self& self) const {
   return Ask<ChildCounts>(self, Of(Op::kCountChildren));
 }
-Task<absl::StatusOr<std::shared_ptr<const ChildSpec>>> SupervisorClient::GetChildSpec(Self& self,
-                                                                                      ChildRef child) const {
+Task<absl::StatusOr<std::shared_ptr<const ChildSpec>>> SupervisorClient::GetChildSpec(
+    Self& self, ChildRef child) const {
   return Ask<std::shared_ptr<const ChildSpec>>(self, Of(Op::kGetChildSpec, std::move(child)));
 }
 Task<absl::StatusOr<SupervisorInfo>> SupervisorClient::GetInfo(Self& self) const {
@@ -87,7 +93,8 @@ Task<absl::StatusOr<SupervisorInfo>> SupervisorClient::GetInfo(Self& self) const
 void SupervisorClient::StartChild(Runtime& rt, ChildSpec spec, Done<OpResult> done) const {
   Ask<OpResult>(rt, StartOf(std::move(spec)), std::move(done));
 }
-void SupervisorClient::StartChild(Runtime& rt, std::vector<Payload> extra_args, Done<OpResult> done) const {
+void SupervisorClient::StartChild(Runtime& rt, std::vector<Payload> extra_args,
+                                  Done<OpResult> done) const {
   Ask<OpResult>(rt, StartOf(std::move(extra_args)), std::move(done));
 }
 void SupervisorClient::TerminateChild(Runtime& rt, ChildRef child, Done<OpResult> done) const {
@@ -107,45 +114,56 @@ void SupervisorClient::CountChildren(Runtime& rt, Done<ChildCounts> done) const 
 }
 void SupervisorClient::GetChildSpec(Runtime& rt, ChildRef child,
                                     Done<std::shared_ptr<const ChildSpec>> done) const {
-  Ask<std::shared_ptr<const ChildSpec>>(rt, Of(Op::kGetChildSpec, std::move(child)), std::move(done));
+  Ask<std::shared_ptr<const ChildSpec>>(rt, Of(Op::kGetChildSpec, std::move(child)),
+                                        std::move(done));
 }
 void SupervisorClient::GetInfo(Runtime& rt, Done<SupervisorInfo> done) const {
   Ask<SupervisorInfo>(rt, Of(Op::kGetInfo), std::move(done));
 }
 
-absl::Status OpError(const OpResult& result, const std::string& supervisor, const std::string& child) {
+absl::Status OpError(const OpResult& result, const std::string& supervisor,
+                     const std::string& child) {
   std::map<std::string, std::string> who{{"supervisor", supervisor}, {"childId", child}};
   std::map<std::string, std::string> where = who;
   if (result.pid) where["pid"] = FormatPid(result.pid);
   switch (result.code) {
     case OpResult::Code::kOk:
-    case OpResult::Code::kIgnored: return absl::OkStatus();
+    case OpResult::Code::kIgnored:
+      return absl::OkStatus();
     case OpResult::Code::kStartFailed:
       return MakeError("CHILD_START_FAILED",
-                       fmt::format("child {} of {} failed to start: {}", child, supervisor, result.reason.ToString()),
+                       fmt::format("child {} of {} failed to start: {}", child, supervisor,
+                                   result.reason.ToString()),
                        std::move(who), result.reason);
     case OpResult::Code::kAlreadyStarted:
-      return MakeError("CHILD_ALREADY_STARTED", fmt::format("{} has a running child {} already", supervisor, child),
+      return MakeError("CHILD_ALREADY_STARTED",
+                       fmt::format("{} has a running child {} already", supervisor, child),
                        std::move(where));
     case OpResult::Code::kAlreadyPresent:
       return MakeError("CHILD_ALREADY_PRESENT",
-                       fmt::format("{} has a child {} already, not running: restart or delete it", supervisor, child),
+                       fmt::format("{} has a child {} already, not running: restart or delete it",
+                                   supervisor, child),
                        std::move(who));
     case OpResult::Code::kNotFound:
-      return MakeError("CHILD_NOT_FOUND", fmt::format("{} has no child {}", supervisor, child), std::move(who));
+      return MakeError("CHILD_NOT_FOUND", fmt::format("{} has no child {}", supervisor, child),
+                       std::move(who));
     case OpResult::Code::kRunning:
-      return MakeError("CHILD_RUNNING", fmt::format("child {} of {} runs: terminate it first", child, supervisor),
+      return MakeError("CHILD_RUNNING",
+                       fmt::format("child {} of {} runs: terminate it first", child, supervisor),
                        std::move(where));
     case OpResult::Code::kRestarting:
-      return MakeError("CHILD_RESTARTING", fmt::format("child {} of {} is being restarted", child, supervisor),
+      return MakeError("CHILD_RESTARTING",
+                       fmt::format("child {} of {} is being restarted", child, supervisor),
                        std::move(who));
     case OpResult::Code::kSimpleOneForOne:
-      return MakeError("SIMPLE_ONE_FOR_ONE",
-                       fmt::format("{} is a simple_one_for_one supervisor: this operation takes pids or nothing",
-                                   supervisor),
-                       std::move(who));
+      return MakeError(
+          "SIMPLE_ONE_FOR_ONE",
+          fmt::format("{} is a simple_one_for_one supervisor: this operation takes pids or nothing",
+                      supervisor),
+          std::move(who));
     case OpResult::Code::kMaxChildren:
-      return MakeError("NODE_OVERLOADED", fmt::format("{} has its maximum of children", supervisor), std::move(who));
+      return MakeError("NODE_OVERLOADED", fmt::format("{} has its maximum of children", supervisor),
+                       std::move(who));
     case OpResult::Code::kShuttingDown:
       return MakeError("NOPROC", fmt::format("the supervisor {} is shutting down", supervisor),
                        {{"target", supervisor}});

@@ -1,8 +1,9 @@
 // The requests that a supervisor answers: OTP's operations (spec/supervisor.md 12, 13).
 #include <utility>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 #include "server/behaviours/supervisor.h"
 #include "server/behaviours/supervisor_spec_errors.h"
 
@@ -34,7 +35,8 @@ std::vector<ChildEntry> WhichChildren(const SupervisorPlanner& planner) {
   std::vector<ChildEntry> out;
   const ChildTable& table = planner.children();
   out.reserve(table.size());
-  for (const ChildRecord* c = table.Last(); c; c = table.Prev(c)) out.push_back(EntryOf(*c, planner.simple()));
+  for (const ChildRecord* c = table.Last(); c; c = table.Prev(c))
+    out.push_back(EntryOf(*c, planner.simple()));
   return out;
 }
 
@@ -59,13 +61,21 @@ std::shared_ptr<const ChildSpec> Supervisor::FindSpec(const ChildRef& ref) const
 
 bool Supervisor::AnswerQuery(const SupervisorRequest& request, const CallFrom& from) {
   switch (request.op) {
-    case Op::kWhichChildren: self().Answer(from, Payload::Local(WhichChildren(*planner_))); return true;
-    case Op::kCountChildren: self().Answer(from, Payload::Local(Count())); return true;
-    case Op::kGetChildSpec: self().Answer(from, Payload::Local(FindSpec(request.child))); return true;
-    case Op::kGetInfo:
-      self().Answer(from, Payload::Local(SupervisorInfo{name_, planner_->flags(), planner_->child_template(), Count()}));
+    case Op::kWhichChildren:
+      self().Answer(from, Payload::Local(WhichChildren(*planner_)));
       return true;
-    default: return false;
+    case Op::kCountChildren:
+      self().Answer(from, Payload::Local(Count()));
+      return true;
+    case Op::kGetChildSpec:
+      self().Answer(from, Payload::Local(FindSpec(request.child)));
+      return true;
+    case Op::kGetInfo:
+      self().Answer(from, Payload::Local(SupervisorInfo{name_, planner_->flags(),
+                                                        planner_->child_template(), Count()}));
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -78,8 +88,9 @@ Task<Next> Supervisor::OnCall(Message message) {
   const auto* request = message.payload().As<SupervisorRequest>();
   if (!request) {
     std::string type(message.payload().type_name());
-    self().AnswerError(from, MakeError("CALL_NOT_HANDLED", fmt::format("a supervisor does not handle {}", type),
-                                       {{"type", type}}));
+    self().AnswerError(
+        from, MakeError("CALL_NOT_HANDLED", fmt::format("a supervisor does not handle {}", type),
+                        {{"type", type}}));
     return NextStep();
   }
   if (AnswerQuery(*request, from)) return NextStep();
@@ -102,10 +113,12 @@ absl::Status Supervisor::Check(const SupervisorRequest& request) const {
   const bool takes_args = planner_->simple() && planner_->child_template();
   if (takes_args && request.spec) {
     return MakeError("SIMPLE_ONE_FOR_ONE",
-                     "this supervisor starts children of its template: give extra arguments, not a specification");
+                     "this supervisor starts children of its template: give extra arguments, not a "
+                     "specification");
   }
   if (takes_args) return absl::OkStatus();
-  if (!request.spec) return MakeFieldError("SPEC_INVALID", {{"spec", "missing: this supervisor has no template"}});
+  if (!request.spec)
+    return MakeFieldError("SPEC_INVALID", {{"spec", "missing: this supervisor has no template"}});
   return SpecStatus(ValidateChildSpec(*request.spec, &planner_->flags().auto_shutdown, "spec"));
 }
 
@@ -131,9 +144,12 @@ SupervisorActions Supervisor::Decide(const SupervisorRequest& request, OpId op) 
   }
   const std::string& id = std::get<std::string>(request.child);
   switch (request.op) {
-    case Op::kTerminateChild: return planner_->TerminateChild(op, id, now);
-    case Op::kRestartChild: return planner_->RestartChild(op, id, now);
-    default: break;
+    case Op::kTerminateChild:
+      return planner_->TerminateChild(op, id, now);
+    case Op::kRestartChild:
+      return planner_->RestartChild(op, id, now);
+    default:
+      break;
   }
   const ChildRecord* child = planner_->FindById(id);
   std::shared_ptr<const ChildSpec> spec = child ? child->spec : nullptr;

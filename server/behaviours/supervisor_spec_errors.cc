@@ -2,8 +2,9 @@
 
 #include <utility>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 
 namespace banyan {
 
@@ -11,14 +12,17 @@ absl::Status SpecStatus(const std::vector<SpecProblem>& problems) {
   if (problems.empty()) return absl::OkStatus();
   std::vector<ErrorInfo::FieldViolation> fields;
   for (const SpecProblem& p : problems) {
-    fields.push_back({p.field, p.otp_error.empty() ? p.description : fmt::format("{}: {}", p.otp_error, p.description)});
+    fields.push_back({p.field, p.otp_error.empty()
+                                   ? p.description
+                                   : fmt::format("{}: {}", p.otp_error, p.description)});
   }
   return MakeFieldError("SPEC_INVALID", std::move(fields));
 }
 
 ExitReason SpecExitReason(const absl::Status& status) {
   std::optional<ErrorInfo> info = GetErrorInfo(status);
-  if (!info || info->fields.empty()) return ExitReason::Error("bad_return", std::string(status.message()));
+  if (!info || info->fields.empty())
+    return ExitReason::Error("bad_return", std::string(status.message()));
   std::string text;
   for (const ErrorInfo::FieldViolation& f : info->fields) {
     text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", f.field, f.description);
@@ -30,11 +34,13 @@ ExitReason SpecExitReason(const absl::Status& status) {
 
 absl::Status CodeChangeError(const absl::Status& status) {
   ExitReason reason = SpecExitReason(status);
-  return MakeError("CODE_CHANGE_FAILED", "the old specification stays: " + reason.message(), {}, reason);
+  return MakeError("CODE_CHANGE_FAILED", "the old specification stays: " + reason.message(), {},
+                   reason);
 }
 
 SupervisorInit SpecStatedInPlace(std::shared_ptr<const SupervisorSpec> spec) {
-  return [spec = std::move(spec)](const std::vector<Payload>&) -> absl::StatusOr<std::optional<SupervisorSpec>> {
+  return [spec = std::move(spec)](
+             const std::vector<Payload>&) -> absl::StatusOr<std::optional<SupervisorSpec>> {
     return *spec;
   };
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+
 #include "common/base/exit_reason.h"
 #include "server/behaviours/module.h"
 #include "server/core/spec_validation.h"

@@ -2,18 +2,21 @@
 
 #include <utility>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 #include "server/runtime/call_error.h"
 
 namespace banyan::sys {
 namespace {
 
 absl::Status CallingSelf() {
-  return MakeError("CALLING_SELF", "a process cannot send itself a system request: it would wait for ever");
+  return MakeError("CALLING_SELF",
+                   "a process cannot send itself a system request: it would wait for ever");
 }
 
-Task<absl::StatusOr<Payload>> Ask(Self& self, Pid target, SysRequest request, absl::Duration timeout) {
+Task<absl::StatusOr<Payload>> Ask(Self& self, Pid target, SysRequest request,
+                                  absl::Duration timeout) {
   if (target == self.pid()) co_return CallingSelf();
   Ref alias = self.SendRequest(target, Payload::Local(std::move(request)), SignalKind::kSystem);
   CallReply reply = co_await self.AwaitReply(alias, self.Now() + timeout);
@@ -37,19 +40,22 @@ Task<absl::StatusOr<Payload>> GetState(Self& self, Pid target, absl::Duration ti
   return Ask(self, target, Of(SysRequest::Op::kGetState), timeout);
 }
 
-Task<absl::StatusOr<Payload>> ReplaceState(Self& self, Pid target,
-                                           std::function<absl::StatusOr<Payload>(const Payload&)> replace,
-                                           absl::Duration timeout) {
+Task<absl::StatusOr<Payload>> ReplaceState(
+    Self& self, Pid target, std::function<absl::StatusOr<Payload>(const Payload&)> replace,
+    absl::Duration timeout) {
   SysRequest request = Of(SysRequest::Op::kReplaceState);
   request.replace = std::move(replace);
   return Ask(self, target, std::move(request), timeout);
 }
 
 Task<absl::StatusOr<SysStatus>> GetStatus(Self& self, Pid target, absl::Duration timeout) {
-  absl::StatusOr<Payload> answer = co_await Ask(self, target, Of(SysRequest::Op::kGetStatus), timeout);
+  absl::StatusOr<Payload> answer =
+      co_await Ask(self, target, Of(SysRequest::Op::kGetStatus), timeout);
   if (!answer.ok()) co_return answer.status();
   const SysStatus* status = answer->As<SysStatus>();
-  if (!status) co_return MakeError("CALL_NOT_HANDLED", "not a process that answers system requests", {{"type", ""}});
+  if (!status)
+    co_return MakeError("CALL_NOT_HANDLED", "not a process that answers system requests",
+                        {{"type", ""}});
   co_return *status;
 }
 
@@ -70,9 +76,11 @@ Task<absl::Status> Stop(Self& self, Pid target, ExitReason reason, absl::Duratio
   SysRequest request = Of(SysRequest::Op::kTerminate);
   request.reason = reason;
   const Ref monitor = self.Monitor(target);
-  const Ref alias = self.SendRequest(target, Payload::Local(std::move(request)), SignalKind::kSystem);
+  const Ref alias =
+      self.SendRequest(target, Payload::Local(std::move(request)), SignalKind::kSystem);
   std::optional<Message> down = co_await self.ReceiveIf(
-      [monitor](const Message& m) { return m.is_down() && m.ref() == monitor; }, self.Now() + timeout);
+      [monitor](const Message& m) { return m.is_down() && m.ref() == monitor; },
+      self.Now() + timeout);
   self.CloseAlias(alias);
   if (!down) {
     self.Demonitor(monitor);
@@ -84,13 +92,16 @@ Task<absl::Status> Stop(Self& self, Pid target, ExitReason reason, absl::Duratio
     co_return MakeError("NOPROC", fmt::format("there is no process {}", FormatPid(target)),
                         {{"target", FormatPid(target)}});
   }
-  co_return MakeError("CALLEE_EXITED",
-                      fmt::format("{} ended with another reason: {}", FormatPid(target), down->reason().ToString()),
-                      {}, down->reason());
+  co_return MakeError(
+      "CALLEE_EXITED",
+      fmt::format("{} ended with another reason: {}", FormatPid(target), down->reason().ToString()),
+      {}, down->reason());
 }
 
-void Request(Runtime& runtime, Pid target, SysRequest request, Instant deadline, Runtime::CallDone done) {
-  runtime.Call(target, Payload::Local(std::move(request)), deadline, std::move(done), SignalKind::kSystem);
+void Request(Runtime& runtime, Pid target, SysRequest request, Instant deadline,
+             Runtime::CallDone done) {
+  runtime.Call(target, Payload::Local(std::move(request)), deadline, std::move(done),
+               SignalKind::kSystem);
 }
 
 }  // namespace banyan::sys

@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+
 #include "banyan/internal/v1/peer.pb.h"
 
 namespace banyan {
@@ -15,7 +16,8 @@ class Defragmenter {
   Defragmenter(size_t message_bytes_max, size_t total_bytes_max)
       : message_bytes_max_(message_bytes_max), total_bytes_max_(total_bytes_max) {}
 
-  // True when `fragment` was the last one and `whole` is complete. Errors are breaches of the protocol.
+  // True when `fragment` was the last one and `whole` is complete. Errors are breaches of the
+  // protocol.
   absl::StatusOr<bool> Add(internal::v1::FragmentFrame fragment, internal::v1::PeerBatch* whole);
   size_t bytes() const { return bytes_; }
 

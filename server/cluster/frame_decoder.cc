@@ -1,11 +1,12 @@
 #include "server/cluster/frame_decoder.h"
 
+#include "fmt/format.h"
+
 #include "common/base/check.h"
 #include "common/base/error.h"
 #include "common/wire/exit_reason.h"
 #include "common/wire/payload.h"
 #include "common/wire/status.h"
-#include "fmt/format.h"
 #include "server/runtime/runtime.h"
 
 namespace banyan {
@@ -46,7 +47,8 @@ SignalPtr FrameDecoder::NewSignal(SignalKind kind, const pb::Frame& frame) const
   return s;
 }
 
-absl::Status FrameDecoder::ResolveName(const Strings& strings, pb::Frame* frame, bool* found) const {
+absl::Status FrameDecoder::ResolveName(const Strings& strings, pb::Frame* frame,
+                                       bool* found) const {
   *found = true;
   if (frame->dst() != 0 || frame->dst_name() == 0) return absl::OkStatus();
   BANYAN_ASSIGN_OR_RETURN(std::string name, StringAt(strings, frame->dst_name()));
@@ -83,10 +85,11 @@ absl::Status FrameDecoder::DecodeMessage(pb::Frame& frame, const Strings& string
   return absl::OkStatus();
 }
 
-absl::Status FrameDecoder::DecodeCall(pb::Frame& frame, const Strings& strings, Instant now, Inbound* out) {
+absl::Status FrameDecoder::DecodeCall(pb::Frame& frame, const Strings& strings, Instant now,
+                                      Inbound* out) {
   pb::CallFrame& call = *frame.mutable_call();
-  absl::StatusOr<Payload> payload =
-      call.has_rpc() ? ReadRpc(*call.mutable_rpc(), strings) : ReadData(*call.mutable_data(), strings);
+  absl::StatusOr<Payload> payload = call.has_rpc() ? ReadRpc(*call.mutable_rpc(), strings)
+                                                   : ReadData(*call.mutable_data(), strings);
   BANYAN_RETURN_IF_ERROR(payload.status());
   const Pid to{0, 0, frame.dst()};
   const bool by_name = frame.dst_name() != 0 || call.reg_version() != 0;
@@ -131,7 +134,8 @@ absl::Status FrameDecoder::DecodeReply(pb::Frame& frame, const Strings& strings,
       break;  // an empty reply
   }
   const bool error = reply.has_actor_error() || reply.has_node_error();
-  if (error && s->status.ok()) s->status = absl::UnknownError("the peer sent an error without a code");
+  if (error && s->status.ok())
+    s->status = absl::UnknownError("the peer sent an error without a code");
   out->signals.push_back(std::move(s));
   return absl::OkStatus();
 }
@@ -158,12 +162,14 @@ void FrameDecoder::DecodeStaleRoute(pb::Frame& frame, Inbound* out) {
   out->stale_reg_version = stale.reg_version();
   SignalPtr s = NewSignal(SignalKind::kReply, frame);
   s->ref = stale.alias();
-  s->status = MakeError("NOPROC", fmt::format("{} is not there any more", FormatPid(out->stale_pid)),
-                        {{"target", FormatPid(out->stale_pid)}});
+  s->status =
+      MakeError("NOPROC", fmt::format("{} is not there any more", FormatPid(out->stale_pid)),
+                {{"target", FormatPid(out->stale_pid)}});
   out->signals.push_back(std::move(s));
 }
 
-absl::Status FrameDecoder::Decode(pb::Frame frame, const Strings& strings, Instant now, Inbound* out) {
+absl::Status FrameDecoder::Decode(pb::Frame frame, const Strings& strings, Instant now,
+                                  Inbound* out) {
   bool found = true;
   BANYAN_RETURN_IF_ERROR(ResolveName(strings, &frame, &found));
   auto simple = [&](SignalKind kind, Ref ref) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+
 #include "banyan/internal/v1/peer.pb.h"
 #include "common/wire/pid.h"
 #include "server/runtime/signal.h"
@@ -14,14 +15,15 @@ class Runtime;
 
 // What one frame of a peer means here.
 struct Inbound {
-  std::vector<SignalPtr> signals;  // for this runtime, in order
+  std::vector<SignalPtr> signals;            // for this runtime, in order
   std::vector<internal::v1::Frame> answers;  // to go back
   bool stale_route = false;
   Pid stale_pid;
   uint64_t stale_reg_version = 0;
 };
 
-// Reads the signal frames of one session. Errors are breaches of the protocol; the bytes may be anything.
+// Reads the signal frames of one session. Errors are breaches of the protocol; the bytes may be
+// anything.
 class FrameDecoder {
  public:
   FrameDecoder(Runtime* runtime, wire::NodeIdentity self, wire::NodeIdentity peer)
@@ -33,7 +35,8 @@ class FrameDecoder {
  private:
   SignalPtr NewSignal(SignalKind kind, const internal::v1::Frame& frame) const;
   absl::Status DecodeMessage(internal::v1::Frame& frame, const Strings& strings, Inbound* out);
-  absl::Status DecodeCall(internal::v1::Frame& frame, const Strings& strings, Instant now, Inbound* out);
+  absl::Status DecodeCall(internal::v1::Frame& frame, const Strings& strings, Instant now,
+                          Inbound* out);
   absl::Status DecodeReply(internal::v1::Frame& frame, const Strings& strings, Inbound* out);
   void DecodeExit(internal::v1::Frame& frame, Inbound* out);
   void DecodeStaleRoute(internal::v1::Frame& frame, Inbound* out);

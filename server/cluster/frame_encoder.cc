@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <limits>
 
+#include "fmt/format.h"
+
 #include "common/base/check.h"
 #include "common/base/error.h"
 #include "common/wire/exit_reason.h"
 #include "common/wire/status.h"
 #include "common/wire/utf8.h"
-#include "fmt/format.h"
 
 namespace banyan {
 namespace {
@@ -16,9 +17,10 @@ namespace {
 namespace pb = internal::v1;
 
 absl::Status LocalPayload() {
-  return MakeError("PAYLOAD_INVALID",
-                   "the payload is a C++ value of its process and cannot be sent to another node; send a "
-                   "protobuf message");
+  return MakeError(
+      "PAYLOAD_INVALID",
+      "the payload is a C++ value of its process and cannot be sent to another node; send a "
+      "protobuf message");
 }
 
 }  // namespace
@@ -49,7 +51,8 @@ absl::Status FrameEncoder::FillCall(const Signal& s, pb::CallFrame* out) {
     }
     // At least 1: 0 means no limit.
     const int64_t ms = std::max<int64_t>(1, absl::ToInt64Milliseconds(left));
-    out->set_budget_ms(static_cast<uint32_t>(std::min<int64_t>(ms, std::numeric_limits<uint32_t>::max())));
+    out->set_budget_ms(
+        static_cast<uint32_t>(std::min<int64_t>(ms, std::numeric_limits<uint32_t>::max())));
   }
   return FillData(s.payload, out->mutable_data());
 }
@@ -108,8 +111,9 @@ absl::Status FrameEncoder::Fill(const Signal& s, pb::Frame* out) {
       wire::ToProto(s.reason, self_, out->mutable_down()->mutable_reason());
       return absl::OkStatus();
     case SignalKind::kSystem:
-      return MakeError("CALL_NOT_HANDLED",
-                       "system requests do not travel between nodes; ask the node that hosts the process");
+      return MakeError(
+          "CALL_NOT_HANDLED",
+          "system requests do not travel between nodes; ask the node that hosts the process");
     case SignalKind::kTimeout:
     case SignalKind::kConnectionLost:
     case SignalKind::kWake:

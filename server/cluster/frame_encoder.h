@@ -4,6 +4,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+
 #include "banyan/internal/v1/peer.pb.h"
 #include "common/wire/pid.h"
 #include "server/runtime/signal.h"

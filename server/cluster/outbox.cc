@@ -2,8 +2,9 @@
 
 #include <algorithm>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 
 namespace banyan {
 namespace {
@@ -25,10 +26,11 @@ Outbox::Pair Outbox::Item::pair() const {
 absl::Status Outbox::Check(const Signal& s) const {
   const size_t size = s.payload.is_local() ? 0 : s.payload.size();
   if (size <= options_->message_bytes_max) return absl::OkStatus();
-  return MakeError("PAYLOAD_TOO_LARGE",
-                   fmt::format("the message has {} bytes; {} is the most that is sent to another node", size,
-                               options_->message_bytes_max),
-                   {{"limitBytes", fmt::format("{}", options_->message_bytes_max)}});
+  return MakeError(
+      "PAYLOAD_TOO_LARGE",
+      fmt::format("the message has {} bytes; {} is the most that is sent to another node", size,
+                  options_->message_bytes_max),
+      {{"limitBytes", fmt::format("{}", options_->message_bytes_max)}});
 }
 
 void Outbox::Push(SignalPtr signal) {
@@ -51,10 +53,12 @@ void Outbox::Add(Item item) {
   queue_.push_back(std::move(item));
 }
 
-void Outbox::Fill(wire::NodeIdentity self, Instant now, pb::PeerBatch* batch, const Refused& refused) {
+void Outbox::Fill(wire::NodeIdentity self, Instant now, pb::PeerBatch* batch,
+                  const Refused& refused) {
   AddFragments(batch);
   FrameEncoder encoder(self, now, batch);
-  const size_t soft = batch->frames_size() > 0 ? options_->batch_bytes_soft / 2 : options_->batch_bytes_soft;
+  const size_t soft =
+      batch->frames_size() > 0 ? options_->batch_bytes_soft / 2 : options_->batch_bytes_soft;
   const auto frames_max = static_cast<int>(options_->batch_frames_max);
   size_t bytes = 0;
   while (!queue_.empty() && bytes < soft && batch->frames_size() < frames_max) {
@@ -72,8 +76,8 @@ void Outbox::Fill(wire::NodeIdentity self, Instant now, pb::PeerBatch* batch, co
   if (batch->frames_size() == 0) AddFragments(batch);
 }
 
-size_t Outbox::Encode(Item item, wire::NodeIdentity self, Instant now, FrameEncoder* encoder, pb::PeerBatch* batch,
-                      const Refused& refused) {
+size_t Outbox::Encode(Item item, wire::NodeIdentity self, Instant now, FrameEncoder* encoder,
+                      pb::PeerBatch* batch, const Refused& refused) {
   if (item.frame) {
     pb::Frame* frame = encoder->AddFrame();
     *frame = std::move(*item.frame);
@@ -94,7 +98,8 @@ size_t Outbox::Encode(Item item, wire::NodeIdentity self, Instant now, FrameEnco
     StartLarge(std::move(item), self, now, refused);
     return 0;
   }
-  if (item.signal->kind == SignalKind::kLinkExit) bytes += MergeExits(*item.signal, encoder) * sizeof(uint64_t);
+  if (item.signal->kind == SignalKind::kLinkExit)
+    bytes += MergeExits(*item.signal, encoder) * sizeof(uint64_t);
   return bytes;
 }
 
@@ -103,8 +108,9 @@ size_t Outbox::MergeExits(const Signal& first, FrameEncoder* encoder) {
   size_t merged = 0;
   for (; merged < kExitTargetsMax && !queue_.empty(); ++merged) {
     const Item& next = queue_.front();
-    if (!next.signal || next.signal->kind != SignalKind::kLinkExit || next.signal->from != first.from ||
-        large_by_pair_.contains(next.pair()) || !(next.signal->reason == first.reason)) {
+    if (!next.signal || next.signal->kind != SignalKind::kLinkExit ||
+        next.signal->from != first.from || large_by_pair_.contains(next.pair()) ||
+        !(next.signal->reason == first.reason)) {
       break;
     }
     encoder->AddExitTarget(next.signal->to.id);

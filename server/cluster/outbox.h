@@ -12,6 +12,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+
 #include "banyan/internal/v1/peer.pb.h"
 #include "common/wire/pid.h"
 #include "server/cluster/frame_encoder.h"
@@ -20,9 +21,9 @@
 
 namespace banyan {
 
-// What waits to be sent over one session, and how it becomes batches. Order is kept for every pair of
-// processes: what follows a large message of the same pair waits behind its last fragment, other pairs
-// do not.
+// What waits to be sent over one session, and how it becomes batches. Order is kept for every pair
+// of processes: what follows a large message of the same pair waits behind its last fragment, other
+// pairs do not.
 class Outbox {
  public:
   explicit Outbox(const PeerOptions* options) : options_(options) {}
@@ -39,7 +40,8 @@ class Outbox {
 
   // Moves what goes into the next batch there. `refused` gets each signal that cannot be encoded.
   using Refused = std::function<void(SignalPtr, absl::Status)>;
-  void Fill(wire::NodeIdentity self, Instant now, internal::v1::PeerBatch* batch, const Refused& refused);
+  void Fill(wire::NodeIdentity self, Instant now, internal::v1::PeerBatch* batch,
+            const Refused& refused);
 
   // Empties the box: every signal that was not handed over in full, in order of each pair.
   std::vector<SignalPtr> TakeAll();

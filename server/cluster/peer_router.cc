@@ -14,7 +14,9 @@ void PeerRouter::SetIdentity(std::string cluster_id, wire::NodeIdentity self) {
   core_->SetIdentity(std::move(cluster_id), self);
 }
 void PeerRouter::ClearIdentity() { core_->ClearIdentity(); }
-void PeerRouter::SetPeer(wire::NodeIdentity peer, std::string address) { core_->SetPeer(peer, std::move(address)); }
+void PeerRouter::SetPeer(wire::NodeIdentity peer, std::string address) {
+  core_->SetPeer(peer, std::move(address));
+}
 void PeerRouter::SetPeerGone(wire::NodeIdentity peer) { core_->SetPeerGone(peer); }
 std::vector<PeerRouter::PeerState> PeerRouter::Peers() const { return core_->Peers(); }
 PeerRouter::Stats PeerRouter::stats() const { return core_->stats(); }

@@ -14,12 +14,12 @@
 
 namespace banyan {
 
-// Carries signals between nodes (cluster.md 3): one session per pair of lives of two nodes, dialled when
-// the first signal wants to go there, over the transport's kPeer streams.
+// Carries signals between nodes (cluster.md 3): one session per pair of lives of two nodes, dialled
+// when the first signal wants to go there, over the transport's kPeer streams.
 //
 // What a session carried is never lost in silence: when it ends, for whatever cause, every local
-// process that has a link, a monitor or an open call over it hears `noconnection` once, before a next
-// session to the same peer begins.
+// process that has a link, a monitor or an open call over it hears `noconnection` once, before a
+// next session to the same peer begins.
 //
 // Threads: Route() from any thread; all else on the executor, which is also the transport's.
 class PeerRouter : public RemoteRouter {
@@ -33,7 +33,8 @@ class PeerRouter : public RemoteRouter {
     Transport* transport = nullptr;
   };
   struct Hooks {
-    // A peer answered that the process or name is not there any more; reg_version 0: it knows no newer.
+    // A peer answered that the process or name is not there any more; reg_version 0: it knows no
+    // newer.
     std::function<void(Pid stale, uint64_t reg_version)> stale_route;
     // A session came up or ended.
     std::function<void(wire::NodeIdentity peer, bool up)> session;
@@ -43,7 +44,7 @@ class PeerRouter : public RemoteRouter {
     uint64_t frames_sent = 0, frames_received = 0;
     uint64_t bytes_sent = 0, bytes_received = 0;
     uint64_t sessions_opened = 0, sessions_closed = 0;
-    uint64_t dropped = 0;     // messages that could not leave: nobody there, too large, local values
+    uint64_t dropped = 0;  // messages that could not leave: nobody there, too large, local values
     uint64_t protocol_errors = 0;
   };
   struct PeerState {

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 
-#include "common/base/check.h"
 #include "fmt/format.h"
+
+#include "common/base/check.h"
 #include "server/cluster/undeliverable.h"
 
 namespace banyan {
@@ -15,7 +16,8 @@ namespace pb = internal::v1;
 constexpr size_t kBatchSlack = 4 * 1024;
 
 bool SaysOnlyThatItLives(const pb::PeerBatch& batch) {
-  return std::all_of(batch.frames().begin(), batch.frames().end(), [](const pb::Frame& f) { return f.has_ping(); });
+  return std::all_of(batch.frames().begin(), batch.frames().end(),
+                     [](const pb::Frame& f) { return f.has_ping(); });
 }
 
 }  // namespace
@@ -31,14 +33,16 @@ PeerSession::PeerSession(Context context, bool dialled)
 void PeerSession::Attach(std::unique_ptr<Stream> stream) {
   stream_ = std::move(stream);
   last_sent_ = last_heard_ = last_used_ = write_began_ = context_.deps.clock->Now();
-  // An accepted stream that never says who it is; one that waits to be accepted is the owner's affair.
+  // An accepted stream that never says who it is; one that waits to be accepted is the owner's
+  // affair.
   timer_.Set(last_heard_ + context_.options->connect_timeout, [this] {
     if (state_ == State::kGreeted) return;
     Close(pb::CloseFrame::REASON_TIMEOUT, "the handshake took too long");
   });
 }
 
-void PeerSession::SendHello(const pb::PeerHello& hello, wire::NodeIdentity self, wire::NodeIdentity peer) {
+void PeerSession::SendHello(const pb::PeerHello& hello, wire::NodeIdentity self,
+                            wire::NodeIdentity peer) {
   self_ = self;
   peer_ = peer;
   pb::PeerBatch batch;
@@ -46,7 +50,8 @@ void PeerSession::SendHello(const pb::PeerHello& hello, wire::NodeIdentity self,
   Write(std::move(batch));
 }
 
-void PeerSession::Accept(const pb::PeerHelloAck& ack, wire::NodeIdentity self, wire::NodeIdentity peer) {
+void PeerSession::Accept(const pb::PeerHelloAck& ack, wire::NodeIdentity self,
+                         wire::NodeIdentity peer) {
   self_ = self;
   peer_ = peer;
   pb::PeerBatch batch;
@@ -81,12 +86,14 @@ void PeerSession::Refuse(SignalPtr signal, absl::Status why) {
 void PeerSession::Flush() {
   if (state_ != State::kUp) return;
   if (outbox_.overloaded()) {
-    return Close(pb::CloseFrame::REASON_OVERLOAD, fmt::format("{} signals wait to be sent", outbox_.entries()));
+    return Close(pb::CloseFrame::REASON_OVERLOAD,
+                 fmt::format("{} signals wait to be sent", outbox_.entries()));
   }
   while (!outbox_.empty() && stream_->queued() == 0) {
     pb::PeerBatch batch;
-    outbox_.Fill(self_, context_.deps.clock->Now(), &batch,
-                 [this](SignalPtr signal, absl::Status why) { Refuse(std::move(signal), std::move(why)); });
+    outbox_.Fill(
+        self_, context_.deps.clock->Now(), &batch,
+        [this](SignalPtr signal, absl::Status why) { Refuse(std::move(signal), std::move(why)); });
     if (batch.frames_size() == 0) continue;  // all were refused
     last_used_ = context_.deps.clock->Now();
     Write(std::move(batch));
@@ -164,7 +171,8 @@ absl::Status PeerSession::HandleFrame(pb::Frame frame, const FrameDecoder::Strin
     return absl::OkStatus();
   }
   if (frame.has_ping()) return absl::OkStatus();
-  if (state_ != State::kUp || frame.has_hello() || frame.has_hello_ack()) return HandleHandshake(frame);
+  if (state_ != State::kUp || frame.has_hello() || frame.has_hello_ack())
+    return HandleHandshake(frame);
   if (frame.has_fragment()) return HandleFragment(std::move(*frame.mutable_fragment()));
   return DecodeSignal(std::move(frame), strings);
 }
@@ -195,7 +203,8 @@ absl::Status PeerSession::HandleFragment(pb::FragmentFrame fragment) {
 
 absl::Status PeerSession::DecodeSignal(pb::Frame frame, const FrameDecoder::Strings& strings) {
   Inbound inbound;
-  BANYAN_RETURN_IF_ERROR(decoder_->Decode(std::move(frame), strings, context_.deps.clock->Now(), &inbound));
+  BANYAN_RETURN_IF_ERROR(
+      decoder_->Decode(std::move(frame), strings, context_.deps.clock->Now(), &inbound));
   for (pb::Frame& answer : inbound.answers) outbox_.PushFrame(std::move(answer));
   inbound.answers.clear();
   context_.owner->OnInbound(this, std::move(inbound));
@@ -242,7 +251,8 @@ void PeerSession::ProtocolError(const absl::Status& why) {
 void PeerSession::Close(CloseReason reason, const std::string& message) {
   if (state_ == State::kClosed) return;
   // A stream that is stuck would not take a last frame.
-  const bool stuck = reason == pb::CloseFrame::REASON_TIMEOUT || reason == pb::CloseFrame::REASON_SLOW_PEER;
+  const bool stuck =
+      reason == pb::CloseFrame::REASON_TIMEOUT || reason == pb::CloseFrame::REASON_SLOW_PEER;
   if (stream_ && !stuck) {
     pb::PeerBatch batch;
     pb::CloseFrame* close = batch.add_frames()->mutable_close();
@@ -267,7 +277,8 @@ void PeerSession::Closed(CloseReason reason, std::string message) {
 }
 
 void PeerSession::OnClose(absl::Status status) {
-  Closed(pb::CloseFrame::REASON_UNSPECIFIED, fmt::format("the stream ended: {}", status.ToString()));
+  Closed(pb::CloseFrame::REASON_UNSPECIFIED,
+         fmt::format("the stream ended: {}", status.ToString()));
   context_.owner->OnStreamOver(this);
 }
 

@@ -28,7 +28,8 @@ class PeerSessionOwner {
   virtual void OnHelloAck(PeerSession* session) = 0;
   // Signals of one frame of an established session.
   virtual void OnInbound(PeerSession* session, Inbound inbound) = 0;
-  // It is closed, by whatever side; called once. The owner may not destroy it before it has returned.
+  // It is closed, by whatever side; called once. The owner may not destroy it before it has
+  // returned.
   virtual void OnSessionClosed(PeerSession* session) = 0;
   // Its stream is over too: it can go.
   virtual void OnStreamOver(PeerSession* session) = 0;
@@ -53,8 +54,10 @@ class PeerSession : public StreamHandler {
 
   // Gives it its stream, and starts the clock of its handshake.
   void Attach(std::unique_ptr<Stream> stream);
-  void SendHello(const internal::v1::PeerHello& hello, wire::NodeIdentity self, wire::NodeIdentity peer);
-  void Accept(const internal::v1::PeerHelloAck& ack, wire::NodeIdentity self, wire::NodeIdentity peer);
+  void SendHello(const internal::v1::PeerHello& hello, wire::NodeIdentity self,
+                 wire::NodeIdentity peer);
+  void Accept(const internal::v1::PeerHelloAck& ack, wire::NodeIdentity self,
+              wire::NodeIdentity peer);
 
   // Queues; what is queued goes out with Flush(), or when the stream takes more.
   void Push(SignalPtr signal);
@@ -109,7 +112,7 @@ class PeerSession : public StreamHandler {
   uint64_t seen_seq_ = 0;  // of the last batch read
   Instant last_sent_;
   Instant last_heard_;
-  Instant last_used_;      // by something other than signs of life
+  Instant last_used_;  // by something other than signs of life
   Instant write_began_;
   StrandTimer timer_;
   CloseReason close_reason_ = internal::v1::CloseFrame::REASON_UNSPECIFIED;

@@ -1,5 +1,5 @@
-// Signals: from the inbox to sessions, from sessions to processes, and what becomes of them where there
-// is no session. Handshakes are in router_handshake.cc.
+// Signals: from the inbox to sessions, from sessions to processes, and what becomes of them where
+// there is no session. Handshakes are in router_handshake.cc.
 #include "server/cluster/router_core.h"
 
 #include <algorithm>
@@ -60,7 +60,8 @@ void PeerRouter::Core::Route(SignalPtr signal) {
   Signal* old = inbox_.load(std::memory_order_relaxed);
   do {
     s->next = old;
-  } while (!inbox_.compare_exchange_weak(old, s, std::memory_order_acq_rel, std::memory_order_relaxed));
+  } while (
+      !inbox_.compare_exchange_weak(old, s, std::memory_order_acq_rel, std::memory_order_relaxed));
   if (!old) PostSelf(&Core::DrainInbox);
 }
 
@@ -96,15 +97,19 @@ void PeerRouter::Core::RouteOne(SignalPtr s) {
     s->to = Pid{0, 0, s->to.id};
     return deps_.runtime->Deliver(std::move(s));
   }
-  if (s->to.node_id == kCoordinatorNodeId || s->to.incarnation == 0) return Fail(std::move(s), ExitReason::NoProc());
+  if (s->to.node_id == kCoordinatorNodeId || s->to.incarnation == 0)
+    return Fail(std::move(s), ExitReason::NoProc());
   Peer& peer = FindOrAdd(s->to.node_id);
   if (s->to.incarnation < peer.id.incarnation) return Fail(std::move(s), ExitReason::NoProc());
-  if (s->to.incarnation == peer.id.incarnation && peer.gone) return Fail(std::move(s), ExitReason::NoConnection());
+  if (s->to.incarnation == peer.id.incarnation && peer.gone)
+    return Fail(std::move(s), ExitReason::NoConnection());
   if (Fenced(peer, *s)) return Fail(std::move(s), ExitReason::NoConnection());
-  if (peer.session && peer.session->peer().incarnation == s->to.incarnation) return Send(&peer, std::move(s));
+  if (peer.session && peer.session->peer().incarnation == s->to.incarnation)
+    return Send(&peer, std::move(s));
   peer.waiting_bytes += s->payload.is_local() ? 0 : s->payload.size();
   peer.waiting.push_back(std::move(s));
-  if (peer.waiting.size() > options_.outbound_entries_max || peer.waiting_bytes > options_.outbound_bytes_max) {
+  if (peer.waiting.size() > options_.outbound_entries_max ||
+      peer.waiting_bytes > options_.outbound_bytes_max) {
     return FailWaiting(&peer);
   }
   Pursue(&peer);
@@ -117,7 +122,8 @@ void PeerRouter::Core::Send(Peer* peer, SignalPtr s) {
 
 void PeerRouter::Core::Hang(Peer* peer, uint64_t local_id) {
   if (!peer->hanging.insert(local_id).second || peer->hanging.size() < peer->prune_at) return;
-  // Nothing hangs on the dead. What is left doubles the next limit, so that this costs little in sum.
+  // Nothing hangs on the dead. What is left doubles the next limit, so that this costs little in
+  // sum.
   for (auto it = peer->hanging.begin(); it != peer->hanging.end();) {
     auto now = it++;
     if (!deps_.runtime->IsAlive(Pid{0, 0, *now})) peer->hanging.erase(now);
@@ -131,7 +137,8 @@ void PeerRouter::Core::Fail(SignalPtr s, const ExitReason& reason) {
   if (s->kind <= SignalKind::kCast) ++stats_.dropped;
   absl::Status call_error;
   if (reason.kind() == ExitReason::Kind::kNoConnection) call_error = NotDelivered(s->to.node_id);
-  if (SignalPtr answer = Undeliverable(*s, reason, std::move(call_error))) deps_.runtime->Deliver(std::move(answer));
+  if (SignalPtr answer = Undeliverable(*s, reason, std::move(call_error)))
+    deps_.runtime->Deliver(std::move(answer));
 }
 
 void PeerRouter::Core::FailWaiting(Peer* peer) {
@@ -147,7 +154,8 @@ void PeerRouter::Core::FailWaiting(Peer* peer) {
 }
 
 bool PeerRouter::Core::Fenced(const Peer& peer, const Signal& s) const {
-  return !peer.fenced.empty() && s.from.local() && BindsBothSides(s.kind) && peer.fenced.contains(s.from.id);
+  return !peer.fenced.empty() && s.from.local() && BindsBothSides(s.kind) &&
+         peer.fenced.contains(s.from.id);
 }
 
 void PeerRouter::Core::OnLossActedOn(const Signal& s) {
@@ -166,7 +174,8 @@ void PeerRouter::Core::OnInbound(PeerSession* session, Inbound inbound) {
     if (Hangs(s->kind) && deps_.runtime->IsAlive(s->to)) Hang(peer, s->to.id);
     deps_.runtime->Deliver(std::move(s));
   }
-  if (inbound.stale_route && hooks_.stale_route) hooks_.stale_route(inbound.stale_pid, inbound.stale_reg_version);
+  if (inbound.stale_route && hooks_.stale_route)
+    hooks_.stale_route(inbound.stale_pid, inbound.stale_reg_version);
 }
 
 // ------------------------------------------------------------------- peers
@@ -190,7 +199,8 @@ PeerRouter::Core::Peer* PeerRouter::Core::PeerOf(const PeerSession* session) {
 void PeerRouter::Core::SetPeer(wire::NodeIdentity id, std::string address) {
   if (id.node_id == 0 || id.node_id == self_.node_id) return;
   Peer& peer = FindOrAdd(id.node_id);
-  if (id.incarnation < peer.id.incarnation || (id.incarnation == peer.id.incarnation && peer.gone)) return;
+  if (id.incarnation < peer.id.incarnation || (id.incarnation == peer.id.incarnation && peer.gone))
+    return;
   peer.address = std::move(address);
   if (id.incarnation > peer.id.incarnation) {
     peer.id.incarnation = id.incarnation;
@@ -204,7 +214,8 @@ void PeerRouter::Core::SetPeer(wire::NodeIdentity id, std::string address) {
 void PeerRouter::Core::SetPeerGone(wire::NodeIdentity id) {
   if (id.node_id == 0 || id.node_id == self_.node_id) return;
   Peer& peer = FindOrAdd(id.node_id);
-  if (id.incarnation < peer.id.incarnation || (id.incarnation == peer.id.incarnation && peer.gone)) return;
+  if (id.incarnation < peer.id.incarnation || (id.incarnation == peer.id.incarnation && peer.gone))
+    return;
   peer.id.incarnation = id.incarnation;
   peer.gone = true;
   LifeChanged(&peer);
@@ -218,7 +229,8 @@ void PeerRouter::Core::LifeChanged(Peer* peer) {
   peer->waiting.clear();
   peer->waiting_bytes = 0;
   auto close = [&](PeerSession* s) {
-    if (s && (s->peer() != peer->id || peer->gone)) s->Close(pb::CloseFrame::REASON_PEER_DEAD, "this life is over");
+    if (s && (s->peer() != peer->id || peer->gone))
+      s->Close(pb::CloseFrame::REASON_PEER_DEAD, "this life is over");
   };
   close(peer->dial.get());
   close(peer->session.get());
@@ -242,7 +254,8 @@ void PeerRouter::Core::ClearIdentity() {
   self_ = {};
   for (auto& [id, peer] : peers_) {
     if (peer->dial) peer->dial->Close(pb::CloseFrame::REASON_SHUTDOWN, "the node leaves its life");
-    if (peer->session) peer->session->Close(pb::CloseFrame::REASON_SHUTDOWN, "the node leaves its life");
+    if (peer->session)
+      peer->session->Close(pb::CloseFrame::REASON_SHUTDOWN, "the node leaves its life");
     FailWaiting(peer.get());
   }
 }

@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+
 #include "server/cluster/peer_router.h"
 #include "server/cluster/peer_session.h"
 #include "server/cluster/strand_timer.h"
@@ -18,7 +19,8 @@ namespace banyan {
 
 // The router's state, on its executor but for the inbox. Closures hold it weakly, so that it may be
 // destroyed while some are posted.
-class PeerRouter::Core : public PeerSessionOwner, public std::enable_shared_from_this<PeerRouter::Core> {
+class PeerRouter::Core : public PeerSessionOwner,
+                         public std::enable_shared_from_this<PeerRouter::Core> {
  public:
   Core(Deps deps, PeerOptions options, Hooks hooks);
   ~Core() override;
@@ -43,7 +45,9 @@ class PeerRouter::Core : public PeerSessionOwner, public std::enable_shared_from
  private:
   // What is known of one node, and the one session with its present life.
   struct Peer {
-    Peer(uint32_t node_id, Timers* timers, Executor* executor) : wait_timer(timers, executor) { id.node_id = node_id; }
+    Peer(uint32_t node_id, Timers* timers, Executor* executor) : wait_timer(timers, executor) {
+      id.node_id = node_id;
+    }
     wire::NodeIdentity id;  // incarnation 0: the view has not told yet
     std::string address;
     bool gone = false;
@@ -54,8 +58,9 @@ class PeerRouter::Core : public PeerSessionOwner, public std::enable_shared_from
     // Local processes that may have something hanging on the session.
     absl::flat_hash_set<uint64_t> hanging;
     size_t prune_at = 4096;
-    // Those that have not yet acted on a lost session: what they ask for meanwhile would be taken away
-    // by it here while it lives on there, so it fails at once instead. Counts, for sessions in a row.
+    // Those that have not yet acted on a lost session: what they ask for meanwhile would be taken
+    // away by it here while it lives on there, so it fails at once instead. Counts, for sessions in
+    // a row.
     absl::flat_hash_map<uint64_t, uint32_t> fenced;
     std::vector<uint64_t> teardown;  // to be told of the loss, the rest
     wire::NodeIdentity teardown_id;

@@ -1,8 +1,9 @@
 // How sessions begin and end: dials, the rule for two dials at once, acceptance, teardown.
 #include <algorithm>
 
-#include "common/base/check.h"
 #include "fmt/format.h"
+
+#include "common/base/check.h"
 #include "server/cluster/router_core.h"
 #include "server/cluster/undeliverable.h"
 
@@ -20,20 +21,24 @@ constexpr absl::Duration kGraveTime = absl::Seconds(5);
 
 }  // namespace
 
-PeerSession::Context PeerRouter::Core::SessionContext() { return {deps_, &options_, &stats_, this}; }
+PeerSession::Context PeerRouter::Core::SessionContext() {
+  return {deps_, &options_, &stats_, this};
+}
 
 // ------------------------------------------------------------------ dialling
 
 void PeerRouter::Core::Pursue(Peer* peer) {
   if (peer->session || peer->dial || peer->tearing_down || peer->their_dial_expected) return;
   const Instant now = deps_.clock->Now();
-  const bool known = peer->id.incarnation != 0 && !peer->gone && !peer->address.empty() &&
-                     std::any_of(peer->waiting.begin(), peer->waiting.end(),
-                                 [&](const SignalPtr& s) { return s->to.incarnation == peer->id.incarnation; });
+  const bool known =
+      peer->id.incarnation != 0 && !peer->gone && !peer->address.empty() &&
+      std::any_of(peer->waiting.begin(), peer->waiting.end(),
+                  [&](const SignalPtr& s) { return s->to.incarnation == peer->id.incarnation; });
   if (!known) {
     // The view may be about to tell.
     if (peer->wait_timer.armed()) return;
-    return peer->wait_timer.Set(now + options_.unknown_wait, [this, id = peer->id.node_id] { GiveUpUnknown(id); });
+    return peer->wait_timer.Set(now + options_.unknown_wait,
+                                [this, id = peer->id.node_id] { GiveUpUnknown(id); });
   }
   peer->wait_timer.Cancel();
   if (now < peer->retry_at) return FailWaiting(peer);
@@ -91,21 +96,24 @@ void PeerRouter::Core::Establish(Peer* peer, std::unique_ptr<PeerSession> sessio
 // ----------------------------------------------------------------- accepting
 
 void PeerRouter::Core::Listen() {
-  deps_.transport->Listen(StreamKind::kPeer, [weak = weak_from_this()](std::unique_ptr<Stream> stream) -> StreamHandler* {
-    std::shared_ptr<Core> self = weak.lock();
-    if (!self || self->greeting_.size() >= kGreetingMax) return nullptr;
-    auto session = std::make_unique<PeerSession>(self->SessionContext(), false);
-    PeerSession* raw = session.get();
-    raw->Attach(std::move(stream));
-    self->greeting_.push_back(std::move(session));
-    return raw;
-  });
+  deps_.transport->Listen(
+      StreamKind::kPeer,
+      [weak = weak_from_this()](std::unique_ptr<Stream> stream) -> StreamHandler* {
+        std::shared_ptr<Core> self = weak.lock();
+        if (!self || self->greeting_.size() >= kGreetingMax) return nullptr;
+        auto session = std::make_unique<PeerSession>(self->SessionContext(), false);
+        PeerSession* raw = session.get();
+        raw->Attach(std::move(stream));
+        self->greeting_.push_back(std::move(session));
+        return raw;
+      });
 }
 
 void PeerRouter::Core::OnHello(PeerSession* session) { TryAccept(session); }
 
 // Why a Hello is refused for good; empty: it is not.
-std::string PeerRouter::Core::WhyNot(const pb::PeerHello& hello, PeerSession::CloseReason* reason) const {
+std::string PeerRouter::Core::WhyNot(const pb::PeerHello& hello,
+                                     PeerSession::CloseReason* reason) const {
   *reason = pb::CloseFrame::REASON_PROTOCOL;
   if (hello.node_id() == 0 || hello.incarnation() == 0 || hello.node_id() == self_.node_id ||
       hello.node_id() == kCoordinatorNodeId) {
@@ -148,7 +156,8 @@ void PeerRouter::Core::TryAccept(PeerSession* session) {
   if (peer->dial) {
     // Both dial: the lower node id's stream stays.
     if (self_.node_id < hello.node_id()) {
-      return session->Close(pb::CloseFrame::REASON_DUPLICATE, "the stream of the lower node id stays");
+      return session->Close(pb::CloseFrame::REASON_DUPLICATE,
+                            "the stream of the lower node id stays");
     }
     peer->dial->Close(pb::CloseFrame::REASON_DUPLICATE, "the stream of the lower node id stays");
     return TryAccept(session);
@@ -160,11 +169,13 @@ void PeerRouter::Core::TryAccept(PeerSession* session) {
       return Park(session, now + options_.connect_timeout);
     }
     if (may_cross && now < session->parked_crossing) return Park(session, session->parked_until);
-    // The other side has closed the old session, or it would not say Hello: so must we, before we answer.
+    // The other side has closed the old session, or it would not say Hello: so must we, before we
+    // answer.
     peer->session->Close(pb::CloseFrame::REASON_DUPLICATE, "the peer has begun a new session");
     return TryAccept(session);
   }
-  auto it = std::find_if(greeting_.begin(), greeting_.end(), [&](const auto& s) { return s.get() == session; });
+  auto it = std::find_if(greeting_.begin(), greeting_.end(),
+                         [&](const auto& s) { return s.get() == session; });
   if (it == greeting_.end()) return;
   std::unique_ptr<PeerSession> owned = std::move(*it);
   greeting_.erase(it);
@@ -205,7 +216,8 @@ void PeerRouter::Core::RetryParked() {
     const bool expired = s->parked_until <= now;
     TryAccept(s);
     if (expired && s->state() == PeerSession::State::kGreeted) {
-      s->Close(pb::CloseFrame::REASON_STALE_INCARNATION, "this life of that node is not known here");
+      s->Close(pb::CloseFrame::REASON_STALE_INCARNATION,
+               "this life of that node is not known here");
     }
   }
   ArmParkTimer();
@@ -221,9 +233,11 @@ void PeerRouter::Core::OnSessionClosed(PeerSession* session) {
     if (session->close_reason() != pb::CloseFrame::REASON_DUPLICATE) return DialFailed(peer);
     // The other side's stream stays: it is here already, or on its way.
     peer->their_dial_expected = true;
-    return peer->wait_timer.Set(deps_.clock->Now() + options_.connect_timeout, [this, peer] { DialFailed(peer); });
+    return peer->wait_timer.Set(deps_.clock->Now() + options_.connect_timeout,
+                                [this, peer] { DialFailed(peer); });
   }
-  auto it = std::find_if(greeting_.begin(), greeting_.end(), [&](const auto& s) { return s.get() == session; });
+  auto it = std::find_if(greeting_.begin(), greeting_.end(),
+                         [&](const auto& s) { return s.get() == session; });
   if (it == greeting_.end()) return;
   Bury(std::move(*it));
   greeting_.erase(it);
@@ -250,7 +264,8 @@ void PeerRouter::Core::TeardownSlice(uint32_t node_id) {
   Peer* peer = Find(node_id);
   if (!peer || !peer->tearing_down) return;
   const size_t n = std::min(options_.teardown_slice, peer->teardown.size());
-  std::vector<uint64_t> slice(peer->teardown.end() - static_cast<ptrdiff_t>(n), peer->teardown.end());
+  std::vector<uint64_t> slice(peer->teardown.end() - static_cast<ptrdiff_t>(n),
+                              peer->teardown.end());
   peer->teardown.resize(peer->teardown.size() - n);
   // Also with nobody hanging: calls from outside have no process.
   deps_.runtime->ConnectionLost(peer->teardown_id.node_id, peer->teardown_id.incarnation, slice);

@@ -8,8 +8,8 @@
 
 namespace banyan {
 
-// One timer of an object that lives on an executor: its function runs there, and not any more once the
-// timer was set anew, cancelled or destroyed. Used on the executor only.
+// One timer of an object that lives on an executor: its function runs there, and not any more once
+// the timer was set anew, cancelled or destroyed. Used on the executor only.
 class StrandTimer {
  public:
   StrandTimer(Timers* timers, Executor* executor)

@@ -1,7 +1,8 @@
 #include "server/cluster/undeliverable.h"
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 
 namespace banyan {
 

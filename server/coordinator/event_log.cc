@@ -143,7 +143,7 @@ template class EventLog<v1::ClusterEvent, v1::WatchClusterResponse>;
 // ---------------------------------------------------------------------- kinds
 
 void SupervisionEvents::AddChild(v1::SupervisorEvent::Kind kind, Child* child,
-                                const ExitReason* reason, const Pid* previous) {
+                                 const ExitReason* reason, const Pid* previous) {
   v1::SupervisorEvent event;
   event.set_kind(kind);
   for (const std::string& name : child->path) event.add_path(name);
@@ -155,7 +155,7 @@ void SupervisionEvents::AddChild(v1::SupervisorEvent::Kind kind, Child* child,
 }
 
 void SupervisionEvents::AddSupervisor(v1::SupervisorEvent::Kind kind, ClusterSupervisor* sup,
-                                     const ExitReason* reason) {
+                                      const ExitReason* reason) {
   v1::SupervisorEvent event;
   event.set_kind(kind);
   for (const std::string& name : sup->path) event.add_path(name);

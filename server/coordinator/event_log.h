@@ -65,7 +65,8 @@ class SupervisionEvents : public EventLog<v1::SupervisorEvent, v1::WatchEventsRe
   // The child as it is at the end of the call.
   void AddChild(v1::SupervisorEvent::Kind kind, Child* child, const ExitReason* reason,
                 const Pid* previous);
-  void AddSupervisor(v1::SupervisorEvent::Kind kind, ClusterSupervisor* sup, const ExitReason* reason);
+  void AddSupervisor(v1::SupervisorEvent::Kind kind, ClusterSupervisor* sup,
+                     const ExitReason* reason);
 };
 
 class ClusterEvents : public EventLog<v1::ClusterEvent, v1::WatchClusterResponse> {

@@ -23,8 +23,8 @@ const Child* ChildOf(const ClusterSupervisor* sup, const ChildRecord* record) {
   return it == sup->children.end() ? nullptr : it->second.get();
 }
 
-bool FillTree(const Coordinator::Core& core, const ClusterSupervisor* sup, uint32_t depth, size_t* budget,
-              v1::TreeNode* node) {
+bool FillTree(const Coordinator::Core& core, const ClusterSupervisor* sup, uint32_t depth,
+              size_t* budget, v1::TreeNode* node) {
   *node->mutable_supervisor() = EncodeSupervisor(core, *sup);
   const ChildTable& table = sup->planner->children();
   for (const ChildRecord* r = table.First(); r != nullptr; r = table.Next(r)) {

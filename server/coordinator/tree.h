@@ -68,7 +68,7 @@ struct Child {
   uint64_t retry_timer = 0;
   uint64_t lost_timer = 0;  // `available` on a suspect node
 
-  bool is_new = true;                  // its spec is not in the store yet
+  bool is_new = true;                         // its spec is not in the store yet
   std::unique_ptr<ClusterSupervisor> nested;  // stated in place: kept here, not on a node
 };
 

@@ -10,7 +10,8 @@ absl::Duration RestartDelay(const RestartBackoff& backoff, uint32_t restart, Ran
   const double initial = absl::ToDoubleSeconds(backoff.initial);
   const double max = absl::ToDoubleSeconds(backoff.max);
   // A large power is infinite, which min() turns into `max`.
-  double seconds = std::min(max, initial * std::pow(std::max(1.0, backoff.multiplier), restart - 1));
+  double seconds =
+      std::min(max, initial * std::pow(std::max(1.0, backoff.multiplier), restart - 1));
   if (random != nullptr) seconds = std::min(max, seconds * (0.8 + 0.4 * random->Unit()));
   return absl::Seconds(std::max(0.0, seconds));
 }

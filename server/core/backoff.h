@@ -3,13 +3,15 @@
 #include <cstdint>
 
 #include "absl/time/time.h"
+
 #include "common/time/clock.h"
 #include "server/core/child_spec.h"
 
 namespace banyan {
 
 // The pause before restart number `restart` of an unbroken series (0: the first, which has none):
-// initial * multiplier^(restart-1), spread by +-20 %, never above `max`. `random` may be null: no spread.
+// initial * multiplier^(restart-1), spread by +-20 %, never above `max`. `random` may be null: no
+// spread.
 absl::Duration RestartDelay(const RestartBackoff& backoff, uint32_t restart, Random* random);
 
 // One child's place in its series of restarts.

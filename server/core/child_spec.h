@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+
 #include "common/base/payload.h"
 
 namespace banyan {
@@ -16,7 +17,12 @@ namespace banyan {
 // banyan.v1.ChildSpec and SupervisorSpec (proto/banyan/v1/types.proto); server/wire converts and
 // validates what comes from outside, ValidateSpec() what comes from code.
 
-enum class Strategy : uint8_t { kOneForOne = 1, kOneForAll = 2, kRestForOne = 3, kSimpleOneForOne = 4 };
+enum class Strategy : uint8_t {
+  kOneForOne = 1,
+  kOneForAll = 2,
+  kRestForOne = 3,
+  kSimpleOneForOne = 4
+};
 enum class AutoShutdown : uint8_t { kNever = 1, kAnySignificant = 2, kAllSignificant = 3 };
 enum class RestartType : uint8_t { kPermanent = 1, kTransient = 2, kTemporary = 3 };
 enum class ChildType : uint8_t { kWorker = 1, kSupervisor = 2 };
@@ -80,7 +86,8 @@ struct Placement {
 };
 
 struct RestartBackoff {
-  absl::Duration initial = absl::Milliseconds(100);  // delay of the second restart; the first has none
+  absl::Duration initial =
+      absl::Milliseconds(100);  // delay of the second restart; the first has none
   absl::Duration max = absl::Seconds(30);
   double multiplier = 2;
   absl::Duration reset_after = absl::Seconds(60);
@@ -91,7 +98,8 @@ struct SupervisorSpec;
 struct ChildSpec {
   std::string id;  // unique among the supervisor's children; ignored in a template
   StartSpec start;
-  std::shared_ptr<const SupervisorSpec> supervisor;  // a nested supervisor stated in place; else null
+  std::shared_ptr<const SupervisorSpec>
+      supervisor;  // a nested supervisor stated in place; else null
   RestartType restart = RestartType::kPermanent;
   std::optional<ShutdownPolicy> shutdown;  // unset: 5 s for workers, infinity for supervisors
   ChildType type = ChildType::kWorker;     // kSupervisor whenever `supervisor` is set
@@ -123,8 +131,8 @@ struct SupervisorFlags {
 
 struct SupervisorSpec {
   SupervisorFlags flags;
-  std::vector<ChildSpec> children;           // start order; empty for kSimpleOneForOne
-  std::optional<ChildSpec> child_template;   // kSimpleOneForOne only
+  std::vector<ChildSpec> children;          // start order; empty for kSimpleOneForOne
+  std::optional<ChildSpec> child_template;  // kSimpleOneForOne only
   Placement default_placement;
   bool has_default_placement = false;
   Placement placement;  // where the supervisor process itself runs

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/hash/hash.h"
+
 #include "common/base/check.h"
 
 namespace banyan {
@@ -12,7 +13,9 @@ struct ChildTable::IdHash {
   using is_transparent = void;
   const std::deque<ChildRecord>* slots;
   size_t operator()(std::string_view id) const { return absl::HashOf(id); }
-  size_t operator()(uint32_t slot) const { return (*this)(std::string_view((*slots)[slot].spec->id)); }
+  size_t operator()(uint32_t slot) const {
+    return (*this)(std::string_view((*slots)[slot].spec->id));
+  }
 };
 struct ChildTable::IdEq {
   using is_transparent = void;
@@ -20,7 +23,9 @@ struct ChildTable::IdEq {
   std::string_view Id(std::string_view id) const { return id; }
   std::string_view Id(uint32_t slot) const { return (*slots)[slot].spec->id; }
   template <typename A, typename B>
-  bool operator()(const A& a, const B& b) const { return Id(a) == Id(b); }
+  bool operator()(const A& a, const B& b) const {
+    return Id(a) == Id(b);
+  }
 };
 struct ChildTable::PidHash {
   using is_transparent = void;
@@ -34,7 +39,9 @@ struct ChildTable::PidEq {
   const Pid& ThePid(const Pid& pid) const { return pid; }
   const Pid& ThePid(uint32_t slot) const { return (*slots)[slot].pid; }
   template <typename A, typename B>
-  bool operator()(const A& a, const B& b) const { return ThePid(a) == ThePid(b); }
+  bool operator()(const A& a, const B& b) const {
+    return ThePid(a) == ThePid(b);
+  }
 };
 struct ChildTable::Indexes {
   explicit Indexes(const std::deque<ChildRecord>* slots)
@@ -76,7 +83,8 @@ void ChildTable::FinishRestore() {
   }
 }
 
-ChildRecord* ChildTable::Emplace(uint32_t slot, ChildKey key, std::shared_ptr<const ChildSpec> spec) {
+ChildRecord* ChildTable::Emplace(uint32_t slot, ChildKey key,
+                                 std::shared_ptr<const ChildSpec> spec) {
   ChildRecord& r = slots_[slot];
   r.key = key;
   r.spec = std::move(spec);
@@ -125,7 +133,8 @@ void ChildTable::SetPid(ChildRecord* record, const Pid& pid) {
   auto& index = indexes_->by_pid;
   const uint32_t slot = SlotOf(record->key);
   if (record->pid.valid()) {
-    // Two records may name one process when a start function returns a pid twice; the first is found.
+    // Two records may name one process when a start function returns a pid twice; the first is
+    // found.
     const auto it = index.find(record->pid);
     if (it != index.end() && *it == slot) index.erase(it);
   }

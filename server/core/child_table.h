@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+
 #include "common/base/payload.h"
 #include "common/base/pid.h"
 #include "server/core/child_spec.h"
@@ -15,11 +16,12 @@
 namespace banyan {
 
 enum class ChildState : uint8_t {
-  kUndefined = 1,   // no process (OTP's pid `undefined`)
-  kStarting = 2,    // a Start is out
+  kUndefined = 1,  // no process (OTP's pid `undefined`)
+  kStarting = 2,   // a Start is out
   kRunning = 3,
-  kStopping = 4,    // a Stop is out
-  kRestarting = 5,  // a restart failed or is delayed, a retry is scheduled (OTP's {restarting,OldPid})
+  kStopping = 4,  // a Stop is out
+  kRestarting =
+      5,  // a restart failed or is delayed, a retry is scheduled (OTP's {restarting,OldPid})
 };
 
 using ExtraArgs = std::vector<Payload>;
@@ -27,9 +29,10 @@ using ExtraArgs = std::vector<Payload>;
 // One child as its supervisor knows it. Small, since a simple_one_for_one may have a million.
 struct ChildRecord {
   ChildKey key = kNoChild;
-  std::shared_ptr<const ChildSpec> spec;  // dynamic children share the template
+  std::shared_ptr<const ChildSpec> spec;        // dynamic children share the template
   std::unique_ptr<const ExtraArgs> extra_args;  // null: none, or no longer kept (temporary)
-  Pid pid;  // kRunning, kStopping: the process; kStarting (a restart), kRestarting: the old one or none
+  Pid pid;  // kRunning, kStopping: the process; kStarting (a restart), kRestarting: the old one or
+            // none
   uint32_t restarts = 0;  // automatic restarts that succeeded
   ChildState state = ChildState::kUndefined;
   bool retry_counted : 1 = false;  // the scheduled retry was counted when scheduled (back-off)
@@ -39,7 +42,9 @@ struct ChildRecord {
   bool op_new : 1 = false;         // kStarting: the record was made by that start_child
   bool in_group : 1 = false;       // member of the group restart under way
 
-  bool has_process() const { return state == ChildState::kRunning || state == ChildState::kStopping; }
+  bool has_process() const {
+    return state == ChildState::kRunning || state == ChildState::kStopping;
+  }
 
  private:
   friend class ChildTable;

@@ -7,8 +7,8 @@
 
 namespace banyan {
 
-// Hands out the fencing tokens of one leader term: each greater than every earlier one of this and of
-// all lower epochs. The epoch is durable, the sequence is not, so no counter is ever written.
+// Hands out the fencing tokens of one leader term: each greater than every earlier one of this and
+// of all lower epochs. The epoch is durable, the sequence is not, so no counter is ever written.
 class FenceAllocator {
  public:
   explicit FenceAllocator(uint32_t epoch) : epoch_(epoch) {}

@@ -5,13 +5,14 @@
 #include <vector>
 
 #include "absl/time/time.h"
+
 #include "common/time/instant.h"
 
 namespace banyan {
 
-// The restart history of one supervisor, judged exactly as OTP does: in whole seconds of the monotonic
-// clock, and read from the newest entry up to the first that is too old. Two restarts count together
-// for certain when at most `period` apart, never when `period` + 1 s or more apart.
+// The restart history of one supervisor, judged exactly as OTP does: in whole seconds of the
+// monotonic clock, and read from the newest entry up to the first that is too old. Two restarts
+// count together for certain when at most `period` apart, never when `period` + 1 s or more apart.
 class RestartWindow {
  public:
   RestartWindow(uint32_t intensity, absl::Duration period);

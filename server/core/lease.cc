@@ -11,9 +11,7 @@ namespace {
 // Heartbeats that one lease can outlast without an acknowledgement; older ones could renew nothing.
 constexpr size_t kSentMax = 256;
 
-std::string Format(absl::Duration d) {
-  return fmt::format("{:g} s", absl::ToDoubleSeconds(d));
-}
+std::string Format(absl::Duration d) { return fmt::format("{:g} s", absl::ToDoubleSeconds(d)); }
 
 }  // namespace
 
@@ -58,16 +56,19 @@ std::vector<LeaseProblem> CheckLeaseTimes(const LeaseTimes& t) {
   }
   if (t.heartbeat <= absl::ZeroDuration()) return {{"C4", "heartbeat", "must be positive"}};
   const absl::Duration least = (t.node * (1 + t.drift) + t.pause_allowance) / (1 - t.drift);
-  require(t.coordinator * (1 - t.drift) >= t.node * (1 + t.drift) + t.pause_allowance, "C1", "coordinator",
+  require(t.coordinator * (1 - t.drift) >= t.node * (1 + t.drift) + t.pause_allowance, "C1",
+          "coordinator",
           fmt::format("{} would replace a child while its node may still run it; needs at least {}",
                       Format(t.coordinator), Format(least)));
   const absl::Duration freeze = t.failover_budget + 2 * t.heartbeat;
   require(t.freeze >= freeze, "C2", "freeze",
-          fmt::format("{} would freeze the nodes on every failover; needs at least {}", Format(t.freeze),
-                      Format(freeze)));
-  require(t.node - t.freeze >= t.max_handler, "C3", "node",
-          fmt::format("a handler of {} that began just before the freeze would be cut off; needs at least {}",
-                      Format(t.max_handler), Format(t.freeze + t.max_handler)));
+          fmt::format("{} would freeze the nodes on every failover; needs at least {}",
+                      Format(t.freeze), Format(freeze)));
+  require(
+      t.node - t.freeze >= t.max_handler, "C3", "node",
+      fmt::format(
+          "a handler of {} that began just before the freeze would be cut off; needs at least {}",
+          Format(t.max_handler), Format(t.freeze + t.max_handler)));
   require(t.suspect_after >= 3 * t.heartbeat, "C4", "suspect_after",
           fmt::format("one late heartbeat would raise suspicion; needs at least {}",
                       Format(3 * t.heartbeat)));
@@ -87,7 +88,8 @@ uint64_t NodeLease::OnSend(Instant now) {
 
 bool NodeLease::OnAck(uint64_t seq, uint32_t epoch) {
   if (!AcceptEpoch(epoch)) return false;
-  const auto it = std::find_if(sent_.begin(), sent_.end(), [&](const Sent& s) { return s.seq == seq; });
+  const auto it =
+      std::find_if(sent_.begin(), sent_.end(), [&](const Sent& s) { return s.seq == seq; });
   if (it == sent_.end()) return false;
   acked_seq_ = seq;
   acked_sent_at_ = it->at;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+
 #include "common/time/instant.h"
 
 namespace banyan {
@@ -31,7 +32,8 @@ struct LeaseTimes {
   static LeaseTimes Replicated();
   // Every duration times `factor`: tests with real time use a small one.
   LeaseTimes Scaled(double factor) const;
-  // The heartbeat interval for this many nodes: one a second until 2,000 nodes, then 2,000 a second in all.
+  // The heartbeat interval for this many nodes: one a second until 2,000 nodes, then 2,000 a second
+  // in all.
   absl::Duration HeartbeatFor(uint64_t nodes) const;
   friend bool operator==(const LeaseTimes&, const LeaseTimes&) = default;
 };
@@ -49,7 +51,7 @@ std::vector<LeaseProblem> CheckLeaseTimes(const LeaseTimes& times);
 class NodeLease {
  public:
   enum class Phase : uint8_t {
-    kNone = 0,     // never acknowledged
+    kNone = 0,  // never acknowledged
     kRunning = 1,
     kFrozen = 2,   // exclusive children are not dispatched
     kExpired = 3,  // no handler of an exclusive child may run any more
@@ -87,8 +89,8 @@ class NodeLease {
   uint32_t epoch_ = 0;
 };
 
-// The coordinator's side for one member: when it was last heard, hence when it may be called suspect
-// and when dead. Not thread-safe.
+// The coordinator's side for one member: when it was last heard, hence when it may be called
+// suspect and when dead. Not thread-safe.
 class DeathClock {
  public:
   // L3: a new leader has heard everybody at the start of its term.
@@ -115,8 +117,8 @@ class DeathClock {
   bool decided_ = false;
 };
 
-// L4: notices that the coordinator's loop itself stood still. Tick it from the loop at its period; what
-// it returns is added to every DeathClock before any death is decided.
+// L4: notices that the coordinator's loop itself stood still. Tick it from the loop at its period;
+// what it returns is added to every DeathClock before any death is decided.
 class StallDetector {
  public:
   StallDetector(absl::Duration period, absl::Duration limit, Instant now)

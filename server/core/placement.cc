@@ -11,13 +11,13 @@ namespace banyan {
 namespace {
 
 // What a score is made of; the lowest wins.
-constexpr double kLoadWeight = 1.0;       // share of the capacity taken after placement
-constexpr double kZoneWeight = 0.5;       // per sibling in the same zone
-constexpr double kNodeWeight = 0.5;       // per sibling on the node
-constexpr double kPreviousBonus = 0.3;    // no needless moves
-constexpr double kFailureWeight = 0.2;    // per recent failed start
-constexpr double kPreferenceWeight = 0.1;  // per unit of a preference's weight, 1 to 100
-constexpr double kSkewWeight = 1.0;       // per child above a wished-for skew
+constexpr double kLoadWeight = 1.0;            // share of the capacity taken after placement
+constexpr double kZoneWeight = 0.5;            // per sibling in the same zone
+constexpr double kNodeWeight = 0.5;            // per sibling on the node
+constexpr double kPreviousBonus = 0.3;         // no needless moves
+constexpr double kFailureWeight = 0.2;         // per recent failed start
+constexpr double kPreferenceWeight = 0.1;      // per unit of a preference's weight, 1 to 100
+constexpr double kSkewWeight = 1.0;            // per child above a wished-for skew
 constexpr int64_t kUnlimitedCapacity = 10000;  // what load is a share of where there is no limit
 constexpr size_t kScoreAllMax = 64;
 constexpr size_t kSample = 8;
@@ -72,8 +72,8 @@ class Placer {
  private:
   using Refusal = PlacementResult::Refusal;
 
-  // Why the node cannot take the child, leaving spread aside. Texts are only made on demand: most calls
-  // succeed.
+  // Why the node cannot take the child, leaving spread aside. Texts are only made on demand: most
+  // calls succeed.
   std::optional<Refusal> Refuse(const NodeView& node, bool text = false) const {
     const auto refusal = [&](auto make, bool capacity = false) {
       return Refusal{node.name, text ? make() : std::string(), capacity};
@@ -93,7 +93,8 @@ class Placer {
     }
     if (placement_.max_per_node > 0 &&
         CountOf(request_.same_key, node.name) >= placement_.max_per_node) {
-      return refusal([&] { return fmt::format("has max_per_node {} already", placement_.max_per_node); });
+      return refusal(
+          [&] { return fmt::format("has max_per_node {} already", placement_.max_per_node); });
     }
     if (node.capacity_weight > 0 && node.assigned_weight + weight_ > node.capacity_weight) {
       return refusal(
@@ -119,19 +120,21 @@ class Placer {
       if (taken + need <= capacity->second) continue;
       return Refusal{
           node.name,
-          text ? fmt::format("{}: {} of {} taken, {} needed", name, taken, capacity->second, need) : "",
+          text ? fmt::format("{}: {} of {} taken, {} needed", name, taken, capacity->second, need)
+               : "",
           true};
     }
     return std::nullopt;
   }
 
-  // Siblings by zone and by the domains of each spread rule. Domains without an eligible node do not
-  // count: nothing could be placed there to even things out.
+  // Siblings by zone and by the domains of each spread rule. Domains without an eligible node do
+  // not count: nothing could be placed there to even things out.
   void CountDomains(const std::vector<const NodeView*>& eligible) {
     domains_.resize(placement_.spread.size());
     for (size_t i = 0; i < domains_.size(); ++i) {
       for (const NodeView* node : eligible) {
-        if (const std::string* value = LabelOf(*node, placement_.spread[i].key)) domains_[i][*value];
+        if (const std::string* value = LabelOf(*node, placement_.spread[i].key))
+          domains_[i][*value];
       }
     }
     if (request_.siblings.empty()) return;
@@ -183,7 +186,8 @@ class Placer {
     for (const Preference& p : placement_.preferences) {
       if (LabelMatches(p.constraint, node)) score -= kPreferenceWeight * p.weight;
     }
-    for (size_t i = 0; i < placement_.spread.size(); ++i) score += kSkewWeight * SkewExcess(node, i);
+    for (size_t i = 0; i < placement_.spread.size(); ++i)
+      score += kSkewWeight * SkewExcess(node, i);
     return score;
   }
 
@@ -203,8 +207,8 @@ class Placer {
       const double score = by_hash ? 0 : Score(*node);
       const uint64_t hash = RendezvousHash(request_.child, node->name);
       const bool better = best == nullptr || score < best_score ||
-                          (score == best_score && (hash > best_hash || (hash == best_hash &&
-                                                                        node->name < best->name)));
+                          (score == best_score &&
+                           (hash > best_hash || (hash == best_hash && node->name < best->name)));
       if (!better) continue;
       best = node;
       best_score = score;
@@ -219,8 +223,8 @@ class Placer {
       if (std::optional<Refusal> refusal = Refuse(node, true)) {
         result.refusals.push_back(*std::move(refusal));
       } else if (const Spread* spread = BreaksSpread(node)) {
-        result.refusals.push_back(
-            {node.name, fmt::format("would exceed max_skew {} of {}", spread->max_skew, spread->key)});
+        result.refusals.push_back({node.name, fmt::format("would exceed max_skew {} of {}",
+                                                          spread->max_skew, spread->key)});
       }
     }
     std::sort(result.refusals.begin(), result.refusals.end(),
@@ -257,7 +261,8 @@ int64_t WeightOf(const std::map<std::string, int64_t>* resources) {
 bool LabelMatches(const Constraint& c, const NodeView& node) {
   const std::string* label = LabelOf(node, c.key);
   const bool exists = label != nullptr;
-  const bool listed = exists && std::find(c.values.begin(), c.values.end(), *label) != c.values.end();
+  const bool listed =
+      exists && std::find(c.values.begin(), c.values.end(), *label) != c.values.end();
   switch (c.op) {
     case Constraint::Op::kIn:
       return listed;
@@ -271,8 +276,8 @@ bool LabelMatches(const Constraint& c, const NodeView& node) {
   return false;
 }
 
-// FNV-1a over both names, then a finalizer, since FNV alone mixes the last bytes badly. Its value is
-// part of what a cluster agrees on, so it must not depend on the build as absl's hash does.
+// FNV-1a over both names, then a finalizer, since FNV alone mixes the last bytes badly. Its value
+// is part of what a cluster agrees on, so it must not depend on the build as absl's hash does.
 uint64_t RendezvousHash(std::string_view child, std::string_view node) {
   uint64_t h = 0xcbf29ce484222325;
   const auto mix = [&](unsigned char c) { h = (h ^ c) * 0x100000001b3; };

@@ -23,30 +23,35 @@ void Append(std::vector<SpecProblem>* to, std::vector<SpecProblem> from) {
 }
 
 // OTP's rules for significant children, in its order: the first that applies.
-void CheckSignificant(const ChildSpec& child, const AutoShutdown* auto_shutdown, const std::string& path,
-                      std::vector<SpecProblem>* problems) {
+void CheckSignificant(const ChildSpec& child, const AutoShutdown* auto_shutdown,
+                      const std::string& path, std::vector<SpecProblem>* problems) {
   if (!child.significant) return;
   if (auto_shutdown != nullptr && *auto_shutdown == AutoShutdown::kNever) {
-    problems->push_back({Join(path, "significant"),
-                         "a significant child needs a supervisor whose auto_shutdown is any_significant "
-                         "or all_significant",
-                         "bad_combination"});
+    problems->push_back(
+        {Join(path, "significant"),
+         "a significant child needs a supervisor whose auto_shutdown is any_significant "
+         "or all_significant",
+         "bad_combination"});
   } else if (child.restart == RestartType::kPermanent) {
-    problems->push_back({Join(path, "significant"),
-                         "a permanent child is always restarted, so it cannot be significant; make it "
-                         "transient or temporary",
-                         "bad_combination"});
+    problems->push_back(
+        {Join(path, "significant"),
+         "a permanent child is always restarted, so it cannot be significant; make it "
+         "transient or temporary",
+         "bad_combination"});
   }
 }
 
-void CheckShutdown(const ChildSpec& child, const std::string& path, std::vector<SpecProblem>* problems) {
+void CheckShutdown(const ChildSpec& child, const std::string& path,
+                   std::vector<SpecProblem>* problems) {
   if (!child.shutdown || child.shutdown->brutal_kill) return;
   if (child.shutdown->timeout < absl::ZeroDuration()) {
-    problems->push_back({Join(path, "shutdown.timeout"), "must not be negative", "invalid_shutdown"});
+    problems->push_back(
+        {Join(path, "shutdown.timeout"), "must not be negative", "invalid_shutdown"});
   }
 }
 
-void CheckBackoff(const ChildSpec& child, const std::string& path, std::vector<SpecProblem>* problems) {
+void CheckBackoff(const ChildSpec& child, const std::string& path,
+                  std::vector<SpecProblem>* problems) {
   if (!child.restart_backoff) return;
   const RestartBackoff& b = *child.restart_backoff;
   const std::string at = Join(path, "restart_backoff");
@@ -60,7 +65,8 @@ void CheckBackoff(const ChildSpec& child, const std::string& path, std::vector<S
     problems->push_back({Join(at, "multiplier"), "must be 1 or more", "invalid_restart_backoff"});
   }
   if (b.reset_after < absl::ZeroDuration()) {
-    problems->push_back({Join(at, "reset_after"), "must not be negative", "invalid_restart_backoff"});
+    problems->push_back(
+        {Join(at, "reset_after"), "must not be negative", "invalid_restart_backoff"});
   }
 }
 
@@ -75,28 +81,31 @@ std::vector<SpecProblem> ValidateFlags(const SupervisorFlags& flags, const std::
   }
   if (flags.period < absl::Seconds(1) || flags.period == absl::InfiniteDuration() ||
       absl::Trunc(flags.period, absl::Seconds(1)) != flags.period) {
-    problems.push_back({Join(path, "period"), "must be whole seconds, at least 1", "invalid_period"});
+    problems.push_back(
+        {Join(path, "period"), "must be whole seconds, at least 1", "invalid_period"});
   }
   if (!InRange(flags.auto_shutdown, AutoShutdown::kAllSignificant)) {
-    problems.push_back({Join(path, "auto_shutdown"), "must be never, any_significant or all_significant",
+    problems.push_back({Join(path, "auto_shutdown"),
+                        "must be never, any_significant or all_significant",
                         "invalid_auto_shutdown"});
   }
   return problems;
 }
 
-std::vector<SpecProblem> ValidateChildSpec(const ChildSpec& child, const AutoShutdown* auto_shutdown,
+std::vector<SpecProblem> ValidateChildSpec(const ChildSpec& child,
+                                           const AutoShutdown* auto_shutdown,
                                            const std::string& path) {
   std::vector<SpecProblem> problems;
   if (child.id.empty()) {
     problems.push_back({Join(path, "id"), "must not be empty", "missing_id"});
   }
   if (child.supervisor == nullptr && child.start.module.empty()) {
-    problems.push_back({Join(path, "start.module"), "name the module to start, or state a supervisor",
-                        "missing_start"});
+    problems.push_back({Join(path, "start.module"),
+                        "name the module to start, or state a supervisor", "missing_start"});
   }
   if (child.start.start_timeout <= absl::ZeroDuration()) {
-    problems.push_back({Join(path, "start.start_timeout"), "must be positive; leave it out for none",
-                        "invalid_start_timeout"});
+    problems.push_back({Join(path, "start.start_timeout"),
+                        "must be positive; leave it out for none", "invalid_start_timeout"});
   }
   if (!InRange(child.restart, RestartType::kTemporary)) {
     problems.push_back({Join(path, "restart"), "must be permanent, transient or temporary",
@@ -106,8 +115,8 @@ std::vector<SpecProblem> ValidateChildSpec(const ChildSpec& child, const AutoShu
   if (!InRange(child.type, ChildType::kSupervisor)) {
     problems.push_back({Join(path, "type"), "must be worker or supervisor", "invalid_child_type"});
   } else if (child.supervisor != nullptr && child.type != ChildType::kSupervisor) {
-    problems.push_back(
-        {Join(path, "type"), "must be supervisor where a supervisor is stated", "invalid_child_type"});
+    problems.push_back({Join(path, "type"), "must be supervisor where a supervisor is stated",
+                        "invalid_child_type"});
   }
   CheckShutdown(child, path, &problems);
   CheckBackoff(child, path, &problems);
@@ -130,8 +139,9 @@ std::vector<SpecProblem> ValidateSpec(const SupervisorSpec& spec) {
                           "bad_start_spec"});
     }
     if (!spec.child_template) {
-      problems.push_back(
-          {"child_template", "simple_one_for_one needs the one spec of all its children", "bad_start_spec"});
+      problems.push_back({"child_template",
+                          "simple_one_for_one needs the one spec of all its children",
+                          "bad_start_spec"});
     } else {
       // The template's id names nothing, so it may be left out.
       ChildSpec named = *spec.child_template;
@@ -152,7 +162,8 @@ std::vector<SpecProblem> ValidateSpec(const SupervisorSpec& spec) {
     const std::string& id = spec.children[i].id;
     if (id.empty() || ids.insert(id).second) continue;
     problems.push_back({fmt::format("children[{}].id", i),
-                        fmt::format("\"{}\" is the id of an earlier child", id), "duplicate_child_name"});
+                        fmt::format("\"{}\" is the id of an earlier child", id),
+                        "duplicate_child_name"});
   }
   return problems;
 }

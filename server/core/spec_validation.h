@@ -14,13 +14,14 @@ struct SpecProblem {
   std::string otp_error;    // OTP's error tag: "bad_combination", "duplicate_child_name", ...
 };
 
-// All problems of a specification made in code, in the order in which OTP checks, so the first is the
-// one OTP would name: flags, then each child, then duplicate ids. Empty: valid.
+// All problems of a specification made in code, in the order in which OTP checks, so the first is
+// the one OTP would name: flags, then each child, then duplicate ids. Empty: valid.
 std::vector<SpecProblem> ValidateSpec(const SupervisorSpec& spec);
 std::vector<SpecProblem> ValidateFlags(const SupervisorFlags& flags, const std::string& path = "");
 // `auto_shutdown`: that of the supervisor the child goes to; null: unknown (check_childspecs/1).
 // `path`: what field names begin with, e.g. "spec".
-std::vector<SpecProblem> ValidateChildSpec(const ChildSpec& child, const AutoShutdown* auto_shutdown,
+std::vector<SpecProblem> ValidateChildSpec(const ChildSpec& child,
+                                           const AutoShutdown* auto_shutdown,
                                            const std::string& path = "");
 
 }  // namespace banyan

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+
 #include "common/base/exit_reason.h"
 #include "common/base/payload.h"
 #include "common/base/pid.h"
@@ -25,14 +26,14 @@ using OpId = uint64_t;
 // The outcome of an operation on a supervisor, in OTP's words.
 struct OpResult {
   enum class Code : uint8_t {
-    kOk,              // start/restart: {ok,Pid} or {ok,Pid,Info}; terminate/delete: ok
-    kIgnored,         // {ok,undefined}
-    kStartFailed,     // {error,E}: `reason`
-    kAlreadyStarted,  // {error,{already_started,Pid}}; no pid while that start is under way
-    kAlreadyPresent,  // {error,already_present}
-    kNotFound,        // {error,not_found}
-    kRunning,         // {error,running}
-    kRestarting,      // {error,restarting}
+    kOk,               // start/restart: {ok,Pid} or {ok,Pid,Info}; terminate/delete: ok
+    kIgnored,          // {ok,undefined}
+    kStartFailed,      // {error,E}: `reason`
+    kAlreadyStarted,   // {error,{already_started,Pid}}; no pid while that start is under way
+    kAlreadyPresent,   // {error,already_present}
+    kNotFound,         // {error,not_found}
+    kRunning,          // {error,running}
+    kRestarting,       // {error,restarting}
     kSimpleOneForOne,  // {error,simple_one_for_one}
     kMaxChildren,      // {error,max_children}
     kShuttingDown,     // the supervisor stops; OTP's caller would exit with its reason
@@ -58,9 +59,9 @@ struct SupervisorReport {
   // The offender, or the child started.
   ChildKey key = kNoChild;
   std::shared_ptr<const ChildSpec> spec;
-  Pid pid;                     // invalid: OTP's `undefined`
-  bool restarting = false;     // OTP shows {restarting,Pid} in place of the pid
-  uint32_t nb_children = 0;    // > 0: dynamic children that ended alike are reported as one
+  Pid pid;                   // invalid: OTP's `undefined`
+  bool restarting = false;   // OTP shows {restarting,Pid} in place of the pid
+  uint32_t nb_children = 0;  // > 0: dynamic children that ended alike are reported as one
 };
 inline constexpr char kReachedMaxRestartIntensity[] = "reached_max_restart_intensity";
 
@@ -72,9 +73,10 @@ namespace action {
 struct Start {
   ChildKey key;
 };
-// Stop the child; answer OnStopped, once, when it is provably over. A child already dead is answered
-// with the reason it had. A Stop may overtake a Start that is still unanswered (never for a driver that
-// delivers no event while busy()): then only OnStopped counts, and the start's own answer is ignored.
+// Stop the child; answer OnStopped, once, when it is provably over. A child already dead is
+// answered with the reason it had. A Stop may overtake a Start that is still unanswered (never for
+// a driver that delivers no event while busy()): then only OnStopped counts, and the start's own
+// answer is ignored.
 struct Stop {
   ChildKey key;
   ShutdownPolicy policy;
@@ -83,7 +85,8 @@ struct Stop {
 struct StopAll {
   std::vector<ChildKey> keys;
 };
-// Call OnRetry(key) after `delay`; zero: after everything that is already in the supervisor's mailbox.
+// Call OnRetry(key) after `delay`; zero: after everything that is already in the supervisor's
+// mailbox.
 struct ScheduleRetry {
   ChildKey key;
   absl::Duration delay;
@@ -107,8 +110,8 @@ struct ExitSupervisor {
 }  // namespace action
 
 using SupervisorAction =
-    std::variant<action::Start, action::Stop, action::StopAll, action::ScheduleRetry, action::Forget,
-                 action::Report, action::OpReply, action::ExitSupervisor>;
+    std::variant<action::Start, action::Stop, action::StopAll, action::ScheduleRetry,
+                 action::Forget, action::Report, action::OpReply, action::ExitSupervisor>;
 using SupervisorActions = std::vector<SupervisorAction>;
 
 }  // namespace banyan

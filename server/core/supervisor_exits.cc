@@ -9,7 +9,11 @@ namespace {
 using Context = SupervisorReport::Context;
 
 SupervisorReport ReportOn(const ChildRecord* r, Context context, ExitReason reason = {}) {
-  return {.context = context, .reason = std::move(reason), .key = r->key, .spec = r->spec, .pid = r->pid};
+  return {.context = context,
+          .reason = std::move(reason),
+          .key = r->key,
+          .spec = r->spec,
+          .pid = r->pid};
 }
 
 }  // namespace
@@ -42,8 +46,8 @@ void SupervisorPlanner::DoStartFailed(Turn& t, ChildRecord* r, const ExitReason&
   AwaitRetry(t, r);
 }
 
-// A restart failed. Without back-off the retry is counted when it is handled, as OTP does; with it now,
-// since the delay must not dilute the window.
+// A restart failed. Without back-off the retry is counted when it is handled, as OTP does; with it
+// now, since the delay must not dilute the window.
 void SupervisorPlanner::AwaitRetry(Turn& t, ChildRecord* r) {
   SetState(r, ChildState::kRestarting);
   if (BackoffOf(r) != nullptr) return RestartEvent(t, r, true);
@@ -93,7 +97,8 @@ void SupervisorPlanner::DoExited(Turn& t, ChildKey key, const Pid& pid, const Ex
 
 void SupervisorPlanner::JudgeExit(Turn& t, ChildRecord* r, const ExitReason& reason, bool counted) {
   const ExitDecision decision = ClassifyExit(r->spec->restart, reason);
-  if (decision.report) t.out.push_back(action::Report{ReportOn(r, Context::kChildTerminated, reason)});
+  if (decision.report)
+    t.out.push_back(action::Report{ReportOn(r, Context::kChildTerminated, reason)});
   if (decision.restart) return RestartEvent(t, r, counted);
   const bool significant = r->spec->significant;
   DropProcess(t, r);

@@ -12,7 +12,8 @@ void SupervisorPlanner::Reply(Turn& t, OpId op, OpResult result) {
 }
 
 // Answers those waiting for the child's start, or for its end.
-void SupervisorPlanner::ReplyPending(Turn& t, ChildKey key, bool terminate, const OpResult& result) {
+void SupervisorPlanner::ReplyPending(Turn& t, ChildKey key, bool terminate,
+                                     const OpResult& result) {
   const auto it = pending_.find(key);
   if (it == pending_.end()) return;
   std::vector<PendingOp> rest;
@@ -30,8 +31,8 @@ void SupervisorPlanner::ReplyPending(Turn& t, ChildKey key, bool terminate, cons
   }
 }
 
-// The child's process is over or will not come: whoever waits for its end has it, whoever waits for its
-// start waits in vain.
+// The child's process is over or will not come: whoever waits for its end has it, whoever waits for
+// its start waits in vain.
 void SupervisorPlanner::ReplyAllPending(Turn& t, ChildKey key) {
   if (pending_.empty()) return;
   OpResult start{.code = Code::kStartFailed, .key = key, .reason = ExitReason::Shutdown()};
@@ -97,9 +98,9 @@ void SupervisorPlanner::DoTerminate(Turn& t, OpId op, ChildKey key) {
   if (shutting_down()) return Reply(t, op, {.code = Code::kShuttingDown});
   ChildRecord* r = table_.Find(key);
   if (r == nullptr) return Reply(t, op, {.code = Code::kNotFound});
-  // What is being started may never come up (no node has room), so it can be given up at any time but
-  // while the supervisor itself starts. OTP answers the same between two attempts: the members of a
-  // group that were not reached stay without a process.
+  // What is being started may never come up (no node has room), so it can be given up at any time
+  // but while the supervisor itself starts. OTP answers the same between two attempts: the members
+  // of a group that were not reached stay without a process.
   const bool give_up = r->state == ChildState::kStarting && script_.kind != Script::Kind::kInit &&
                        (script_.kind == Script::Kind::kNone || IsStartingMember(r));
   if (give_up) {
@@ -168,7 +169,8 @@ void SupervisorPlanner::DoDeleteChild(Turn& t, OpId op, const std::string& id) {
   if (found == nullptr) return Reply(t, op, {.code = Code::kNotFound});
   ChildRecord* r = table_.Find(found->key);
   const ChildKey key = r->key;
-  if (r->state == ChildState::kRestarting) return Reply(t, op, {.code = Code::kRestarting, .key = key});
+  if (r->state == ChildState::kRestarting)
+    return Reply(t, op, {.code = Code::kRestarting, .key = key});
   if (r->state != ChildState::kUndefined) {
     return Reply(t, op, {.code = Code::kRunning, .key = key, .pid = r->pid});
   }

@@ -73,7 +73,8 @@ SupervisorActions SupervisorPlanner::Init(std::vector<std::shared_ptr<const Chil
   });
 }
 
-SupervisorActions SupervisorPlanner::OnStarted(ChildKey key, const Pid& pid, Payload info, Instant now) {
+SupervisorActions SupervisorPlanner::OnStarted(ChildKey key, const Pid& pid, Payload info,
+                                               Instant now) {
   return Handle(now, [&](Turn& t) {
     ChildRecord* r = table_.Find(key);
     if (r != nullptr && r->state == ChildState::kStarting) DoStarted(t, r, pid, std::move(info));
@@ -90,14 +91,16 @@ SupervisorActions SupervisorPlanner::OnStartIgnored(ChildKey key, Instant now) {
   });
 }
 
-SupervisorActions SupervisorPlanner::OnStartFailed(ChildKey key, const ExitReason& reason, Instant now) {
+SupervisorActions SupervisorPlanner::OnStartFailed(ChildKey key, const ExitReason& reason,
+                                                   Instant now) {
   return Handle(now, [&](Turn& t) {
     ChildRecord* r = table_.Find(key);
     if (r != nullptr && r->state == ChildState::kStarting) DoStartFailed(t, r, reason);
   });
 }
 
-SupervisorActions SupervisorPlanner::OnStopped(ChildKey key, const ExitReason& reason, Instant now) {
+SupervisorActions SupervisorPlanner::OnStopped(ChildKey key, const ExitReason& reason,
+                                               Instant now) {
   return Handle(now, [&](Turn& t) {
     ChildRecord* r = table_.Find(key);
     if (r != nullptr && r->state == ChildState::kStopping) DoStopped(t, r, reason);
@@ -132,11 +135,11 @@ SupervisorActions SupervisorPlanner::StartChild(OpId op, std::shared_ptr<const C
   return Handle(now, [&](Turn& t) { DoStartChild(t, op, std::move(spec)); });
 }
 
-SupervisorActions SupervisorPlanner::StartDynamicChild(OpId op, std::shared_ptr<const ChildSpec> spec,
+SupervisorActions SupervisorPlanner::StartDynamicChild(OpId op,
+                                                       std::shared_ptr<const ChildSpec> spec,
                                                        ExtraArgs extra_args, Instant now) {
-  return Handle(now, [&](Turn& t) {
-    DoStartDynamicChild(t, op, std::move(spec), std::move(extra_args));
-  });
+  return Handle(
+      now, [&](Turn& t) { DoStartDynamicChild(t, op, std::move(spec), std::move(extra_args)); });
 }
 
 SupervisorActions SupervisorPlanner::TerminateChild(OpId op, std::string_view id, Instant now) {

@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
+
 #include "common/time/clock.h"
 #include "server/core/backoff.h"
 #include "server/core/child_table.h"
@@ -56,16 +57,19 @@ struct SupervisorSnapshot {
 
 // What a supervisor decides: OTP 25's supervisor without processes, clocks or messages.
 //
-// Every event returns the actions that follow from it, in order; the driver performs them and reports
-// the outcome of each Start, Stop, StopAll and ScheduleRetry as a further event.
+// Every event returns the actions that follow from it, in order; the driver performs them and
+// reports the outcome of each Start, Stop, StopAll and ScheduleRetry as a further event.
 //
-//   * A local driver performs one action at a time and delivers no exit and no operation while busy():
+//   * A local driver performs one action at a time and delivers no exit and no operation while
+//   busy():
 //     they wait in its mailbox. It then behaves as OTP does, message for message.
-//   * A driver whose actions take long (the coordinator's reconciler) delivers every event as it comes.
-//     Under one_for_one and simple_one_for_one several children are in flight at once. Operations and
-//     exits that OTP would have left in the mailbox are held back here and judged when their turn comes;
-//     exits of members of a group restart are judged at once (a member not yet stopped counts as stopped;
-//     a restartable one that ends while the group is being started is one more counted restart).
+//   * A driver whose actions take long (the coordinator's reconciler) delivers every event as it
+//   comes.
+//     Under one_for_one and simple_one_for_one several children are in flight at once. Operations
+//     and exits that OTP would have left in the mailbox are held back here and judged when their
+//     turn comes; exits of members of a group restart are judged at once (a member not yet stopped
+//     counts as stopped; a restartable one that ends while the group is being started is one more
+//     counted restart).
 //
 // At most one Start or Stop is out for a child, save that a Stop may overtake its Start.
 // Pure: no I/O, no clock reads; `now` rises. Not thread-safe. Not movable.
@@ -75,8 +79,9 @@ class SupervisorPlanner {
   struct Options {
     // Back-off of children whose spec has none; unset: retry at once, as OTP.
     std::optional<RestartBackoff> default_backoff;
-    Random* random = nullptr;   // spreads back-off delays; outlives the planner; null: no spread
-    bool parallel_stop = false;  // stop all children (or a group) at once rather than in reverse order
+    Random* random = nullptr;  // spreads back-off delays; outlives the planner; null: no spread
+    bool parallel_stop =
+        false;  // stop all children (or a group) at once rather than in reverse order
     // DynamicSupervisor: entries, running and restarting, that may exist. Dynamic children only.
     std::optional<uint64_t> max_children;
     // DynamicSupervisor: `{shutdown,_}` is a clean stop for permanent children too.
@@ -91,18 +96,20 @@ class SupervisorPlanner {
   SupervisorPlanner(const SupervisorPlanner&) = delete;
   SupervisorPlanner& operator=(const SupervisorPlanner&) = delete;
 
-  // Starts `children` one after another. A failure stops those before it in reverse order and ends with
-  // ExitSupervisor{{shutdown,{failed_to_start_child,Id,E}}}. Ids must be unique (ValidateSpec). Once, first.
+  // Starts `children` one after another. A failure stops those before it in reverse order and ends
+  // with ExitSupervisor{{shutdown,{failed_to_start_child,Id,E}}}. Ids must be unique
+  // (ValidateSpec). Once, first.
   SupervisorActions Init(std::vector<std::shared_ptr<const ChildSpec>> children, Instant now);
   // True from Init until every child of the start list has been started.
   bool initializing() const { return script_.kind == Script::Kind::kInit; }
 
-  // -- Operations. Each is answered by exactly one OpReply (none if op is 0), now or later. The spec is
-  // valid (ValidateSpec). Dynamic children are addressed by key: the driver maps a pid with FindByPid.
+  // -- Operations. Each is answered by exactly one OpReply (none if op is 0), now or later. The
+  // spec is valid (ValidateSpec). Dynamic children are addressed by key: the driver maps a pid with
+  // FindByPid.
   SupervisorActions StartChild(OpId op, std::shared_ptr<const ChildSpec> spec, Instant now);
   // `spec`: null for the template.
-  SupervisorActions StartDynamicChild(OpId op, std::shared_ptr<const ChildSpec> spec, ExtraArgs extra_args,
-                                      Instant now);
+  SupervisorActions StartDynamicChild(OpId op, std::shared_ptr<const ChildSpec> spec,
+                                      ExtraArgs extra_args, Instant now);
   SupervisorActions TerminateChild(OpId op, std::string_view id, Instant now);
   SupervisorActions TerminateChildByKey(OpId op, ChildKey key, Instant now);
   SupervisorActions RestartChild(OpId op, std::string_view id, Instant now);
@@ -115,26 +122,29 @@ class SupervisorPlanner {
   SupervisorActions OnStopped(ChildKey key, const ExitReason& reason, Instant now);
   SupervisorActions OnRetry(ChildKey key, Instant now);
 
-  // -- The child ended by itself. Where a Stop is out for it, this counts as its OnStopped: report one of
-  // the two, not both. `counted` false: the restart is none of the child's doing (its node
+  // -- The child ended by itself. Where a Stop is out for it, this counts as its OnStopped: report
+  // one of the two, not both. `counted` false: the restart is none of the child's doing (its node
   // was lost), so it is not held against the intensity.
-  SupervisorActions OnExited(ChildKey key, const ExitReason& reason, Instant now, bool counted = true);
-  // The driver ended the child in order to start it elsewhere (drain, rebalance): it is started again
-  // alone, uncounted and unreported, whatever its restart type and the strategy.
+  SupervisorActions OnExited(ChildKey key, const ExitReason& reason, Instant now,
+                             bool counted = true);
+  // The driver ended the child in order to start it elsewhere (drain, rebalance): it is started
+  // again alone, uncounted and unreported, whatever its restart type and the strategy.
   SupervisorActions OnMoved(ChildKey key, Instant now);
 
-  // Stops all children and ends with ExitSupervisor{reason}. Overrides whatever is under way; a shutdown
-  // already begun goes on with its own reason.
+  // Stops all children and ends with ExitSupervisor{reason}. Overrides whatever is under way; a
+  // shutdown already begun goes on with its own reason.
   SupervisorActions BeginShutdown(const ExitReason& reason, Instant now);
 
-  // Specs updated in place (code change): flags replaced, history kept; specs of known ids replaced, new
-  // ids added without starting them, ids not named kept after the named ones in the start order.
-  // Children are not touched. False: a change between simple_one_for_one and the others is refused.
-  // `children`: the template alone for kSimpleOneForOne. Only while !busy().
-  bool Update(const SupervisorFlags& flags, const std::vector<std::shared_ptr<const ChildSpec>>& children);
+  // Specs updated in place (code change): flags replaced, history kept; specs of known ids
+  // replaced, new ids added without starting them, ids not named kept after the named ones in the
+  // start order. Children are not touched. False: a change between simple_one_for_one and the
+  // others is refused. `children`: the template alone for kSimpleOneForOne. Only while !busy().
+  bool Update(const SupervisorFlags& flags,
+              const std::vector<std::shared_ptr<const ChildSpec>>& children);
 
   // -- Queries.
-  // A start-up, group restart, shutdown or single action is under way: OTP's supervisor would serve nothing.
+  // A start-up, group restart, shutdown or single action is under way: OTP's supervisor would serve
+  // nothing.
   bool busy() const;
   bool shutting_down() const { return script_.kind == Script::Kind::kShutdown || exited_; }
   bool exited() const { return exited_; }
@@ -145,8 +155,8 @@ class SupervisorPlanner {
   const SupervisorFlags& flags() const { return flags_; }
   bool simple() const { return flags_.strategy == Strategy::kSimpleOneForOne; }
   const std::shared_ptr<const ChildSpec>& child_template() const { return template_; }
-  // OTP's count_children. `alive`, where given, is asked for each child with a process (not for dynamic
-  // children, which OTP does not check either).
+  // OTP's count_children. `alive`, where given, is asked for each child with a process (not for
+  // dynamic children, which OTP does not check either).
   ChildCounts Count(const std::function<bool(const Pid&)>& alive = nullptr) const;
 
   // -- Persistence. Operations not yet answered are not part of a snapshot.
@@ -243,9 +253,9 @@ class SupervisorPlanner {
   absl::flat_hash_map<ChildKey, BackoffState> backoff_;  // children with back-off only
   // Dynamic children's abnormal stop reasons during a shutdown, with how many ended so.
   std::vector<std::pair<ExitReason, uint32_t>> stop_errors_;
-  uint64_t in_flight_ = 0;   // records kStarting or kStopping
-  uint64_t restarting_ = 0;  // records kRestarting
-  uint64_t processes_ = 0;   // records kRunning or kStopping
+  uint64_t in_flight_ = 0;           // records kStarting or kStopping
+  uint64_t restarting_ = 0;          // records kRestarting
+  uint64_t processes_ = 0;           // records kRunning or kStopping
   uint64_t significant_active_ = 0;  // significant records not kUndefined
   bool exited_ = false;
 };

@@ -15,8 +15,8 @@ bool SupervisorPlanner::IsStartingMember(const ChildRecord* r) const {
          script_.members[script_.position] == r->key;
 }
 
-// Restarts `cause` with all records (one_for_all) or those after it (rest_for_one). Replaces a group
-// restart under way, which `cause` interrupted.
+// Restarts `cause` with all records (one_for_all) or those after it (rest_for_one). Replaces a
+// group restart under way, which `cause` interrupted.
 void SupervisorPlanner::BeginGroup(Turn& t, ChildRecord* cause) {
   EndScript();
   SetState(cause, ChildState::kRestarting);
@@ -93,11 +93,12 @@ void SupervisorPlanner::GroupStartFailed(Turn& t, ChildRecord* r, const ExitReas
   AwaitRetry(t, r);
 }
 
-// The group restart ends at `r`, which did not come up. Members not reached stay without a process, the
-// cause among them.
+// The group restart ends at `r`, which did not come up. Members not reached stay without a process,
+// the cause among them.
 void SupervisorPlanner::AbandonGroup(Turn& t, const ChildRecord* r) {
   ChildRecord* cause = table_.Find(script_.cause);
-  if (cause != nullptr && cause != r && cause->state == ChildState::kRestarting) DropProcess(t, cause);
+  if (cause != nullptr && cause != r && cause->state == ChildState::kRestarting)
+    DropProcess(t, cause);
   EndScript();
 }
 

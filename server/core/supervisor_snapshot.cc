@@ -33,9 +33,11 @@ void SupervisorPlanner::UpdateTemplate(std::shared_ptr<const ChildSpec> spec) {
   }
 }
 
-void SupervisorPlanner::UpdateChildren(const std::vector<std::shared_ptr<const ChildSpec>>& children) {
+void SupervisorPlanner::UpdateChildren(
+    const std::vector<std::shared_ptr<const ChildSpec>>& children) {
   std::vector<ChildKey> unnamed;
-  for (const ChildRecord* r = table_.First(); r != nullptr; r = table_.Next(r)) unnamed.push_back(r->key);
+  for (const ChildRecord* r = table_.First(); r != nullptr; r = table_.Next(r))
+    unnamed.push_back(r->key);
   for (const auto& spec : children) {
     const ChildRecord* known = table_.FindById(spec->id);
     if (known == nullptr) {

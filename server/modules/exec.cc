@@ -2,16 +2,19 @@
 
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/wire/payload.h"
 #include "common/wire/time.h"
-#include "fmt/format.h"
 #include "server/behaviours/module.h"
 #include "server/modules/exec_programs.h"
 
 namespace banyan {
 namespace {
 
-ExitReason ExecFailed(std::string message) { return ExitReason::Error("exec_failed", std::move(message)); }
+ExitReason ExecFailed(std::string message) {
+  return ExitReason::Error("exec_failed", std::move(message));
+}
 
 }  // namespace
 
@@ -26,7 +29,9 @@ Task<GenServer::InitResult> Exec::Init(std::vector<Payload> args) {
   absl::StatusOr<ExecSpec> spec = ParseExecSpec(args);
   if (!spec.ok()) return Stop(ExitReason::Error("badarg", std::string(spec.status().message())));
   if (!host().allow_exec) {
-    return Stop(ExecFailed("exec is off on this node: it listens beyond loopback without TLS; --allow-exec turns it on"));
+    return Stop(
+        ExecFailed("exec is off on this node: it listens beyond loopback without TLS; --allow-exec "
+                   "turns it on"));
   }
   if (!host().programs) return Stop(ExecFailed("this runtime cannot start programs"));
   spec_ = *std::move(spec);
@@ -78,7 +83,8 @@ Task<void> Exec::Terminate(ExitReason reason) {
   if (ended_) co_return;
   // False where it has ended already: then the message about it is on its way.
   program_->SignalGroup(spec_.stop_signal);
-  co_await self().ReceiveIf([](const Message& m) { return m.payload().As<ProgramEnded>() != nullptr; });
+  co_await self().ReceiveIf(
+      [](const Message& m) { return m.payload().As<ProgramEnded>() != nullptr; });
   ended_ = true;
 }
 

@@ -10,10 +10,10 @@
 
 namespace banyan {
 
-// The module `exec`: runs an OS program as a child (proto/banyan/modules/v1/exec.proto). Start means that
-// the program runs; its end is the actor's end. Told to stop, it asks the program's group with the stop
-// signal and waits: the supervisor kills it when the shutdown time is over, and then, as whenever the
-// actor goes first, every descendant of the program is killed with it.
+// The module `exec`: runs an OS program as a child (proto/banyan/modules/v1/exec.proto). Start
+// means that the program runs; its end is the actor's end. Told to stop, it asks the program's
+// group with the stop signal and waits: the supervisor kills it when the shutdown time is over, and
+// then, as whenever the actor goes first, every descendant of the program is killed with it.
 class Exec : public GenServer {
  public:
   ~Exec() override;

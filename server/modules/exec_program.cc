@@ -6,7 +6,8 @@ namespace banyan {
 
 absl::Status ExecProgram::Start(ProcessSpawner* spawner, ChildSpawn spawn) {
   absl::StatusOr<std::shared_ptr<ChildProcess>> process = spawner->Spawn(
-      std::move(spawn), [program = shared_from_this()](const ChildExit& exit) { program->OnExit(exit); });
+      std::move(spawn),
+      [program = shared_from_this()](const ChildExit& exit) { program->OnExit(exit); });
   if (!process.ok()) return process.status();
   bool abandoned;
   {

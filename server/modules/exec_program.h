@@ -13,8 +13,8 @@ struct ProgramEnded {
   ChildExit exit;
 };
 
-// The one OS program of an exec actor. Outlives the actor where a start is under way in another thread;
-// whatever happens to the actor, no program is left behind. Thread-safe.
+// The one OS program of an exec actor. Outlives the actor where a start is under way in another
+// thread; whatever happens to the actor, no program is left behind. Thread-safe.
 class ExecProgram : public std::enable_shared_from_this<ExecProgram> {
  public:
   // ProgramEnded goes to `actor`.
@@ -28,7 +28,8 @@ class ExecProgram : public std::enable_shared_from_this<ExecProgram> {
   bool SignalGroup(int signal);
   // Every descendant too.
   bool SignalTree(int signal);
-  // The actor is no more: kills the program with all its descendants, now or as soon as it is there.
+  // The actor is no more: kills the program with all its descendants, now or as soon as it is
+  // there.
   void Abandon();
 
  private:

@@ -1,8 +1,8 @@
 #include "server/modules/exec_programs.h"
 
-#include <signal.h>
-
 #include <utility>
+
+#include <signal.h>
 
 namespace banyan {
 

@@ -3,16 +3,19 @@
 #include <memory>
 
 #include "absl/container/flat_hash_map.h"
+
 #include "common/base/mutex.h"
 #include "server/modules/exec_program.h"
 
 namespace banyan {
 
-// The programs of a node's exec children, so that what freezes the exclusive ones at the end of the lease
-// (decisions: SIGSTOP at T_freeze, SIGCONT on thaw) reaches them. Thread-safe. Outlives the runtime.
+// The programs of a node's exec children, so that what freezes the exclusive ones at the end of the
+// lease (decisions: SIGSTOP at T_freeze, SIGCONT on thaw) reaches them. Thread-safe. Outlives the
+// runtime.
 class ExecPrograms {
  public:
-  // Exclusive programs are stopped with all their descendants, also those started from now on, or go on.
+  // Exclusive programs are stopped with all their descendants, also those started from now on, or
+  // go on.
   void SetFrozen(bool frozen);
   size_t size() const;
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "banyan/modules/v1/exec.pb.h"
 #include "common/base/exit_reason.h"
 #include "common/os/child_process.h"
@@ -27,8 +28,8 @@ std::string SignalName(int signal);
 // This process's own environment with `added` over it, as "KEY=VALUE".
 std::vector<std::string> MergedEnvironment(const std::map<std::string, std::string>& added);
 
-// How the program's end becomes its actor's: status 0 is NORMAL, N is ERROR exit_status, a signal is
-// ERROR signal, with the number in `detail`.
+// How the program's end becomes its actor's: status 0 is NORMAL, N is ERROR exit_status, a signal
+// is ERROR signal, with the number in `detail`.
 ExitReason ReasonOfExit(const ChildExit& exit);
 
 }  // namespace banyan

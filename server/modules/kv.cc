@@ -2,9 +2,10 @@
 
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/base/error.h"
 #include "common/wire/payload.h"
-#include "fmt/format.h"
 #include "server/behaviours/module.h"
 
 namespace banyan {
@@ -40,17 +41,20 @@ ExitReason BadArgs(std::string message) { return ExitReason::Error("badarg", std
 
 Task<GenServer::InitResult> Kv::Init(std::vector<Payload> args) {
   if (args.size() > 1) {
-    return Stop(BadArgs(fmt::format("kv takes at most one argument, a banyan.modules.v1.KvArgs; got {}", args.size())));
+    return Stop(BadArgs(fmt::format(
+        "kv takes at most one argument, a banyan.modules.v1.KvArgs; got {}", args.size())));
   }
   if (args.empty() || args[0].empty()) return Ok();
   absl::StatusOr<pb::KvArgs> parsed = wire::UnpackOrError<pb::KvArgs>(args[0]);
-  if (!parsed.ok()) return Stop(BadArgs(fmt::format("args[0]: {}", std::string(parsed.status().message()))));
+  if (!parsed.ok())
+    return Stop(BadArgs(fmt::format("args[0]: {}", std::string(parsed.status().message()))));
   if (absl::Status bad = CheckArgs(*parsed); !bad.ok()) {
     return Stop(BadArgs(fmt::format("args[0].{}", std::string(bad.message()))));
   }
   name_ = parsed->name();
   if (!name_.empty() && !self().Register(name_)) {
-    return Stop(ExitReason::Error(kAlreadyStarted, fmt::format("args[0].name: \"{}\" is taken", name_)));
+    return Stop(
+        ExitReason::Error(kAlreadyStarted, fmt::format("args[0].name: \"{}\" is taken", name_)));
   }
   entries_.insert(parsed->initial().begin(), parsed->initial().end());
   return Ok();
@@ -146,7 +150,8 @@ absl::Status Kv::ReplaceState(const Payload& state) {
 }
 
 void Kv::Warn(const std::string& text) const {
-  if (ProcessReports* reports = host().reports) reports->OnWarning(self().pid(), context().module, text);
+  if (ProcessReports* reports = host().reports)
+    reports->OnWarning(self().pid(), context().module, text);
 }
 
 }  // namespace banyan

@@ -9,8 +9,8 @@
 
 namespace banyan {
 
-// The module `kv`: a key-value store in the memory of one actor. Its requests, answers and start argument
-// are those of proto/banyan/modules/v1/kv.proto. Its state is a KvArgs.
+// The module `kv`: a key-value store in the memory of one actor. Its requests, answers and start
+// argument are those of proto/banyan/modules/v1/kv.proto. Its state is a KvArgs.
 class Kv : public GenServer {
  public:
   static constexpr size_t kKeyBytesMax = 1024;

@@ -6,7 +6,8 @@
 namespace banyan {
 
 void AddShippedModules(Modules* modules) {
-  modules->Add<Kv>("kv", {.version = "1", .description = "a key-value store in the memory of one actor"});
+  modules->Add<Kv>("kv",
+                   {.version = "1", .description = "a key-value store in the memory of one actor"});
   modules->Add<Exec>("exec", {.version = "1", .description = "an OS program as a child"});
 }
 

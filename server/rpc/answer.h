@@ -6,15 +6,16 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "common/base/error.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
+
+#include "common/base/error.h"
 #include "server/rpc/status.h"
 
 namespace banyan::rpc {
 
-// A unary call that waits for its answer. The reactor is freed when gRPC is done with it and no handle
-// is left, in whichever order.
+// A unary call that waits for its answer. The reactor is freed when gRPC is done with it and no
+// handle is left, in whichever order.
 template <typename Response>
 class PendingCall : public grpc::ServerUnaryReactor {
  public:

@@ -10,20 +10,20 @@
 
 namespace banyan::rpc {
 
-// What stands behind the public services: a node or the coordinator. Requests come validated as far as
-// their own fields go (validate.h); whoever cannot answer one passes it on.
+// What stands behind the public services: a node or the coordinator. Requests come validated as far
+// as their own fields go (validate.h); whoever cannot answer one passes it on.
 //
-// Called on gRPC's threads, so nothing in here waits. `request` may be taken apart and is gone when the
-// function returns.
+// Called on gRPC's threads, so nothing in here waits. `request` may be taken apart and is gone when
+// the function returns.
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual const Clock& clock() const = 0;
 
-#define BANYAN_RPC(Method) \
+#define BANYAN_RPC(Method)                                                      \
   virtual void Method(const CallContext& context, v1::Method##Request* request, \
                       Answer<v1::Method##Response> answer) = 0;
-#define BANYAN_STREAM(Method) \
+#define BANYAN_STREAM(Method)                                                   \
   virtual void Method(const CallContext& context, v1::Method##Request* request, \
                       EventStreamPtr<v1::Method##Response> stream) = 0;
 #include "server/rpc/methods.inc"

@@ -19,8 +19,8 @@ grpc::ByteBuffer ToByteBuffer(std::string bytes) {
     return grpc::ByteBuffer(&slice, 1);
   }
   auto* owned = new std::string(std::move(bytes));
-  grpc::Slice slice(owned->data(), owned->size(),
-                    [](void* p) { delete static_cast<std::string*>(p); }, owned);
+  grpc::Slice slice(
+      owned->data(), owned->size(), [](void* p) { delete static_cast<std::string*>(p); }, owned);
   return grpc::ByteBuffer(&slice, 1);
 }
 

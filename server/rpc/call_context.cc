@@ -3,8 +3,9 @@
 #include <charconv>
 #include <chrono>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 
 namespace banyan::rpc {
 namespace {
@@ -17,7 +18,8 @@ Instant ReadDeadline(const grpc::CallbackServerContext& context, const Clock& cl
   const auto now = std::chrono::system_clock::now();
   if (deadline > now + kFarAway) return Instant::Infinite();
   return clock.Now() +
-         absl::Nanoseconds(std::chrono::duration_cast<std::chrono::nanoseconds>(deadline - now).count());
+         absl::Nanoseconds(
+             std::chrono::duration_cast<std::chrono::nanoseconds>(deadline - now).count());
 }
 
 }  // namespace

@@ -1,13 +1,15 @@
 #pragma once
 
 #include "absl/status/statusor.h"
-#include "common/time/clock.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/server_context.h"
 
+#include "common/time/clock.h"
+
 namespace banyan::rpc {
 
-// Metadata on requests that one server of the cluster passes on to another: how often that happened.
+// Metadata on requests that one server of the cluster passes on to another: how often that
+// happened.
 inline constexpr char kForwardedKey[] = "banyan-forwarded";
 // A request is passed on at most this often: to the coordinator, and from there to a node.
 inline constexpr int kForwardsMax = 2;

@@ -9,7 +9,8 @@
 
 namespace banyan::rpc {
 
-void CoordinatorBackend::ActiveNodes(std::function<void(absl::StatusOr<std::vector<FanOutNode>>)> done) {
+void CoordinatorBackend::ActiveNodes(
+    std::function<void(absl::StatusOr<std::vector<FanOutNode>>)> done) {
   struct Gathering {
     std::vector<FanOutNode> nodes;
     std::function<void(absl::StatusOr<std::vector<FanOutNode>>)> done;
@@ -73,7 +74,8 @@ void CoordinatorBackend::Spawn(const CallContext& context, v1::SpawnRequest* req
   deps_.coordinator->ListNodes(
       PageArgs{1000, ""}, false,
       [kept](const v1::NodeInfo& node) {
-        if (!kept->placement().node().empty() && node.name() != kept->placement().node()) return false;
+        if (!kept->placement().node().empty() && node.name() != kept->placement().node())
+          return false;
         for (const v1::ModuleInfo& m : node.modules()) {
           if (m.name() == kept->start().module()) return node.schedulable();
         }
@@ -88,7 +90,8 @@ void CoordinatorBackend::Spawn(const CallContext& context, v1::SpawnRequest* req
         }
         const std::string address = nodes->nodes(0).address();
         kept->mutable_placement()->set_node(nodes->nodes(0).name());
-        deps_.forwarder->Pass(context, Hop::kNode, address, method::kSpawn, std::move(*kept), answer);
+        deps_.forwarder->Pass(context, Hop::kNode, address, method::kSpawn, std::move(*kept),
+                              answer);
       });
 }
 
@@ -134,7 +137,8 @@ void CoordinatorBackend::ListActors(const CallContext& context, v1::ListActorsRe
     each.clear_read_mask();
     FanOut<v1::ListActorsRequest, v1::ListActorsResponse>(
         deps_.forwarder, context, *nodes, method::kListActors, each,
-        [kept, nodes = *nodes, answer](std::vector<std::unique_ptr<v1::ListActorsResponse>> answers) {
+        [kept, nodes = *nodes,
+         answer](std::vector<std::unique_ptr<v1::ListActorsResponse>> answers) {
           answer.With([&](v1::ListActorsResponse* out) {
             MergeActors(*kept, nodes, std::move(answers), out);
           });

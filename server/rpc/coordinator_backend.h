@@ -12,8 +12,9 @@
 
 namespace banyan::rpc {
 
-// The public services as the coordinator gives them: what is cluster-wide it does itself, what concerns
-// a process or a local supervisor it passes on to the hosting node, with the target resolved.
+// The public services as the coordinator gives them: what is cluster-wide it does itself, what
+// concerns a process or a local supervisor it passes on to the hosting node, with the target
+// resolved.
 class CoordinatorBackend final : public Backend {
  public:
   struct Deps {
@@ -27,10 +28,10 @@ class CoordinatorBackend final : public Backend {
 
   const Clock& clock() const override { return *deps_.clock; }
 
-#define BANYAN_RPC(Method) \
+#define BANYAN_RPC(Method)                                              \
   void Method(const CallContext& context, v1::Method##Request* request, \
               Answer<v1::Method##Response> answer) override;
-#define BANYAN_STREAM(Method) \
+#define BANYAN_STREAM(Method)                                           \
   void Method(const CallContext& context, v1::Method##Request* request, \
               EventStreamPtr<v1::Method##Response> stream) override;
 #include "server/rpc/methods.inc"
@@ -44,8 +45,8 @@ class CoordinatorBackend final : public Backend {
   template <typename Request, typename Response>
   void Route(const CallContext& context, Request request, v1::Target* (*target_of)(Request*),
              const char* method, Instant deadline, Answer<Response> answer, int tries = 0);
-  // For what concerns a supervisor: a process's is its node's, else `here` is tried, and what it says is
-  // not cluster-wide is passed on.
+  // For what concerns a supervisor: a process's is its node's, else `here` is tried, and what it
+  // says is not cluster-wide is passed on.
   template <typename Request, typename Response>
   void OnSupervisor(const CallContext& context, Request* request, const char* method,
                     Answer<Response> answer,

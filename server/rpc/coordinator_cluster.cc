@@ -1,8 +1,9 @@
 #include <memory>
 #include <utility>
 
-#include "common/wire/time.h"
 #include "google/protobuf/util/field_mask_util.h"
+
+#include "common/wire/time.h"
 #include "server/rpc/coordinator_routes.h"
 #include "server/rpc/filter.h"
 
@@ -11,8 +12,8 @@ namespace {
 
 constexpr absl::Duration kDrainDefault = absl::Hours(1);
 
-// Reads one of the coordinator's watches into a stream: one pull at a time, the next when the client
-// has taken what came.
+// Reads one of the coordinator's watches into a stream: one pull at a time, the next when the
+// client has taken what came.
 template <typename Response>
 class WatchPump : public std::enable_shared_from_this<WatchPump<Response>> {
  public:
@@ -35,10 +36,11 @@ class WatchPump : public std::enable_shared_from_this<WatchPump<Response>> {
  private:
   void Next() {
     if (stream_->closed()) return;
-    (coordinator_->*pull_)(id_, [self = this->shared_from_this()](absl::StatusOr<Response> response) {
-      if (!response.ok()) return self->stream_->Close(response.status());
-      self->stream_->Write(*std::move(response));
-    });
+    (coordinator_->*pull_)(id_,
+                           [self = this->shared_from_this()](absl::StatusOr<Response> response) {
+                             if (!response.ok()) return self->stream_->Close(response.status());
+                             self->stream_->Write(*std::move(response));
+                           });
   }
 
   Coordinator* const coordinator_;
@@ -186,10 +188,9 @@ void CoordinatorBackend::Drain(const CallContext&, v1::DrainRequest* request,
 
 void CoordinatorBackend::RemoveNode(const CallContext&, v1::RemoveNodeRequest* request,
                                     Answer<v1::RemoveNodeResponse> answer) {
-  deps_.coordinator->RemoveNode({request->name(), "", request->request_id()},
-                                request->allow_missing(), [answer](absl::Status status) {
-                                  status.ok() ? answer.Done({}) : answer.Fail(status);
-                                });
+  deps_.coordinator->RemoveNode(
+      {request->name(), "", request->request_id()}, request->allow_missing(),
+      [answer](absl::Status status) { status.ok() ? answer.Done({}) : answer.Fail(status); });
 }
 
 // ------------------------------------------------------------- registry

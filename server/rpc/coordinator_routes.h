@@ -3,10 +3,11 @@
 #include <memory>
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/base/error.h"
 #include "common/wire/pid.h"
 #include "common/wire/target.h"
-#include "fmt/format.h"
 #include "server/rpc/coordinator_backend.h"
 #include "server/rpc/method_names.h"
 
@@ -14,8 +15,8 @@
 
 namespace banyan::rpc {
 
-// A name or place may lead to a process that has just ended; nothing has run then, and a moment later it
-// leads to the next one.
+// A name or place may lead to a process that has just ended; nothing has run then, and a moment
+// later it leads to the next one.
 inline constexpr int kRoutesMax = 6;
 inline constexpr absl::Duration kRouteAgainFirst = absl::Milliseconds(10);
 
@@ -43,8 +44,8 @@ inline void WriteTarget(const ResolvedTarget& to, v1::Target* out) {
 
 template <typename Request, typename Response>
 void CoordinatorBackend::Route(const CallContext& context, Request request,
-                               v1::Target* (*target_of)(Request*), const char* method, Instant deadline,
-                               Answer<Response> answer, int tries) {
+                               v1::Target* (*target_of)(Request*), const char* method,
+                               Instant deadline, Answer<Response> answer, int tries) {
   if (absl::Status hops = CheckHops(context); !hops.ok()) return answer.Fail(hops);
   absl::StatusOr<Target> target = wire::FromProto(*target_of(&request), {});
   if (!target.ok()) return answer.Fail(target.status());
@@ -64,13 +65,15 @@ void CoordinatorBackend::Route(const CallContext& context, Request request,
                 const grpc::Status& status, Response* response, const grpc::ClientContext& client) {
               if (status.ok()) return answer.Done(std::move(*response));
               const Instant again = deps_.clock->Now() + kRouteAgainFirst * (1 << tries);
-              if (kept == nullptr || answer.closed() || again >= deadline || !MayRouteAgain(status)) {
+              if (kept == nullptr || answer.closed() || again >= deadline ||
+                  !MayRouteAgain(status)) {
                 return Forwarder::PassError(answer, status, client);
               }
-              deps_.timers->ScheduleAt(again, [this, context, kept, target_of, method, deadline, answer,
-                                               tries] {
-                Route<Request, Response>(context, *kept, target_of, method, deadline, answer, tries + 1);
-              });
+              deps_.timers->ScheduleAt(
+                  again, [this, context, kept, target_of, method, deadline, answer, tries] {
+                    Route<Request, Response>(context, *kept, target_of, method, deadline, answer,
+                                             tries + 1);
+                  });
             });
       });
 }
@@ -85,8 +88,8 @@ v1::Target* SupervisorOf(Request* request) {
 }
 
 template <typename Request, typename Response>
-void CoordinatorBackend::OnSupervisor(const CallContext& context, Request* request, const char* method,
-                                      Answer<Response> answer,
+void CoordinatorBackend::OnSupervisor(const CallContext& context, Request* request,
+                                      const char* method, Answer<Response> answer,
                                       std::function<void(const Request&, Reply<Response>)> here) {
   const auto kind = request->supervisor().kind_case();
   if (kind == v1::Target::kPid || kind == v1::Target::kLocalName) {
@@ -97,7 +100,8 @@ void CoordinatorBackend::OnSupervisor(const CallContext& context, Request* reque
   here(*kept, [this, context, kept, method, answer](absl::StatusOr<Response> result) {
     if (result.ok()) return answer.Done(*std::move(result));
     const std::optional<ErrorInfo> info = GetErrorInfo(result.status());
-    const bool local = info && info->reason == "NOT_A_SUPERVISOR" && info->metadata.contains("local");
+    const bool local =
+        info && info->reason == "NOT_A_SUPERVISOR" && info->metadata.contains("local");
     if (!local) return answer.Fail(result.status());
     Route<Request, Response>(context, std::move(*kept), SupervisorOf<Request>, method,
                              context.deadline, answer);

@@ -37,18 +37,19 @@ void CoordinatorBackend::StartSupervisor(const CallContext& context,
     // A local root: on the node named, else on any.
     const std::string node = spec->placement.node;
     auto kept = std::make_shared<v1::StartSupervisorRequest>(std::move(*request));
-    return ActiveNodes([this, context, kept, node,
-                        answer](absl::StatusOr<std::vector<FanOutNode>> nodes) {
-      if (!nodes.ok()) return answer.Fail(nodes.status());
-      for (const FanOutNode& candidate : *nodes) {
-        if (!node.empty() && candidate.name != node) continue;
-        return deps_.forwarder->Pass(context, Hop::kNode, candidate.address, method::kStartSupervisor,
-                                     std::move(*kept), answer);
-      }
-      answer.Fail(node.empty() ? MakeError("NO_NODE_FITS", "the cluster has no node")
-                               : MakeError("NODE_NOT_FOUND", fmt::format("there is no node {}", node),
-                                           {{"node", node}}));
-    });
+    return ActiveNodes(
+        [this, context, kept, node, answer](absl::StatusOr<std::vector<FanOutNode>> nodes) {
+          if (!nodes.ok()) return answer.Fail(nodes.status());
+          for (const FanOutNode& candidate : *nodes) {
+            if (!node.empty() && candidate.name != node) continue;
+            return deps_.forwarder->Pass(context, Hop::kNode, candidate.address,
+                                         method::kStartSupervisor, std::move(*kept), answer);
+          }
+          answer.Fail(node.empty()
+                          ? MakeError("NO_NODE_FITS", "the cluster has no node")
+                          : MakeError("NODE_NOT_FOUND", fmt::format("there is no node {}", node),
+                                      {{"node", node}}));
+        });
   }
   if (request->has_parent() && request->parent().kind_case() == v1::Target::kPid) {
     return Route<v1::StartSupervisorRequest, v1::StartSupervisorResponse>(
@@ -61,23 +62,23 @@ void CoordinatorBackend::StartSupervisor(const CallContext& context,
   args.child_id = request->child_id();
   args.request_id = request->request_id();
   auto kept = std::make_shared<v1::StartSupervisorRequest>(std::move(*request));
-  deps_.coordinator->StartSupervisor(
-      std::move(args), [this, context, kept, parent, answer](absl::StatusOr<v1::SupervisorInfo> info) {
-        if (info.ok()) {
-          return answer.With([&](v1::StartSupervisorResponse* out) {
-            *out->mutable_supervisor() = *std::move(info);
-          });
-        }
-        const std::optional<ErrorInfo> error = GetErrorInfo(info.status());
-        const bool local = error && error->reason == "NOT_A_SUPERVISOR" &&
-                           error->metadata.contains("local") && kept->has_parent();
-        if (!local) return answer.Fail(info.status());
-        Route<v1::StartSupervisorRequest, v1::StartSupervisorResponse>(
-            context, std::move(*kept), parent, method::kStartSupervisor, context.deadline, answer);
-      });
+  deps_.coordinator->StartSupervisor(std::move(args), [this, context, kept, parent, answer](
+                                                          absl::StatusOr<v1::SupervisorInfo> info) {
+    if (info.ok()) {
+      return answer.With(
+          [&](v1::StartSupervisorResponse* out) { *out->mutable_supervisor() = *std::move(info); });
+    }
+    const std::optional<ErrorInfo> error = GetErrorInfo(info.status());
+    const bool local = error && error->reason == "NOT_A_SUPERVISOR" &&
+                       error->metadata.contains("local") && kept->has_parent();
+    if (!local) return answer.Fail(info.status());
+    Route<v1::StartSupervisorRequest, v1::StartSupervisorResponse>(
+        context, std::move(*kept), parent, method::kStartSupervisor, context.deadline, answer);
+  });
 }
 
-void CoordinatorBackend::StopSupervisor(const CallContext& context, v1::StopSupervisorRequest* request,
+void CoordinatorBackend::StopSupervisor(const CallContext& context,
+                                        v1::StopSupervisorRequest* request,
                                         Answer<v1::StopSupervisorResponse> answer) {
   OnSupervisor<v1::StopSupervisorRequest, v1::StopSupervisorResponse>(
       context, request, method::kStopSupervisor, std::move(answer),
@@ -113,7 +114,8 @@ void CoordinatorBackend::StartChild(const CallContext& context, v1::StartChildRe
       });
 }
 
-void CoordinatorBackend::TerminateChild(const CallContext& context, v1::TerminateChildRequest* request,
+void CoordinatorBackend::TerminateChild(const CallContext& context,
+                                        v1::TerminateChildRequest* request,
                                         Answer<v1::TerminateChildResponse> answer) {
   OnSupervisor<v1::TerminateChildRequest, v1::TerminateChildResponse>(
       context, request, method::kTerminateChild, std::move(answer),
@@ -172,16 +174,18 @@ void CoordinatorBackend::ListChildren(const CallContext& context, v1::ListChildr
       });
 }
 
-void CoordinatorBackend::CountChildren(const CallContext& context, v1::CountChildrenRequest* request,
+void CoordinatorBackend::CountChildren(const CallContext& context,
+                                       v1::CountChildrenRequest* request,
                                        Answer<v1::CountChildrenResponse> answer) {
   OnSupervisor<v1::CountChildrenRequest, v1::CountChildrenResponse>(
       context, request, method::kCountChildren, std::move(answer),
       [this](const v1::CountChildrenRequest& r, Reply<v1::CountChildrenResponse> done) {
         deps_.coordinator->CountChildren(
-            TargetFrom(r.supervisor()), Into<v1::CountChildrenResponse, v1::ChildCounts>(
-                                std::move(done), [](v1::ChildCounts c, v1::CountChildrenResponse* out) {
-                                  *out->mutable_counts() = c;
-                                }));
+            TargetFrom(r.supervisor()),
+            Into<v1::CountChildrenResponse, v1::ChildCounts>(
+                std::move(done), [](v1::ChildCounts c, v1::CountChildrenResponse* out) {
+                  *out->mutable_counts() = c;
+                }));
       });
 }
 
@@ -202,24 +206,25 @@ void CoordinatorBackend::ListSupervisors(const CallContext& context,
         if (!page.ok()) return answer.Fail(page.status());
         if (!page->next_page_token().empty()) return answer.Done(*std::move(page));
         auto out = std::make_shared<v1::ListSupervisorsResponse>(*std::move(page));
-        ActiveNodes([this, context, kept, out, answer](absl::StatusOr<std::vector<FanOutNode>> nodes) {
-          if (!nodes.ok()) return answer.Done(std::move(*out));
-          v1::ListSupervisorsRequest each = *kept;
-          each.clear_page_token();
-          FanOut<v1::ListSupervisorsRequest, v1::ListSupervisorsResponse>(
-              deps_.forwarder, context, *nodes, method::kListSupervisors, each,
-              [out, nodes = *nodes,
-               answer](std::vector<std::unique_ptr<v1::ListSupervisorsResponse>> answers) {
-                for (size_t i = 0; i < answers.size(); ++i) {
-                  if (answers[i] == nullptr) {
-                    out->add_unreachable(fmt::format("nodes/{}", nodes[i].name));
-                    continue;
-                  }
-                  out->mutable_supervisors()->MergeFrom(answers[i]->supervisors());
-                }
-                answer.Done(std::move(*out));
-              });
-        });
+        ActiveNodes(
+            [this, context, kept, out, answer](absl::StatusOr<std::vector<FanOutNode>> nodes) {
+              if (!nodes.ok()) return answer.Done(std::move(*out));
+              v1::ListSupervisorsRequest each = *kept;
+              each.clear_page_token();
+              FanOut<v1::ListSupervisorsRequest, v1::ListSupervisorsResponse>(
+                  deps_.forwarder, context, *nodes, method::kListSupervisors, each,
+                  [out, nodes = *nodes,
+                   answer](std::vector<std::unique_ptr<v1::ListSupervisorsResponse>> answers) {
+                    for (size_t i = 0; i < answers.size(); ++i) {
+                      if (answers[i] == nullptr) {
+                        out->add_unreachable(fmt::format("nodes/{}", nodes[i].name));
+                        continue;
+                      }
+                      out->mutable_supervisors()->MergeFrom(answers[i]->supervisors());
+                    }
+                    answer.Done(std::move(*out));
+                  });
+            });
       });
 }
 
@@ -228,7 +233,8 @@ void CoordinatorBackend::ListSupervisors(const CallContext& context,
 namespace {
 
 // The local supervisors in a tree whose own parts the coordinator does not have.
-void FindLocal(v1::TreeNode* at, uint32_t level, std::vector<std::pair<v1::TreeNode*, uint32_t>>* out) {
+void FindLocal(v1::TreeNode* at, uint32_t level,
+               std::vector<std::pair<v1::TreeNode*, uint32_t>>* out) {
   const v1::ChildInfo& child = at->child();
   const bool local = child.has_pid() && child.type() == v1::CHILD_TYPE_SUPERVISOR &&
                      !at->supervisor().cluster_wide() && at->children().empty() &&
@@ -246,7 +252,8 @@ struct Expansion {
 }  // namespace
 
 void CoordinatorBackend::ExpandLocalTrees(const CallContext& context, uint32_t depth,
-                                          v1::GetTreeResponse tree, Answer<v1::GetTreeResponse> answer) {
+                                          v1::GetTreeResponse tree,
+                                          Answer<v1::GetTreeResponse> answer) {
   auto expansion = std::make_shared<Expansion>();
   expansion->tree = std::move(tree);
   std::vector<std::pair<v1::TreeNode*, uint32_t>> local;
@@ -284,7 +291,8 @@ void CoordinatorBackend::ExpandLocalTrees(const CallContext& context, uint32_t d
                 {
                   MutexLock lock(&expansion->mu);
                   if (status.ok()) {
-                    *node->mutable_supervisor() = std::move(*part->mutable_root()->mutable_supervisor());
+                    *node->mutable_supervisor() =
+                        std::move(*part->mutable_root()->mutable_supervisor());
                     node->mutable_children()->Swap(part->mutable_root()->mutable_children());
                   } else {
                     expansion->tree.add_unreachable(fmt::format("nodes/{}", name));
@@ -322,7 +330,8 @@ void CoordinatorBackend::GetTree(const CallContext& context, v1::GetTreeRequest*
       });
 }
 
-void CoordinatorBackend::WaitOperation(const CallContext& context, v1::WaitOperationRequest* request,
+void CoordinatorBackend::WaitOperation(const CallContext& context,
+                                       v1::WaitOperationRequest* request,
                                        Answer<v1::WaitOperationResponse> answer) {
   // A little before the caller gives up, so that it hears "not done" rather than nothing.
   constexpr absl::Duration kMargin = absl::Milliseconds(50);

@@ -6,15 +6,16 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "common/base/mutex.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
+
+#include "common/base/mutex.h"
 #include "server/rpc/status.h"
 
 namespace banyan::rpc {
 
-// A server stream as its producer sees it: thread-safe, kept alive by whoever holds it. Producers bound
-// what they queue by waiting for `drained`.
+// A server stream as its producer sees it: thread-safe, kept alive by whoever holds it. Producers
+// bound what they queue by waiting for `drained`.
 template <typename T>
 class EventStream : public std::enable_shared_from_this<EventStream<T>> {
  public:
@@ -29,8 +30,8 @@ class EventStream : public std::enable_shared_from_this<EventStream<T>> {
   }
 
   // `gone` runs once, when the client has cancelled or the stream has ended; it may run at once.
-  // `drained` runs whenever all that was written has been taken. Both on threads of gRPC's. To be set
-  // before the first write.
+  // `drained` runs whenever all that was written has been taken. Both on threads of gRPC's. To be
+  // set before the first write.
   void SetCallbacks(std::function<void()> gone, std::function<void()> drained) {
     {
       MutexLock lock(&mu_);

@@ -40,8 +40,7 @@ void PageActors(const v1::ListActorsRequest& request, bool more, v1::ListActorsR
   }
   // With an order the answer is the first ones and no further page.
   if (more && !top && !actors->empty()) {
-    out->set_next_page_token(
-        EncodeActorToken(CursorOf(*actors->rbegin()), ConditionsOf(request)));
+    out->set_next_page_token(EncodeActorToken(CursorOf(*actors->rbegin()), ConditionsOf(request)));
   }
   if (request.has_read_mask()) {
     for (v1::ActorInfo& actor : *actors) {
@@ -60,7 +59,8 @@ void MergeActors(const v1::ListActorsRequest& request, std::vector<FanOutNode> n
       continue;
     }
     more |= !answers[i]->next_page_token().empty();
-    for (v1::ActorInfo& actor : *answers[i]->mutable_actors()) *out->add_actors() = std::move(actor);
+    for (v1::ActorInfo& actor : *answers[i]->mutable_actors())
+      *out->add_actors() = std::move(actor);
   }
   PageActors(request, more, out);
 }

@@ -19,8 +19,8 @@ struct FanOutNode {
   std::string address;
 };
 
-// Asks several nodes the same and hands over their answers, one entry a node in the order given; null:
-// it did not answer. A node that hangs costs at most `kFanOutLimit`.
+// Asks several nodes the same and hands over their answers, one entry a node in the order given;
+// null: it did not answer. A node that hangs costs at most `kFanOutLimit`.
 inline constexpr absl::Duration kFanOutLimit = absl::Seconds(3);
 
 template <typename Request, typename Response>

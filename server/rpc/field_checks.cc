@@ -2,12 +2,13 @@
 
 #include <utility>
 
+#include "fmt/format.h"
+#include "google/protobuf/util/field_mask_util.h"
+
 #include "common/base/target.h"
 #include "common/wire/payload.h"
 #include "common/wire/target.h"
 #include "common/wire/time.h"
-#include "fmt/format.h"
-#include "google/protobuf/util/field_mask_util.h"
 #include "server/rpc/channels.h"
 #include "server/rpc/filter.h"
 
@@ -47,11 +48,10 @@ FieldChecks& FieldChecks::Target(const v1::Target& target, bool present, const s
 
 FieldChecks& FieldChecks::Payload(const v1::Payload& payload, const std::string& field) {
   if (payload.value().value().size() > static_cast<size_t>(kPayloadBytesMax)) {
-    too_large_ = MakeError(
-        "PAYLOAD_TOO_LARGE",
-        fmt::format("{} has {} bytes; at most {} are taken", field, payload.value().value().size(),
-                    kPayloadBytesMax),
-        {{"limitBytes", fmt::format("{}", kPayloadBytesMax)}, {"field", field}});
+    too_large_ = MakeError("PAYLOAD_TOO_LARGE",
+                           fmt::format("{} has {} bytes; at most {} are taken", field,
+                                       payload.value().value().size(), kPayloadBytesMax),
+                           {{"limitBytes", fmt::format("{}", kPayloadBytesMax)}, {"field", field}});
   }
   std::vector<ErrorInfo::FieldViolation> problems;
   wire::CheckPayload(payload, field, &problems);
@@ -59,9 +59,12 @@ FieldChecks& FieldChecks::Payload(const v1::Payload& payload, const std::string&
   return *this;
 }
 
-FieldChecks& FieldChecks::RequestId(const std::string& id) { return Text(id, "request_id", kRequestIdMax); }
+FieldChecks& FieldChecks::RequestId(const std::string& id) {
+  return Text(id, "request_id", kRequestIdMax);
+}
 
-FieldChecks& FieldChecks::Text(const std::string& text, const std::string& field, size_t bytes_max) {
+FieldChecks& FieldChecks::Text(const std::string& text, const std::string& field,
+                               size_t bytes_max) {
   if (text.size() > bytes_max) {
     Add("REQUEST_INVALID", field,
         fmt::format("has {} bytes; at most {} are allowed", text.size(), bytes_max));
@@ -101,7 +104,8 @@ FieldChecks& FieldChecks::PageSize(int32_t size) {
   return *this;
 }
 
-FieldChecks& FieldChecks::Filter(const std::string& text, const google::protobuf::Descriptor& type) {
+FieldChecks& FieldChecks::Filter(const std::string& text,
+                                 const google::protobuf::Descriptor& type) {
   const absl::StatusOr<MessageFilter> filter = MessageFilter::Parse(text, type);
   if (!filter.ok()) Add("REQUEST_INVALID", "filter", std::string(filter.status().message()));
   return *this;

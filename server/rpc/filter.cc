@@ -6,8 +6,9 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "common/base/check.h"
 #include "fmt/format.h"
+
+#include "common/base/check.h"
 
 namespace banyan::rpc {
 namespace {
@@ -20,8 +21,8 @@ constexpr size_t kFilterBytesMax = 4096;
 constexpr size_t kConditionsMax = 32;
 
 bool IsWord(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-' || c == '/' ||
-         c == ':' || c == '~';
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-' ||
+         c == '/' || c == ':' || c == '~';
 }
 
 bool IsNumber(FieldDescriptor::CppType type) {
@@ -47,9 +48,9 @@ std::string Lower(std::string text) {
 bool EnumIs(const google::protobuf::EnumValueDescriptor& value, const std::string& text) {
   const std::string name = Lower(value.name());
   const std::string wanted = Lower(text);
-  return name == wanted || (name.size() > wanted.size() + 1 &&
-                            name[name.size() - wanted.size() - 1] == '_' &&
-                            name.compare(name.size() - wanted.size(), wanted.size(), wanted) == 0);
+  return name == wanted ||
+         (name.size() > wanted.size() + 1 && name[name.size() - wanted.size() - 1] == '_' &&
+          name.compare(name.size() - wanted.size(), wanted.size(), wanted) == 0);
 }
 
 bool EnumHas(const google::protobuf::EnumDescriptor& type, const std::string& text) {
@@ -79,7 +80,8 @@ double NumberOf(const Message& m, const FieldDescriptor* f) {
   }
 }
 
-std::optional<std::string> MapValue(const Message& m, const FieldDescriptor* f, const std::string& key) {
+std::optional<std::string> MapValue(const Message& m, const FieldDescriptor* f,
+                                    const std::string& key) {
   const Reflection* r = m.GetReflection();
   for (int i = 0; i < r->FieldSize(m, f); ++i) {
     const Message& entry = r->GetRepeatedMessage(m, f, i);
@@ -157,8 +159,8 @@ struct MessageFilter::Lexer {
   }
 };
 
-absl::Status MessageFilter::ReadField(Lexer* lexer, const google::protobuf::Descriptor& type, bool labels,
-                                      Condition* out) {
+absl::Status MessageFilter::ReadField(Lexer* lexer, const google::protobuf::Descriptor& type,
+                                      bool labels, Condition* out) {
   const std::string path = lexer->Word();
   if (path.empty()) return lexer->Error("a name is expected");
   if (labels) {

@@ -12,9 +12,9 @@ namespace banyan::rpc {
 
 // The filters of list requests: comparisons of a message's fields, joined by AND, as in
 //   node = "n1" AND mailbox_length > 100 AND labels.tier = "gold"
-// Operators: = != < <= > >=. Values: words, numbers, or text in double quotes. Enums compare by name,
-// with or without their prefix, in any case. A repeated field equals a value if one of its elements
-// does. A label that is not there equals nothing. The empty filter accepts all.
+// Operators: = != < <= > >=. Values: words, numbers, or text in double quotes. Enums compare by
+// name, with or without their prefix, in any case. A repeated field equals a value if one of its
+// elements does. A label that is not there equals nothing. The empty filter accepts all.
 class MessageFilter {
  public:
   // INVALID_ARGUMENT saying where and why.

@@ -1,9 +1,10 @@
 #include "server/rpc/forward.h"
 
-#include "common/base/error.h"
-#include "common/wire/status.h"
 #include "fmt/format.h"
 #include "grpcpp/generic/generic_stub.h"
+
+#include "common/base/error.h"
+#include "common/wire/status.h"
 
 namespace banyan::rpc {
 namespace {
@@ -21,10 +22,10 @@ grpc::Status ExplainHop(const grpc::Status& status, Hop hop, const std::string& 
   if (status.ok() || !status.error_details().empty()) return status;
   if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return status;
   if (hop == Hop::kCoordinator) {
-    return wire::ToGrpc(MakeError("COORDINATOR_UNAVAILABLE",
-                                  fmt::format("the coordinator at {} cannot be reached: {}", address,
-                                              status.error_message()),
-                                  {{"address", address}}));
+    return wire::ToGrpc(MakeError(
+        "COORDINATOR_UNAVAILABLE",
+        fmt::format("the coordinator at {} cannot be reached: {}", address, status.error_message()),
+        {{"address", address}}));
   }
   const char* reason = CouldNotConnect(status, client) ? "NOT_DELIVERED" : "NOCONNECTION";
   return wire::ToGrpc(MakeError(
@@ -34,7 +35,8 @@ grpc::Status ExplainHop(const grpc::Status& status, Hop hop, const std::string& 
 
 void Forwarder::Start(Hop hop, const std::string& address, const char* method,
                       grpc::ClientContext* client, const google::protobuf::MessageLite* request,
-                      google::protobuf::MessageLite* response, std::function<void(grpc::Status)> done) {
+                      google::protobuf::MessageLite* response,
+                      std::function<void(grpc::Status)> done) {
   using google::protobuf::MessageLite;
   grpc::TemplatedGenericStub<MessageLite, MessageLite> stub(channels_->Get(address));
   stub.UnaryCall(client, method, {}, request, response,
@@ -54,8 +56,9 @@ void CopyTrailers(const grpc::ClientContext& from, grpc::CallbackServerContext* 
 
 absl::Status CheckHops(const CallContext& context) {
   if (context.hops < kForwardsMax) return absl::OkStatus();
-  return MakeError("FORWARD_LOOP", "the request was passed on too often: servers disagree about where "
-                                   "its target lives",
+  return MakeError("FORWARD_LOOP",
+                   "the request was passed on too often: servers disagree about where "
+                   "its target lives",
                    {{"hops", fmt::format("{}", context.hops)}});
 }
 

@@ -9,6 +9,7 @@
 #include "grpcpp/channel.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "grpcpp/support/client_callback.h"
+
 #include "server/rpc/answer.h"
 #include "server/rpc/call_context.h"
 #include "server/rpc/channels.h"
@@ -19,8 +20,9 @@ namespace banyan::rpc {
 // Where a request is passed on to, for the errors of the way there.
 enum class Hop { kCoordinator, kNode };
 
-// The error for an answer that came from gRPC itself, not from the other server: nobody was reached, or
-// the connection broke, or the time was over. An answer of the other server is returned unchanged.
+// The error for an answer that came from gRPC itself, not from the other server: nobody was
+// reached, or the connection broke, or the time was over. An answer of the other server is returned
+// unchanged.
 grpc::Status ExplainHop(const grpc::Status& status, Hop hop, const std::string& address,
                         const grpc::ClientContext& client);
 // Copies what the other server said beside its error.
@@ -36,7 +38,8 @@ class Forwarder {
   // `done` gets the other server's answer, on a thread of gRPC's.
   template <typename Request, typename Response>
   void Ask(const CallContext& context, Hop hop, const std::string& address, const char* method,
-           Request request, std::function<void(grpc::Status, Response*, const grpc::ClientContext&)> done) {
+           Request request,
+           std::function<void(grpc::Status, Response*, const grpc::ClientContext&)> done) {
     struct State {
       grpc::ClientContext client;
       Request request;
@@ -56,12 +59,12 @@ class Forwarder {
   void Pass(const CallContext& context, Hop hop, const std::string& address, const char* method,
             Request request, Answer<Response> answer) {
     if (absl::Status hops = CheckHops(context); !hops.ok()) return answer.Fail(hops);
-    Ask<Request, Response>(
-        context, hop, address, method, std::move(request),
-        [answer](const grpc::Status& status, Response* response, const grpc::ClientContext& client) {
-          if (status.ok()) return answer.Done(std::move(*response));
-          PassError(answer, status, client);
-        });
+    Ask<Request, Response>(context, hop, address, method, std::move(request),
+                           [answer](const grpc::Status& status, Response* response,
+                                    const grpc::ClientContext& client) {
+                             if (status.ok()) return answer.Done(std::move(*response));
+                             PassError(answer, status, client);
+                           });
   }
 
   template <typename Response>
@@ -74,8 +77,8 @@ class Forwarder {
 
   // A server stream. One message is under way at a time, so the reader's pace is the sender's.
   template <typename Request, typename Response>
-  void PassStream(const CallContext& context, Hop hop, const std::string& address, const char* method,
-                  Request request, EventStreamPtr<Response> stream);
+  void PassStream(const CallContext& context, Hop hop, const std::string& address,
+                  const char* method, Request request, EventStreamPtr<Response> stream);
 
   const Clock& clock() const { return *clock_; }
 

@@ -5,6 +5,7 @@
 #include "grpcpp/client_context.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/support/client_callback.h"
+
 #include "server/rpc/peer_name.h"
 #include "server/rpc/status.h"
 
@@ -111,7 +112,10 @@ class ClientWire : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBu
  public:
   ClientWire(std::shared_ptr<StreamCore> core, std::shared_ptr<GrpcTransport::Live> live,
              std::shared_ptr<grpc::Channel> channel)
-      : core_(std::move(core)), live_(std::move(live)), channel_(std::move(channel)), stub_(channel_) {}
+      : core_(std::move(core)),
+        live_(std::move(live)),
+        channel_(std::move(channel)),
+        stub_(channel_) {}
 
   void Start(StreamKind kind) {
     stub_.PrepareBidiStreamingCall(&context_, MethodOf(kind), {}, this);
@@ -184,8 +188,8 @@ GrpcTransport::Reactor* GrpcTransport::Accept(StreamKind kind,
     if (it == acceptors_.end()) return nullptr;
     acceptor = it->second;
   }
-  auto core = std::make_shared<StreamCore>(StreamCore::Side::kServer, executor_,
-                                           PeerName(context->peer()));
+  auto core =
+      std::make_shared<StreamCore>(StreamCore::Side::kServer, executor_, PeerName(context->peer()));
   auto* wire = new ServerWire(core, live_, context);
   core->Attach(wire);
   if (!live_->Add(core)) {

@@ -6,10 +6,11 @@
 #include <set>
 #include <string>
 
-#include "common/base/mutex.h"
-#include "common/time/clock.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
+
+#include "common/base/mutex.h"
+#include "common/time/clock.h"
 #include "server/cluster/transport.h"
 #include "server/rpc/channels.h"
 #include "server/rpc/stream_core.h"
@@ -21,8 +22,8 @@ const char* MethodOf(StreamKind kind);
 
 // One component's streams over gRPC. Frames and ends reach its handlers on its executor.
 //
-// The executor outlives the transport. The destructor, like Stop(), cuts every stream and waits until
-// gRPC has let go of all of them; it must not run on the executor or on a thread of gRPC's.
+// The executor outlives the transport. The destructor, like Stop(), cuts every stream and waits
+// until gRPC has let go of all of them; it must not run on the executor or on a thread of gRPC's.
 class GrpcTransport : public Transport {
  public:
   GrpcTransport(Executor* executor, Channels* channels);

@@ -2,6 +2,7 @@
 
 #include "absl/status/status.h"
 #include "fmt/format.h"
+
 #include "server/rpc/server.h"
 
 namespace banyan::rpc {
@@ -17,8 +18,8 @@ std::string HostPort::ToString() const {
 
 absl::StatusOr<HostPort> ParseHostPort(std::string_view text) {
   const auto bad = [text](std::string_view why) {
-    return absl::InvalidArgumentError(
-        fmt::format("\"{}\" is not HOST:PORT: {}; for example 127.0.0.1:7400 or [::1]:0", text, why));
+    return absl::InvalidArgumentError(fmt::format(
+        "\"{}\" is not HOST:PORT: {}; for example 127.0.0.1:7400 or [::1]:0", text, why));
   };
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return bad("there is no port");
@@ -33,7 +34,8 @@ absl::StatusOr<HostPort> ParseHostPort(std::string_view text) {
   HostPort out;
   out.host = std::string(host);
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), out.port);
-  if (error != std::errc() || end != digits.data() + digits.size() || out.port < 0 || out.port > 65535) {
+  if (error != std::errc() || end != digits.data() + digits.size() || out.port < 0 ||
+      out.port > 65535) {
     return bad("the port must be a number from 0 to 65535");
   }
   return out;

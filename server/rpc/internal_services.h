@@ -33,9 +33,8 @@ using MembershipBase = internal::v1::Membership::WithRawCallbackMethod_Lease<
 
 class MembershipService final : public MembershipBase {
  public:
-  using Resolve_ =
-      std::function<void(internal::v1::ResolveRequest, uint32_t node_id,
-                         Answer<internal::v1::ResolveResponse>)>;
+  using Resolve_ = std::function<void(internal::v1::ResolveRequest, uint32_t node_id,
+                                      Answer<internal::v1::ResolveResponse>)>;
   MembershipService(GrpcTransport* transport, Resolve_ resolve)
       : transport_(transport), resolve_(std::move(resolve)) {}
 

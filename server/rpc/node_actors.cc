@@ -16,8 +16,8 @@
 namespace banyan::rpc {
 namespace {
 
-// A name whose holder has just ended points to the next one a moment later: such calls are tried again,
-// since nothing has run.
+// A name whose holder has just ended points to the next one a moment later: such calls are tried
+// again, since nothing has run.
 constexpr int kResolvesMax = 6;
 constexpr absl::Duration kResolveAgainFirst = absl::Milliseconds(10);
 
@@ -30,7 +30,8 @@ bool HolderIsGone(const absl::Status& status) {
 
 // ------------------------------------------------------------------ Call
 
-void NodeBackend::CallPid(Pid pid, Payload payload, Instant deadline, Answer<v1::CallResponse> answer) {
+void NodeBackend::CallPid(Pid pid, Payload payload, Instant deadline,
+                          Answer<v1::CallResponse> answer) {
   deps_.runtime->Call(
       pid, std::move(payload), deadline,
       [this, answer = std::move(answer)](absl::StatusOr<Payload> reply, Pid callee) {
@@ -66,21 +67,21 @@ void NodeBackend::CallAgain(std::shared_ptr<NamedCall> call) {
     if (call->target.kind_case() == v1::Target::kName) deps_.node->ForgetRoute(call->target.name());
     deps_.timers->ScheduleAt(again, [this, call] { CallAgain(call); });
   };
-  ResolvePid(call->context, call->target, call->deadline,
-             [this, call, on_error](absl::StatusOr<Pid> pid) {
-               if (!pid.ok()) return on_error(pid.status());
-               deps_.runtime->Call(*pid, call->payload, call->deadline,
-                                   [this, call, on_error](absl::StatusOr<Payload> reply, Pid callee) {
-                                     if (!reply.ok()) return on_error(reply.status());
-                                     const wire::NodeIdentity me = self();
-                                     call->answer.With(
-                                         [&](v1::CallResponse* out) {
-                                           wire::ToProto(callee, me, out->mutable_pid());
-                                           return wire::ToProto(*reply, out->mutable_payload());
-                                         },
-                                         me);
-                                   });
-             });
+  ResolvePid(
+      call->context, call->target, call->deadline, [this, call, on_error](absl::StatusOr<Pid> pid) {
+        if (!pid.ok()) return on_error(pid.status());
+        deps_.runtime->Call(*pid, call->payload, call->deadline,
+                            [this, call, on_error](absl::StatusOr<Payload> reply, Pid callee) {
+                              if (!reply.ok()) return on_error(reply.status());
+                              const wire::NodeIdentity me = self();
+                              call->answer.With(
+                                  [&](v1::CallResponse* out) {
+                                    wire::ToProto(callee, me, out->mutable_pid());
+                                    return wire::ToProto(*reply, out->mutable_payload());
+                                  },
+                                  me);
+                            });
+      });
 }
 
 void NodeBackend::Call(const CallContext& context, v1::CallRequest* request,
@@ -95,20 +96,23 @@ void NodeBackend::Call(const CallContext& context, v1::CallRequest* request,
   if (!request->has_target()) {
     return answer.Fail(MakeFieldError("TARGET_INVALID", {{"target", "must be set"}}));
   }
-  CallAgain(std::make_shared<NamedCall>(NamedCall{context, std::move(*request->mutable_target()),
-                                                  std::move(payload), deadline, std::move(answer)}));
+  CallAgain(
+      std::make_shared<NamedCall>(NamedCall{context, std::move(*request->mutable_target()),
+                                            std::move(payload), deadline, std::move(answer)}));
 }
 
 // ---------------------------------------------------------- Cast and Send
 
 void NodeBackend::Deliver(Pid pid, Payload payload, bool cast) {
-  cast ? deps_.runtime->Cast(pid, std::move(payload)) : deps_.runtime->Send(pid, std::move(payload));
+  cast ? deps_.runtime->Cast(pid, std::move(payload))
+       : deps_.runtime->Send(pid, std::move(payload));
 }
 
-// ACK_ACCEPTED: taken, whether or not anybody is there. ACK_ENQUEUED: in the mailbox of a process that
-// lives, as far as its own node can tell at that moment.
+// ACK_ACCEPTED: taken, whether or not anybody is there. ACK_ENQUEUED: in the mailbox of a process
+// that lives, as far as its own node can tell at that moment.
 template <typename Request, typename Response>
-void NodeBackend::OneWay(const CallContext& context, Request* request, bool cast, Answer<Response> answer) {
+void NodeBackend::OneWay(const CallContext& context, Request* request, bool cast,
+                         Answer<Response> answer) {
   const bool enqueued = request->ack() == v1::ACK_ENQUEUED;
   absl::StatusOr<Pid> now = ResolveNow(request->target());
   if (!now.ok() && ErrorReason(now.status()) == "TARGET_INVALID") return answer.Fail(now.status());
@@ -169,8 +173,8 @@ void NodeBackend::Spawn(const CallContext& context, v1::SpawnRequest* request,
   if (!node.empty() && node != deps_.info.name) {
     const std::optional<ClusterView::Member> member = deps_.node->FindNode(node);
     if (!member || member->gone()) {
-      return answer.Fail(MakeError("NODE_NOT_FOUND", fmt::format("there is no node {}", node),
-                                   {{"node", node}}));
+      return answer.Fail(
+          MakeError("NODE_NOT_FOUND", fmt::format("there is no node {}", node), {{"node", node}}));
     }
     return deps_.forwarder->Pass(context, Hop::kNode, member->address, method::kSpawn,
                                  std::move(*request), std::move(answer));
@@ -179,9 +183,9 @@ void NodeBackend::Spawn(const CallContext& context, v1::SpawnRequest* request,
     return answer.Fail(absl::UnimplementedError("link_to is not supported yet"));
   }
   if (deps_.modules->Find(start->module) == nullptr) {
-    return answer.Fail(MakeError("NO_NODE_FITS",
-                                 fmt::format("node {} has no module {}", deps_.info.name, start->module),
-                                 {{"module", start->module}, {"node", deps_.info.name}}));
+    return answer.Fail(MakeError(
+        "NO_NODE_FITS", fmt::format("node {} has no module {}", deps_.info.name, start->module),
+        {{"module", start->module}, {"node", deps_.info.name}}));
   }
   StartContext how;
   how.link = false;
@@ -217,7 +221,8 @@ void NodeBackend::Exit(const CallContext& context, v1::ExitRequest* request,
                // A process that is gone: succeeds, as in OTP; the answer says so.
                if (!pid.ok() && ErrorReason(pid.status()) == "NOPROC") {
                  return answer.With([&](v1::ExitResponse* out) {
-                   if (wait) wire::ToProto(ExitReason::NoProc(), self(), out->mutable_exit_reason());
+                   if (wait)
+                     wire::ToProto(ExitReason::NoProc(), self(), out->mutable_exit_reason());
                  });
                }
                if (!pid.ok()) return answer.Fail(pid.status(), self());
@@ -229,7 +234,8 @@ void NodeBackend::ExitPid(const CallContext& context, Pid pid, ExitReason reason
                           Answer<v1::ExitResponse> answer) {
   if (!wait) {
     deps_.runtime->Exit(pid, std::move(reason));
-    return answer.With([&](v1::ExitResponse* out) { wire::ToProto(pid, self(), out->mutable_pid()); });
+    return answer.With(
+        [&](v1::ExitResponse* out) { wire::ToProto(pid, self(), out->mutable_pid()); });
   }
   const Ref ref = deps_.runtime->Monitor(pid, [this, answer](Pid gone, ExitReason why) {
     answer.With([&](v1::ExitResponse* out) {
@@ -285,7 +291,8 @@ void NodeBackend::GetActor(const CallContext& context, v1::GetActorRequest* requ
 
 // ------------------------------------------------------------ ListActors
 
-absl::StatusOr<v1::ListActorsResponse> NodeBackend::ListHere(const v1::ListActorsRequest& request) const {
+absl::StatusOr<v1::ListActorsResponse> NodeBackend::ListHere(
+    const v1::ListActorsRequest& request) const {
   absl::StatusOr<MessageFilter> filter =
       MessageFilter::Parse(request.filter(), *v1::ActorInfo::descriptor());
   if (!filter.ok()) return filter.status();
@@ -316,11 +323,13 @@ void NodeBackend::ListActors(const CallContext& context, v1::ListActorsRequest* 
   if (!here.ok()) return answer.Fail(here.status());
   std::vector<FanOutNode> nodes;
   for (const auto& [id, member] : deps_.node->view()->members()) {
-    if (!member.gone() && member.name != deps_.info.name) nodes.push_back({member.name, member.address});
+    if (!member.gone() && member.name != deps_.info.name)
+      nodes.push_back({member.name, member.address});
   }
   FanOut<v1::ListActorsRequest, v1::ListActorsResponse>(
       deps_.forwarder, context, nodes, method::kListActors, each,
-      [this, kept, nodes, answer, here = std::make_shared<v1::ListActorsResponse>(*std::move(here))](
+      [this, kept, nodes, answer,
+       here = std::make_shared<v1::ListActorsResponse>(*std::move(here))](
           std::vector<std::unique_ptr<v1::ListActorsResponse>> answers) mutable {
         nodes.push_back({deps_.info.name, ""});
         answers.push_back(std::make_unique<v1::ListActorsResponse>(std::move(*here)));

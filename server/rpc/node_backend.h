@@ -12,9 +12,9 @@
 
 namespace banyan::rpc {
 
-// The public services as a node gives them. What concerns its own processes it does itself; processes
-// elsewhere are reached through the runtime's router; what the coordinator or another node must do is
-// passed on to it.
+// The public services as a node gives them. What concerns its own processes it does itself;
+// processes elsewhere are reached through the runtime's router; what the coordinator or another
+// node must do is passed on to it.
 class NodeBackend final : public Backend {
  public:
   struct Deps {
@@ -30,10 +30,10 @@ class NodeBackend final : public Backend {
 
   const Clock& clock() const override { return *deps_.clock; }
 
-#define BANYAN_RPC(Method) \
+#define BANYAN_RPC(Method)                                              \
   void Method(const CallContext& context, v1::Method##Request* request, \
               Answer<v1::Method##Response> answer) override;
-#define BANYAN_STREAM(Method) \
+#define BANYAN_STREAM(Method)                                           \
   void Method(const CallContext& context, v1::Method##Request* request, \
               EventStreamPtr<v1::Method##Response> stream) override;
 #include "server/rpc/methods.inc"
@@ -47,10 +47,12 @@ class NodeBackend final : public Backend {
   wire::NodeIdentity self() const { return deps_.node->identity(); }
 
   // --- where a target is (node_resolve.cc)
-  // The process if that can be told at once: a pid, or a name of this node. Invalid: ask ResolvePid.
+  // The process if that can be told at once: a pid, or a name of this node. Invalid: ask
+  // ResolvePid.
   absl::StatusOr<Pid> ResolveNow(const v1::Target& target) const;
   // The process behind a target of any kind, in this runtime's form.
-  void ResolvePid(const CallContext& context, const v1::Target& target, Instant deadline, PidDone done);
+  void ResolvePid(const CallContext& context, const v1::Target& target, Instant deadline,
+                  PidDone done);
   void AskCoordinatorFor(const CallContext& context, const v1::Target& target, PidDone done);
   // The coordinator in use; empty: none is known.
   std::string Coordinator() const;

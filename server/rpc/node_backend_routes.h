@@ -2,8 +2,9 @@
 
 #include <utility>
 
-#include "common/wire/pid.h"
 #include "fmt/format.h"
+
+#include "common/wire/pid.h"
 #include "server/rpc/method_names.h"
 #include "server/rpc/node_backend.h"
 
@@ -22,16 +23,17 @@ void NodeBackend::PassToCoordinator(const CallContext& context, const char* meth
                         std::move(answer));
 }
 
-// `target` is a field of `request`: it becomes the pid, so that the other node need not look anything
-// up. The request is taken.
+// `target` is a field of `request`: it becomes the pid, so that the other node need not look
+// anything up. The request is taken.
 template <typename Request, typename Response>
-void NodeBackend::PassToNode(const CallContext& context, Pid pid, const char* method, Request* request,
-                             v1::Target* target, Answer<Response> answer) {
+void NodeBackend::PassToNode(const CallContext& context, Pid pid, const char* method,
+                             Request* request, v1::Target* target, Answer<Response> answer) {
   absl::StatusOr<std::string> address = AddressOf(pid.node_id, pid.incarnation);
   if (!address.ok()) return answer.Fail(address.status());
   target->Clear();
   wire::ToProto(pid, self(), target->mutable_pid());
-  deps_.forwarder->Pass(context, Hop::kNode, *address, method, std::move(*request), std::move(answer));
+  deps_.forwarder->Pass(context, Hop::kNode, *address, method, std::move(*request),
+                        std::move(answer));
 }
 
 template <typename Request, typename Response>
@@ -45,10 +47,9 @@ void NodeBackend::OnSupervisor(const CallContext& context, Request* request, con
     return PassToNode(context, *pid, method, request, request->mutable_supervisor(), answer);
   }
   const v1::Target& target = request->supervisor();
-  const bool elsewhere =
-      target.kind_case() == v1::Target::kLocalName ||
-      (target.kind_case() == v1::Target::kChild &&
-       deps_.runtime->Whereis(target.child().supervisor()).has_value());
+  const bool elsewhere = target.kind_case() == v1::Target::kLocalName ||
+                         (target.kind_case() == v1::Target::kChild &&
+                          deps_.runtime->Whereis(target.child().supervisor()).has_value());
   if (!elsewhere) {
     // Cluster-wide supervisors, and names of other nodes, are known there.
     return PassToCoordinator(context, method, std::move(*request), std::move(answer));
@@ -58,7 +59,8 @@ void NodeBackend::OnSupervisor(const CallContext& context, Request* request, con
               moved = std::make_shared<Request>(*request)](absl::StatusOr<Pid> found) {
                if (!found.ok()) return answer.Fail(found.status());
                if (found->local()) return here(std::move(*moved), *found, answer);
-               PassToNode(context, *found, method, moved.get(), moved->mutable_supervisor(), answer);
+               PassToNode(context, *found, method, moved.get(), moved->mutable_supervisor(),
+                          answer);
              });
 }
 

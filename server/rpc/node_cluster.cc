@@ -1,7 +1,8 @@
 #include <utility>
 
-#include "common/wire/time.h"
 #include "google/protobuf/util/field_mask_util.h"
+
+#include "common/wire/time.h"
 #include "server/rpc/filter.h"
 #include "server/rpc/node_backend_routes.h"
 #include "server/rpc/page_token.h"
@@ -60,7 +61,8 @@ void NodeBackend::ListNodes(const CallContext& context, v1::ListNodesRequest* re
 void NodeBackend::GetNode(const CallContext& context, v1::GetNodeRequest* request,
                           Answer<v1::GetNodeResponse> answer) {
   if (request->name().empty()) {
-    return answer.With([&](v1::GetNodeResponse* out) { *out->mutable_node() = deps_.node->Info(); });
+    return answer.With(
+        [&](v1::GetNodeResponse* out) { *out->mutable_node() = deps_.node->Info(); });
   }
   const std::string name = request->name();
   const std::string address = Coordinator();
@@ -84,10 +86,10 @@ void NodeBackend::GetNode(const CallContext& context, v1::GetNodeRequest* reques
       });
 }
 
-#define BANYAN_TO_COORDINATOR(Method)                                                       \
-  void NodeBackend::Method(const CallContext& context, v1::Method##Request* request,        \
-                           Answer<v1::Method##Response> answer) {                           \
-    PassToCoordinator(context, method::k##Method, std::move(*request), std::move(answer));  \
+#define BANYAN_TO_COORDINATOR(Method)                                                      \
+  void NodeBackend::Method(const CallContext& context, v1::Method##Request* request,       \
+                           Answer<v1::Method##Response> answer) {                          \
+    PassToCoordinator(context, method::k##Method, std::move(*request), std::move(answer)); \
   }
 BANYAN_TO_COORDINATOR(ListModules)
 BANYAN_TO_COORDINATOR(ConfirmDead)
@@ -140,16 +142,17 @@ void NodeBackend::Lookup(const CallContext& context, v1::LookupRequest* request,
   const std::string name = request->name();
   const bool must_ask = request->linearizable();
   const auto from_here = [this, name, answer](const absl::Status& error) {
-    deps_.node->ResolveTarget(
-        Target::Named(name), deps_.clock->Now(), [this, name, error, answer](absl::StatusOr<Resolved> r) {
-          if (!r.ok() || !r->pid.valid()) return answer.Fail(error, self());
-          answer.With([&](v1::LookupResponse* out) {
-            out->mutable_entry()->set_name(name);
-            out->mutable_entry()->set_reg_version(r->reg_version);
-            wire::ToProto(r->pid, self(), out->mutable_entry()->mutable_pid());
-            out->set_stale(true);
-          });
-        });
+    deps_.node->ResolveTarget(Target::Named(name), deps_.clock->Now(),
+                              [this, name, error, answer](absl::StatusOr<Resolved> r) {
+                                if (!r.ok() || !r->pid.valid()) return answer.Fail(error, self());
+                                answer.With([&](v1::LookupResponse* out) {
+                                  out->mutable_entry()->set_name(name);
+                                  out->mutable_entry()->set_reg_version(r->reg_version);
+                                  wire::ToProto(r->pid, self(),
+                                                out->mutable_entry()->mutable_pid());
+                                  out->set_stale(true);
+                                });
+                              });
   };
   if (address.empty() || context.hops >= kForwardsMax) {
     return from_here(MakeError("COORDINATOR_UNAVAILABLE", "this node knows no coordinator"));

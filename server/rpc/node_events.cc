@@ -65,21 +65,22 @@ class LocalWatch : public std::enable_shared_from_this<LocalWatch> {
 
   void Snapshot() {
     SupervisorClient(supervisor_)
-        .WhichChildren(*runtime_, [self = shared_from_this()](absl::StatusOr<std::vector<ChildEntry>> all) {
-          if (!all.ok()) return self->stream_->Close(all.status());
-          const wire::NodeIdentity me = self->node_->identity();
-          v1::WatchEventsResponse response;
-          response.set_resume_token(Token(self->position_));
-          response.set_snapshot_complete(true);
-          for (auto it = all->rbegin(); it != all->rend(); ++it) {
-            v1::SupervisorEvent event;
-            event.set_kind(v1::SupervisorEvent::KIND_CHILD_PRESENT);
-            wire::ToProto(self->supervisor_, me, event.mutable_supervisor());
-            EncodeChild(*it, me, self->node_->options().name, false, event.mutable_child());
-            if (self->Wanted(event, me)) *response.add_events() = std::move(event);
-          }
-          self->stream_->Write(std::move(response));
-        });
+        .WhichChildren(
+            *runtime_, [self = shared_from_this()](absl::StatusOr<std::vector<ChildEntry>> all) {
+              if (!all.ok()) return self->stream_->Close(all.status());
+              const wire::NodeIdentity me = self->node_->identity();
+              v1::WatchEventsResponse response;
+              response.set_resume_token(Token(self->position_));
+              response.set_snapshot_complete(true);
+              for (auto it = all->rbegin(); it != all->rend(); ++it) {
+                v1::SupervisorEvent event;
+                event.set_kind(v1::SupervisorEvent::KIND_CHILD_PRESENT);
+                wire::ToProto(self->supervisor_, me, event.mutable_supervisor());
+                EncodeChild(*it, me, self->node_->options().name, false, event.mutable_child());
+                if (self->Wanted(event, me)) *response.add_events() = std::move(event);
+              }
+              self->stream_->Write(std::move(response));
+            });
   }
 
   void Pull() {
@@ -133,7 +134,8 @@ void NodeBackend::WatchEvents(const CallContext& context, v1::WatchEventsRequest
   if (request->has_supervisor()) {
     absl::StatusOr<Pid> pid = ResolveNow(request->supervisor());
     if (!pid.ok()) return stream->Close(pid.status());
-    if (pid->valid() && pid->local()) return WatchHere(*pid, std::move(*request), std::move(stream));
+    if (pid->valid() && pid->local())
+      return WatchHere(*pid, std::move(*request), std::move(stream));
     if (pid->valid()) {
       absl::StatusOr<std::string> address = AddressOf(pid->node_id, pid->incarnation);
       if (!address.ok()) return stream->Close(address.status());

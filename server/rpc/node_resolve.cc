@@ -8,7 +8,8 @@ namespace banyan::rpc {
 namespace {
 
 absl::Status FormerLife(Pid pid) {
-  return MakeError("NOPROC", fmt::format("{} belongs to a former life of this node", FormatPid(pid)),
+  return MakeError("NOPROC",
+                   fmt::format("{} belongs to a former life of this node", FormatPid(pid)),
                    {{"target", FormatPid(pid)}});
 }
 
@@ -50,7 +51,8 @@ absl::StatusOr<Pid> NodeBackend::ResolveNow(const v1::Target& target) const {
   return decoded.ok() ? absl::StatusOr<Pid>(Pid{}) : decoded.status();
 }
 
-void NodeBackend::AskCoordinatorFor(const CallContext& context, const v1::Target& target, PidDone done) {
+void NodeBackend::AskCoordinatorFor(const CallContext& context, const v1::Target& target,
+                                    PidDone done) {
   const std::string address = Coordinator();
   if (address.empty()) {
     return done(MakeError("COORDINATOR_UNAVAILABLE", "this node knows no coordinator"));
@@ -71,8 +73,8 @@ void NodeBackend::ResolvePid(const CallContext& context, const v1::Target& targe
                              PidDone done) {
   absl::StatusOr<Pid> now = ResolveNow(target);
   if (!now.ok() || now->valid()) return done(std::move(now));
-  const bool path_elsewhere =
-      target.kind_case() == v1::Target::kChild && !deps_.runtime->Whereis(target.child().supervisor());
+  const bool path_elsewhere = target.kind_case() == v1::Target::kChild &&
+                              !deps_.runtime->Whereis(target.child().supervisor());
   if (target.kind_case() == v1::Target::kGroup || path_elsewhere) {
     return AskCoordinatorFor(context, target, std::move(done));
   }

@@ -64,8 +64,8 @@ void NodeBackend::StartSupervisor(const CallContext& context, v1::StartSuperviso
   if (!parent.ok()) return answer.Fail(parent.status());
   if (parent->valid() && parent->local()) return StartUnder(std::move(*request), *parent, answer);
   if (parent->valid()) {
-    return PassToNode(context, *parent, method::kStartSupervisor, request, request->mutable_parent(),
-                      answer);
+    return PassToNode(context, *parent, method::kStartSupervisor, request,
+                      request->mutable_parent(), answer);
   }
   PassToCoordinator(context, method::kStartSupervisor, std::move(*request), answer);
 }
@@ -97,8 +97,8 @@ void NodeBackend::StartRoot(const CallContext& context, v1::StartSupervisorReque
           }
           return answer.Fail(
               MakeError("CHILD_START_FAILED",
-                        fmt::format("the supervisor did not start: {}", result.reason.ToString()), {},
-                        result.reason),
+                        fmt::format("the supervisor did not start: {}", result.reason.ToString()),
+                        {}, result.reason),
               self());
         }
         if (name.empty() || !deps_.node->joined()) return DescribeSupervisor(result.pid, answer);
@@ -136,12 +136,13 @@ void NodeBackend::StartUnder(v1::StartSupervisorRequest request, Pid parent,
 }
 
 void NodeBackend::DescribeSupervisor(Pid pid, Answer<v1::StartSupervisorResponse> answer) {
-  SupervisorClient(pid).GetInfo(*deps_.runtime, [this, pid, answer](absl::StatusOr<SupervisorInfo> info) {
-    if (!info.ok()) return answer.Fail(info.status(), self());
-    answer.With([&](v1::StartSupervisorResponse* out) {
-      EncodeSupervisor(pid, *info, self(), out->mutable_supervisor());
-    });
-  });
+  SupervisorClient(pid).GetInfo(*deps_.runtime,
+                                [this, pid, answer](absl::StatusOr<SupervisorInfo> info) {
+                                  if (!info.ok()) return answer.Fail(info.status(), self());
+                                  answer.With([&](v1::StartSupervisorResponse* out) {
+                                    EncodeSupervisor(pid, *info, self(), out->mutable_supervisor());
+                                  });
+                                });
 }
 
 void NodeBackend::StopSupervisor(const CallContext& context, v1::StopSupervisorRequest* request,
@@ -278,9 +279,9 @@ void NodeBackend::GetChildSpec(const CallContext& context, v1::GetChildSpecReque
             [this, moved, to](absl::StatusOr<std::shared_ptr<const ChildSpec>> spec) {
               if (!spec.ok()) return to.Fail(NotASupervisor(spec.status()), self());
               if (*spec == nullptr) {
-                return to.Fail(MakeError(
-                    "CHILD_NOT_FOUND", fmt::format("there is no child {}", moved.child_id()),
-                    {{"childId", moved.child_id()}}));
+                return to.Fail(MakeError("CHILD_NOT_FOUND",
+                                         fmt::format("there is no child {}", moved.child_id()),
+                                         {{"childId", moved.child_id()}}));
               }
               to.With([&](v1::GetChildSpecResponse* out) {
                 wire::EncodeChildSpec(**spec, out->mutable_spec());

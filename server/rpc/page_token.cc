@@ -5,8 +5,9 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 
 namespace banyan::rpc {
 namespace {
@@ -27,7 +28,8 @@ absl::StatusOr<std::vector<uint64_t>> Numbers(std::string_view token, char kind,
                                               std::string_view conditions) {
   std::vector<uint64_t> numbers;
   const std::string text(token);
-  if (text.size() < 2 || text[0] != kind || text[1] != '-') return BadToken("is not a token of this list");
+  if (text.size() < 2 || text[0] != kind || text[1] != '-')
+    return BadToken("is not a token of this list");
   for (absl::string_view part : absl::StrSplit(absl::string_view(text).substr(2), '-')) {
     uint64_t number = 0;
     int used = 0;

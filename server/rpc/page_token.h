@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+
 #include "banyan/v1/types.pb.h"
 
 namespace banyan::rpc {
@@ -17,8 +18,8 @@ inline int PageSize(int32_t requested) {
   return requested == 0 ? 100 : requested > 1000 ? 1000 : requested;
 }
 
-// Where a list of processes goes on: after this one, in order of (node_id, id). The token also binds
-// the conditions of the list, which must not change between pages.
+// Where a list of processes goes on: after this one, in order of (node_id, id). The token also
+// binds the conditions of the list, which must not change between pages.
 struct ActorCursor {
   uint32_t node_id = 0;
   uint64_t id = 0;

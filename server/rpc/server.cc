@@ -1,18 +1,18 @@
 #include "server/rpc/server.h"
 
-#include <netdb.h>
-#include <sys/socket.h>
-
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <utility>
 
-#include "common/os/unique_fd.h"
 #include "fmt/format.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server_builder.h"
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include "common/os/unique_fd.h"
 #include "server/rpc/channels.h"
 
 namespace banyan::rpc {
@@ -24,7 +24,8 @@ std::string WhyNot(const HostPort& at) {
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE;
   addrinfo* found = nullptr;
-  const int error = getaddrinfo(at.host.c_str(), fmt::format("{}", at.port).c_str(), &hints, &found);
+  const int error =
+      getaddrinfo(at.host.c_str(), fmt::format("{}", at.port).c_str(), &hints, &found);
   if (error != 0) return gai_strerror(error);
   std::string why = "unknown cause";
   UniqueFd fd(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -18,7 +18,7 @@ namespace banyan::rpc {
 class RpcServer {
  public:
   struct Options {
-    std::string listen;  // "host:port"; port 0: any free one
+    std::string listen;                                    // "host:port"; port 0: any free one
     std::shared_ptr<grpc::ServerCredentials> credentials;  // null: none
     std::vector<grpc::Service*> services;
     // Full names whose health is reported besides the server's own ("").
@@ -34,8 +34,8 @@ class RpcServer {
 
   void SetServing(bool serving);
 
-  // Takes no new calls and gives those under way this long; then they are cancelled. Returns when all
-  // have ended, so cut or answer what would not end by itself first. Idempotent.
+  // Takes no new calls and gives those under way this long; then they are cancelled. Returns when
+  // all have ended, so cut or answer what would not end by itself first. Idempotent.
   void Shutdown(absl::Duration grace);
 
  private:

@@ -11,8 +11,8 @@
 
 namespace banyan::rpc {
 
-// The public services. Each method reads the RPC's context, checks the request's own fields and hands
-// it to the backend. Methods of the protos that are not in here answer UNIMPLEMENTED.
+// The public services. Each method reads the RPC's context, checks the request's own fields and
+// hands it to the backend. Methods of the protos that are not in here answer UNIMPLEMENTED.
 
 template <typename Request, typename Response>
 using UnaryOf = void (Backend::*)(const CallContext&, Request*, Answer<Response>);
@@ -37,7 +37,8 @@ grpc::ServerUnaryReactor* ServeUnary(Backend* backend, UnaryOf<Request, Response
 }
 
 template <typename Request, typename Response>
-grpc::ServerWriteReactor<Response>* ServeStream(Backend* backend, StreamOf<Request, Response> method,
+grpc::ServerWriteReactor<Response>* ServeStream(Backend* backend,
+                                                StreamOf<Request, Response> method,
                                                 grpc::CallbackServerContext* server,
                                                 const Request* request) {
   auto [reactor, stream] = EventStream<Response>::Open(server);
@@ -51,12 +52,12 @@ grpc::ServerWriteReactor<Response>* ServeStream(Backend* backend, StreamOf<Reque
   return reactor;
 }
 
-#define BANYAN_SERVE(Method)                                                                  \
-  grpc::ServerUnaryReactor* Method(grpc::CallbackServerContext* server,                       \
-                                   const v1::Method##Request* request,                        \
-                                   v1::Method##Response* response) override {                 \
-    return ServeUnary<v1::Method##Request, v1::Method##Response>(backend_, &Backend::Method,  \
-                                                                 server, request, response);  \
+#define BANYAN_SERVE(Method)                                                                 \
+  grpc::ServerUnaryReactor* Method(grpc::CallbackServerContext* server,                      \
+                                   const v1::Method##Request* request,                       \
+                                   v1::Method##Response* response) override {                \
+    return ServeUnary<v1::Method##Request, v1::Method##Response>(backend_, &Backend::Method, \
+                                                                 server, request, response); \
   }
 #define BANYAN_SERVE_STREAM(Method)                                                           \
   grpc::ServerWriteReactor<v1::Method##Response>* Method(                                     \

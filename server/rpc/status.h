@@ -1,9 +1,10 @@
 #pragma once
 
 #include "absl/status/status.h"
-#include "common/wire/pid.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/status.h"
+
+#include "common/wire/pid.h"
 
 namespace banyan::rpc {
 

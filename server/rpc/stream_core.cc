@@ -7,8 +7,8 @@
 namespace banyan::rpc {
 namespace {
 
-// Bytes of frames that wait for the executor before reading stops; the other side then feels HTTP/2's
-// flow control.
+// Bytes of frames that wait for the executor before reading stops; the other side then feels
+// HTTP/2's flow control.
 constexpr size_t kUndeliveredMax = size_t{4} << 20;
 constexpr size_t kResumeBelow = kUndeliveredMax / 2;
 // A frame counts as its bytes and this, so that many empty ones do not come for nothing.
@@ -27,8 +27,9 @@ void StreamCore::StartReading() {
   ReadAgain();
 }
 
-// Under the lock although it starts an operation: only so is it certain that a server's call has not
-// been finished meanwhile. A read's reaction comes on a thread of gRPC's, never inside the start.
+// Under the lock although it starts an operation: only so is it certain that a server's call has
+// not been finished meanwhile. A read's reaction comes on a thread of gRPC's, never inside the
+// start.
 void StreamCore::ReadAgain() {
   if (wire_ == nullptr || reading_ || reads_over_ || (side_ == Side::kServer && ended_)) return;
   reading_ = true;

@@ -7,19 +7,20 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "grpcpp/support/byte_buffer.h"
+
 #include "common/base/mutex.h"
 #include "common/time/clock.h"
-#include "grpcpp/support/byte_buffer.h"
 #include "server/cluster/transport.h"
 
 namespace banyan::rpc {
 
-// What a gRPC stream and the component that uses it share: the queue of writes, of which one is under
-// way at a time, and the way of frames and of the end to the component's executor.
+// What a gRPC stream and the component that uses it share: the queue of writes, of which one is
+// under way at a time, and the way of frames and of the end to the component's executor.
 //
 // Threads: the component's side (Bind, Write, Close, Abort, Release) is called on the executor, the
-// call's side (Attach, On*) on gRPC's threads. What starts a gRPC operation is decided under the lock
-// and done after it, for a reaction may end the call.
+// call's side (Attach, On*) on gRPC's threads. What starts a gRPC operation is decided under the
+// lock and done after it, for a reaction may end the call.
 //
 // Life of the call's side, server and client alike:
 //   Attach -> reads and writes -> [ending: the queue is sent, then End] -> OnOver
@@ -87,10 +88,10 @@ class StreamCore : public std::enable_shared_from_this<StreamCore> {
   Mutex mu_;
   Wire* wire_ ABSL_GUARDED_BY(mu_) = nullptr;  // null: not begun, or over
   std::deque<std::string> out_ ABSL_GUARDED_BY(mu_);
-  bool busy_ ABSL_GUARDED_BY(mu_) = false;    // a write or the end is under way
-  bool writing_ ABSL_GUARDED_BY(mu_) = false; // it is a write
-  bool ending_ ABSL_GUARDED_BY(mu_) = false;  // send what is queued, then end
-  bool ended_ ABSL_GUARDED_BY(mu_) = false;   // End() was or is being called
+  bool busy_ ABSL_GUARDED_BY(mu_) = false;     // a write or the end is under way
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;  // it is a write
+  bool ending_ ABSL_GUARDED_BY(mu_) = false;   // send what is queued, then end
+  bool ended_ ABSL_GUARDED_BY(mu_) = false;    // End() was or is being called
   bool closed_here_ ABSL_GUARDED_BY(mu_) = false;
   bool reads_over_ ABSL_GUARDED_BY(mu_) = false;
   bool reading_ ABSL_GUARDED_BY(mu_) = false;  // a read is under way

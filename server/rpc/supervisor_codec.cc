@@ -59,7 +59,8 @@ void FillSpecParts(const ChildSpec& spec, v1::ChildInfo* out) {
   for (const auto& [key, value] : spec.labels) (*out->mutable_labels())[key] = value;
 }
 
-std::string IdOf(const std::string& id, Pid pid, const wire::NodeIdentity& self, const std::string& node) {
+std::string IdOf(const std::string& id, Pid pid, const wire::NodeIdentity& self,
+                 const std::string& node) {
   return id.empty() && pid.valid() ? FormatPid(wire::Export(pid, self), node) : id;
 }
 

@@ -5,9 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "fmt/format.h"
+
 #include "common/base/error.h"
 #include "common/base/mutex.h"
-#include "fmt/format.h"
 #include "server/behaviours/supervisor_client.h"
 #include "server/rpc/supervisor_codec.h"
 
@@ -19,7 +20,11 @@ class Walk : public std::enable_shared_from_this<Walk> {
  public:
   using Done = std::function<void(absl::StatusOr<v1::GetTreeResponse>)>;
   Walk(Runtime* runtime, wire::NodeIdentity self, std::string node, uint32_t depth, Done done)
-      : runtime_(runtime), self_(self), node_(std::move(node)), depth_(depth), done_(std::move(done)) {}
+      : runtime_(runtime),
+        self_(self),
+        node_(std::move(node)),
+        depth_(depth),
+        done_(std::move(done)) {}
 
   void Start(Pid top) {
     v1::TreeNode* root = tree_.mutable_root();
@@ -33,21 +38,23 @@ class Walk : public std::enable_shared_from_this<Walk> {
  private:
   void Visit(Pid pid, v1::TreeNode* at, uint32_t level) {
     open_.fetch_add(1);
-    SupervisorClient(pid).GetInfo(
-        *runtime_, [self = shared_from_this(), pid, at, level](absl::StatusOr<SupervisorInfo> info) {
-          if (!info.ok()) return self->Close(level == 0 ? info.status() : absl::OkStatus());
-          EncodeSupervisor(pid, *info, self->self_, at->mutable_supervisor());
-          if (level == 0) at->mutable_child()->set_id(info->name);
-          if (self->depth_ != 0 && level >= self->depth_) return self->Close(absl::OkStatus());
-          self->Descend(pid, at, level);
-        });
+    SupervisorClient(pid).GetInfo(*runtime_, [self = shared_from_this(), pid, at,
+                                              level](absl::StatusOr<SupervisorInfo> info) {
+      if (!info.ok()) return self->Close(level == 0 ? info.status() : absl::OkStatus());
+      EncodeSupervisor(pid, *info, self->self_, at->mutable_supervisor());
+      if (level == 0) at->mutable_child()->set_id(info->name);
+      if (self->depth_ != 0 && level >= self->depth_) return self->Close(absl::OkStatus());
+      self->Descend(pid, at, level);
+    });
   }
 
   void Descend(Pid pid, v1::TreeNode* at, uint32_t level) {
     SupervisorClient(pid).WhichChildren(
-        *runtime_, [self = shared_from_this(), at, level](absl::StatusOr<std::vector<ChildEntry>> all) {
+        *runtime_,
+        [self = shared_from_this(), at, level](absl::StatusOr<std::vector<ChildEntry>> all) {
           if (!all.ok()) return self->Close(level == 0 ? all.status() : absl::OkStatus());
-          if (self->nodes_.fetch_add(static_cast<int>(all->size())) + static_cast<int>(all->size()) >
+          if (self->nodes_.fetch_add(static_cast<int>(all->size())) +
+                  static_cast<int>(all->size()) >
               kTreeNodesMax) {
             return self->Close(MakeError(
                 "TREE_TOO_LARGE",
@@ -58,7 +65,8 @@ class Walk : public std::enable_shared_from_this<Walk> {
             v1::TreeNode* below = at->add_children();
             EncodeChild(*it, self->self_, self->node_, false, below->mutable_child());
             const bool supervisor = it->spec != nullptr && it->spec->type == ChildType::kSupervisor;
-            if (supervisor && it->state == ChildState::kRunning) self->Visit(it->pid, below, level + 1);
+            if (supervisor && it->state == ChildState::kRunning)
+              self->Visit(it->pid, below, level + 1);
           }
           self->Close(absl::OkStatus());
         });

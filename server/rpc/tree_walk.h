@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+
 #include "banyan/v1/supervisors.pb.h"
 #include "common/wire/pid.h"
 #include "server/runtime/runtime.h"
@@ -12,8 +13,9 @@ namespace banyan::rpc {
 
 inline constexpr int kTreeNodesMax = 10'000;
 
-// A local supervisor with everything under it, `depth` levels down (0: all). Branches are asked at the
-// same time. Errors: those of the top; TREE_TOO_LARGE. A branch that ends meanwhile is left out.
+// A local supervisor with everything under it, `depth` levels down (0: all). Branches are asked at
+// the same time. Errors: those of the top; TREE_TOO_LARGE. A branch that ends meanwhile is left
+// out.
 void WalkTree(Runtime* runtime, const wire::NodeIdentity& self, const std::string& node, Pid top,
               uint32_t depth, std::function<void(absl::StatusOr<v1::GetTreeResponse>)> done);
 

@@ -1,6 +1,7 @@
 #include "server/rpc/validate.h"
 
 #include "fmt/format.h"
+
 #include "server/rpc/field_checks.h"
 #include "server/rpc/filter.h"
 #include "server/rpc/page_token.h"

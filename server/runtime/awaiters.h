@@ -27,7 +27,8 @@ class Self::ReceiveAwaiter {
 
 class Self::ReplyAwaiter {
  public:
-  ReplyAwaiter(Process* p, Ref alias, Instant deadline) : p_(p), alias_(alias), deadline_(deadline) {}
+  ReplyAwaiter(Process* p, Ref alias, Instant deadline)
+      : p_(p), alias_(alias), deadline_(deadline) {}
   bool await_ready();
   void await_suspend(std::coroutine_handle<> h);
   // Closes the alias.
@@ -77,7 +78,8 @@ template <typename F, typename R>
 Task<R> Self::Blocking(F fn) {
   static_assert(!std::is_void_v<R>, "return something, e.g. absl::Status: a failure must be seen");
   auto result = std::make_shared<std::optional<R>>();
-  Ref ref = internal::StartBlocking(p_, [result, fn = std::move(fn)]() mutable { result->emplace(fn()); });
+  Ref ref = internal::StartBlocking(
+      p_, [result, fn = std::move(fn)]() mutable { result->emplace(fn()); });
   co_await internal::BlockingAwaiter{p_, ref};
   co_return *std::move(*result);
 }

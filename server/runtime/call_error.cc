@@ -1,7 +1,8 @@
 #include "server/runtime/call_error.h"
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 
 namespace banyan {
 
@@ -12,8 +13,10 @@ absl::StatusOr<Payload> ToCallResult(CallReply reply, Pid callee, absl::Duration
       if (!reply.status.ok()) return reply.status;
       return std::move(reply.payload);
     case CallReply::Outcome::kTimeout:
-      return MakeError("CALL_TIMEOUT", fmt::format("{} did not reply within {}", pid, absl::FormatDuration(timeout)),
-                       {{"target", pid}, {"timeoutMs", fmt::format("{}", absl::ToInt64Milliseconds(timeout))}});
+      return MakeError(
+          "CALL_TIMEOUT",
+          fmt::format("{} did not reply within {}", pid, absl::FormatDuration(timeout)),
+          {{"target", pid}, {"timeoutMs", fmt::format("{}", absl::ToInt64Milliseconds(timeout))}});
     case CallReply::Outcome::kDown:
       break;
   }
@@ -21,10 +24,12 @@ absl::StatusOr<Payload> ToCallResult(CallReply reply, Pid callee, absl::Duration
     case ExitReason::Kind::kNoProc:
       return MakeError("NOPROC", fmt::format("there is no process {}", pid), {{"target", pid}});
     case ExitReason::Kind::kNoConnection:
-      return MakeError("NOCONNECTION", fmt::format("the connection to {} broke while its reply was awaited", pid),
+      return MakeError("NOCONNECTION",
+                       fmt::format("the connection to {} broke while its reply was awaited", pid),
                        {{"target", pid}});
     default:
-      return MakeError("CALLEE_EXITED", fmt::format("{} ended before it replied: {}", pid, reply.reason.ToString()),
+      return MakeError("CALLEE_EXITED",
+                       fmt::format("{} ended before it replied: {}", pid, reply.reason.ToString()),
                        {{"target", pid}}, reply.reason);
   }
 }

@@ -1,10 +1,10 @@
 #include "server/runtime/crash_reason.h"
 
-#include <cxxabi.h>
-
 #include <cstdlib>
 #include <string>
 #include <typeinfo>
+
+#include <cxxabi.h>
 
 namespace banyan {
 namespace {

@@ -6,8 +6,8 @@
 
 namespace banyan {
 
-// What an exception that leaves a process's code becomes: ERROR with the exception's demangled C++ type
-// as `type` and its what() as message.
+// What an exception that leaves a process's code becomes: ERROR with the exception's demangled C++
+// type as `type` and its what() as message.
 ExitReason CrashReason(std::exception_ptr error);
 
 }  // namespace banyan

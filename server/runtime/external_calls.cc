@@ -60,7 +60,8 @@ void ExternalCalls::Deliver(SignalPtr s) {
     return;
   }
   if (s->kind == SignalKind::kReply) {
-    Finish(std::move(entry), {CallReply::Outcome::kReply, std::move(s->status), std::move(s->payload), {}, s->from});
+    Finish(std::move(entry),
+           {CallReply::Outcome::kReply, std::move(s->status), std::move(s->payload), {}, s->from});
   } else {
     Finish(std::move(entry), {CallReply::Outcome::kDown, {}, {}, std::move(s->reason), s->from});
   }
@@ -70,16 +71,22 @@ void ExternalCalls::ConnectionLost(uint32_t node_id, uint32_t incarnation) {
   std::vector<Entry> lost = TakeAll([&](const Entry& e) {
     return e.target.node_id == node_id && e.target.incarnation == incarnation;
   });
-  for (Entry& e : lost) Finish(std::move(e), {CallReply::Outcome::kDown, {}, {}, ExitReason::NoConnection(), {}});
+  for (Entry& e : lost)
+    Finish(std::move(e), {CallReply::Outcome::kDown, {}, {}, ExitReason::NoConnection(), {}});
 }
 
 void ExternalCalls::Shutdown() {
   for (Entry& e : TakeAll([](const Entry&) { return true; })) {
-    Finish(std::move(e), {CallReply::Outcome::kReply, MakeError("NODE_STOPPING", "the node is stopping"), {}, {}, {}});
+    Finish(std::move(e), {CallReply::Outcome::kReply,
+                          MakeError("NODE_STOPPING", "the node is stopping"),
+                          {},
+                          {},
+                          {}});
   }
 }
 
-std::vector<ExternalCalls::Entry> ExternalCalls::TakeAll(const std::function<bool(const Entry&)>& which) {
+std::vector<ExternalCalls::Entry> ExternalCalls::TakeAll(
+    const std::function<bool(const Entry&)>& which) {
   std::vector<Entry> out;
   for (Shard& s : shards_) {
     MutexLock lock(&s.mu);
@@ -108,7 +115,8 @@ void ExternalCalls::Finish(Entry e, CallReply reply) {
   if (e.done) {
     e.done(ToCallResult(std::move(reply), e.target, e.timeout), e.target);
   } else if (e.down) {
-    e.down(e.target, reply.outcome == CallReply::Outcome::kDown ? reply.reason : ExitReason::NoConnection());
+    e.down(e.target,
+           reply.outcome == CallReply::Outcome::kDown ? reply.reason : ExitReason::NoConnection());
   }
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+
 #include "common/base/mutex.h"
 #include "server/runtime/runtime.h"
 
@@ -29,8 +30,8 @@ class ExternalCalls {
     Pid target;
     Timers::Id timer = 0;
     absl::Duration timeout;
-    Runtime::CallDone done;                      // a call
-    std::function<void(Pid, ExitReason)> down;   // a monitor
+    Runtime::CallDone done;                     // a call
+    std::function<void(Pid, ExitReason)> down;  // a monitor
   };
   struct Shard {
     Mutex mu;

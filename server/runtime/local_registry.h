@@ -12,8 +12,8 @@
 
 namespace banyan {
 
-// Names of this runtime. A name belongs to one live process and is free again before anybody hears of
-// its death.
+// Names of this runtime. A name belongs to one live process and is free again before anybody hears
+// of its death.
 class LocalRegistry {
  public:
   using Observer = std::function<void(const std::string& name, Pid pid, bool registered)>;

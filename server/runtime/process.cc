@@ -36,7 +36,8 @@ void Process::Push(SignalPtr signal) {
   Signal* old = inbox_.load(std::memory_order_relaxed);
   do {
     s->next = old == kIdle() ? nullptr : old;
-  } while (!inbox_.compare_exchange_weak(old, s, std::memory_order_acq_rel, std::memory_order_relaxed));
+  } while (
+      !inbox_.compare_exchange_weak(old, s, std::memory_order_acq_rel, std::memory_order_relaxed));
   if (old == kIdle()) rt_->scheduler().Ready(this);
 }
 
@@ -120,16 +121,22 @@ bool Process::MayGoOn() {
 bool Process::Satisfied() {
   if (timed_out_) return true;
   switch (wait_) {
-    case Wait::kNone: return false;
-    case Wait::kYield: return true;
-    case Wait::kReceive: return mailbox_head_ != nullptr;
-    case Wait::kReceiveIf: return HasMatch(*want_);
+    case Wait::kNone:
+      return false;
+    case Wait::kYield:
+      return true;
+    case Wait::kReceive:
+      return mailbox_head_ != nullptr;
+    case Wait::kReceiveIf:
+      return HasMatch(*want_);
     case Wait::kReply: {
       Alias* alias = tables_.aliases.Find(wait_ref_);
       return !alias || alias->done;
     }
-    case Wait::kTimer: return false;
-    case Wait::kBlocking: return blocking_done_;
+    case Wait::kTimer:
+      return false;
+    case Wait::kBlocking:
+      return blocking_done_;
   }
   return false;
 }
@@ -221,7 +228,8 @@ void Process::Die(const ExitReason& reason) {
   t.links.ForEach([&](const Pid& to, Link& link) {
     if (link.active()) SendSignal(SignalKind::kLinkExit, to, 0, reason);
   });
-  t.watchers.ForEach([&](const WatcherKey& w, bool) { SendSignal(SignalKind::kDown, w.first, w.second, reason); });
+  t.watchers.ForEach(
+      [&](const WatcherKey& w, bool) { SendSignal(SignalKind::kDown, w.first, w.second, reason); });
   t.monitors.ForEach([&](Ref ref, const Pid& to) { SendSignal(SignalKind::kDemonitor, to, ref); });
   t.aliases.ForEach([&](Ref ref, const Alias& a) {
     if (!a.done && a.watched) SendSignal(SignalKind::kDemonitor, a.watched, ref);

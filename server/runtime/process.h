@@ -22,8 +22,9 @@ namespace banyan {
 //
 //   free -> (Acquire) -> new -> (first Run) -> running <-> suspended -> (Die) -> free
 //
-// Slots are never freed, so any thread may push signals to one at any time; every signal carries the
-// generation it is meant for, and the slot itself answers for the dead (noproc). `inbox_` is one word:
+// Slots are never freed, so any thread may push signals to one at any time; every signal carries
+// the generation it is meant for, and the slot itself answers for the dead (noproc). `inbox_` is
+// one word:
 //   kIdle     nothing there, nobody runs or will run the slot: whoever pushes must schedule it
 //   nullptr   nothing there, the slot is queued or running
 //   else      signals, newest first; the slot is queued or running
@@ -52,8 +53,8 @@ class Process {
   };
   // For people. Set at the spawn under the table's label lock, module also later.
   struct Label {
-    const std::string* module = nullptr;     // interned by the table
-    std::unique_ptr<std::string> child_id;   // null: none
+    const std::string* module = nullptr;    // interned by the table
+    std::unique_ptr<std::string> child_id;  // null: none
     Pid parent;
     int64_t start_unix_ns = 0;
   };
@@ -74,14 +75,15 @@ class Process {
   }
 
   // --- scheduler
-  // Runs until nothing is left to do or the budget is spent. True: run it again (it is still queued in
-  // spirit); false: it is idle and must not be touched.
+  // Runs until nothing is left to do or the budget is spent. True: run it again (it is still queued
+  // in spirit); false: it is idle and must not be touched.
   bool Run();
   Process* run_next = nullptr;
 
   // --- owner
   Tables& tables() { return tables_; }
-  // Takes what came; control signals act at once, messages go to the mailbox. May set pending_exit_.
+  // Takes what came; control signals act at once, messages go to the mailbox. May set
+  // pending_exit_.
   void DrainInbox();
   // May the suspended code go on?
   bool Satisfied();

@@ -1,5 +1,6 @@
-// What a process does with each signal: the rules for links, monitors and exits. The tables are those of
-// OTP's signal protocol; an entry in the link table may be inactive while an unlink is outstanding.
+// What a process does with each signal: the rules for links, monitors and exits. The tables are
+// those of OTP's signal protocol; an entry in the link table may be inactive while an unlink is
+// outstanding.
 #include "common/base/error.h"
 #include "server/runtime/process.h"
 #include "server/runtime/runtime.h"
@@ -20,7 +21,9 @@ void Process::Handle(SignalPtr s) {
       if (tables_.timers.Erase(s->ref)) AppendMessage(std::move(s));
       return;
     case SignalKind::kReply:
-      return ResolveAlias(s->ref, {CallReply::Outcome::kReply, std::move(s->status), std::move(s->payload), {}, s->from});
+      return ResolveAlias(
+          s->ref,
+          {CallReply::Outcome::kReply, std::move(s->status), std::move(s->payload), {}, s->from});
     case SignalKind::kExit:
       return HandleExit(std::move(s));
     case SignalKind::kLinkExit:
@@ -63,7 +66,8 @@ void Process::Handle(SignalPtr s) {
 // The process that this was for has ended: whoever waits for something hears noproc.
 void Process::HandleDead(SignalPtr s) {
   if (s->kind <= SignalKind::kSystem) queued_.fetch_sub(1, std::memory_order_relaxed);
-  if (const auto* fn = s->payload.As<std::function<void(Process&)>>(); fn && s->kind == SignalKind::kWake) {
+  if (const auto* fn = s->payload.As<std::function<void(Process&)>>();
+      fn && s->kind == SignalKind::kWake) {
     return (*fn)(*this);
   }
   if (s->kind == SignalKind::kConnectionLost) return ConfirmConnectionLost(*s);
@@ -78,7 +82,8 @@ void Process::ActOnExit(SignalPtr s) {
 void Process::HandleExit(SignalPtr s) {
   if (s->reason.kind() == ExitReason::Kind::kKill) return SetPendingExit(ExitReason::Killed());
   // exit(self(), normal) is the one way in which `normal` ends a process that does not trap it.
-  if (!trap_exit_ && s->reason.is_normal() && s->from == pid()) return SetPendingExit(std::move(s->reason));
+  if (!trap_exit_ && s->reason.is_normal() && s->from == pid())
+    return SetPendingExit(std::move(s->reason));
   ActOnExit(std::move(s));
 }
 
@@ -116,7 +121,8 @@ void Process::ResolveAlias(Ref ref, CallReply reply) {
   alias->reply = std::move(reply);
 }
 
-// A linked process that an alias waits for has ended (start handshakes have no monitor of their own).
+// A linked process that an alias waits for has ended (start handshakes have no monitor of their
+// own).
 void Process::ResolveWatched(Pid watched, const ExitReason& reason) {
   tables_.aliases.ForEach([&](Ref, Alias& a) {
     if (a.done || a.watched != watched) return;
@@ -125,8 +131,8 @@ void Process::ResolveWatched(Pid watched, const ExitReason& reason) {
   });
 }
 
-// Tells the router that all of this process's tables have forgotten the session: only what it links and
-// monitors from here on may go over the next one.
+// Tells the router that all of this process's tables have forgotten the session: only what it links
+// and monitors from here on may go over the next one.
 void Process::ConfirmConnectionLost(const Signal& s) {
   auto confirm = std::make_unique<Signal>(SignalKind::kConnectionLost);
   confirm->from = s.to;

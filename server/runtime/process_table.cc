@@ -3,7 +3,9 @@
 namespace banyan {
 
 ProcessTable::ProcessTable(Runtime* rt, uint32_t max)
-    : rt_(rt), max_(std::min(max, kChunk * kChunks - 1)), chunks_(new std::atomic<Chunk*>[kChunks]) {
+    : rt_(rt),
+      max_(std::min(max, kChunk * kChunks - 1)),
+      chunks_(new std::atomic<Chunk*>[kChunks]) {
   for (uint32_t i = 0; i < kChunks; ++i) chunks_[i].store(nullptr, std::memory_order_relaxed);
 }
 
@@ -55,7 +57,8 @@ void ProcessTable::Free(uint32_t slot) {
 ProcessTable::LabelView ProcessTable::label(const Process& p) const {
   MutexLock lock(&label_mu_[p.slot_ % label_mu_.size()]);
   const Process::Label& l = p.label_;
-  return {l.module ? *l.module : "", l.child_id ? *l.child_id : "", l.parent, absl::FromUnixNanos(l.start_unix_ns)};
+  return {l.module ? *l.module : "", l.child_id ? *l.child_id : "", l.parent,
+          absl::FromUnixNanos(l.start_unix_ns)};
 }
 
 void ProcessTable::set_label(Process& p, Process::Label label) {

@@ -4,10 +4,11 @@
 #include <deque>
 #include <thread>
 
+#include "fmt/format.h"
+
 #include "common/base/check.h"
 #include "common/base/error.h"
 #include "common/base/mutex.h"
-#include "fmt/format.h"
 #include "server/runtime/external_calls.h"
 #include "server/runtime/local_registry.h"
 #include "server/runtime/process.h"
@@ -104,8 +105,10 @@ absl::StatusOr<Pid> Runtime::Spawn(ProcessMain main, SpawnOptions options) {
 absl::StatusOr<SpawnResult> Runtime::SpawnFrom(Process* spawner, ProcessMain main, SpawnOptions o) {
   Process* p = table_->Acquire();
   if (!p) {
-    return MakeError("NODE_OVERLOADED", fmt::format("this node hosts its maximum of {} processes", options_.max_processes),
-                     {{"limit", fmt::format("{}", options_.max_processes)}});
+    return MakeError(
+        "NODE_OVERLOADED",
+        fmt::format("this node hosts its maximum of {} processes", options_.max_processes),
+        {{"limit", fmt::format("{}", options_.max_processes)}});
   }
   const uint32_t generation = p->generation() + 1;
   p->main_ = std::move(main);
@@ -140,7 +143,8 @@ absl::StatusOr<SpawnResult> Runtime::SpawnFrom(Process* spawner, ProcessMain mai
     p->tables().watchers[{spawner->pid(), result.monitor}] = true;
   }
   if (spawner && o.alias) {
-    if (Process::Alias* alias = spawner->tables().aliases.Find(o.alias)) alias->watched = result.pid;
+    if (Process::Alias* alias = spawner->tables().aliases.Find(o.alias))
+      alias->watched = result.pid;
     p->tables().watchers[{spawner->pid(), o.alias}] = true;
   }
   scheduler_->Ready(p);
@@ -151,7 +155,8 @@ absl::StatusOr<SpawnResult> Runtime::SpawnFrom(Process* spawner, ProcessMain mai
 
 void Runtime::Enqueue(SignalPtr s) {
   if (!s->to.local()) {
-    if (RemoteRouter* router = router_.load(std::memory_order_acquire)) return router->Route(std::move(s));
+    if (RemoteRouter* router = router_.load(std::memory_order_acquire))
+      return router->Route(std::move(s));
     // Not in a cluster: every other node is unreachable.
     return Bounce(std::move(s), ExitReason::NoConnection());
   }
@@ -160,7 +165,8 @@ void Runtime::Enqueue(SignalPtr s) {
   if (!p) return Bounce(std::move(s), ExitReason::NoProc());  // a pid that was never given out
   if (s->kind <= SignalKind::kSystem) {
     uint32_t waiting = p->queued_.fetch_add(1, std::memory_order_relaxed);
-    if (waiting >= p->max_messages_.load(std::memory_order_relaxed) && p->Alive(s->to.generation())) {
+    if (waiting >= p->max_messages_.load(std::memory_order_relaxed) &&
+        p->Alive(s->to.generation())) {
       p->queued_.fetch_sub(1, std::memory_order_relaxed);
       counters_.mailbox_full.fetch_add(1, std::memory_order_relaxed);
       if (s->kind == SignalKind::kCall || s->kind == SignalKind::kSystem) {
@@ -168,8 +174,10 @@ void Runtime::Enqueue(SignalPtr s) {
         a->from = s->to;
         a->to = s->from;
         a->ref = s->ref;
-        a->status = MakeError("MAILBOX_FULL", fmt::format("{} messages wait for {} already", waiting, FormatPid(s->to)),
-                              {{"limit", fmt::format("{}", p->max_messages_.load(std::memory_order_relaxed))}});
+        a->status = MakeError(
+            "MAILBOX_FULL",
+            fmt::format("{} messages wait for {} already", waiting, FormatPid(s->to)),
+            {{"limit", fmt::format("{}", p->max_messages_.load(std::memory_order_relaxed))}});
         Enqueue(std::move(a));
       }
       return;
@@ -183,12 +191,21 @@ void Runtime::Bounce(SignalPtr s, ExitReason reason) {
   switch (s->kind) {
     case SignalKind::kCall:
     case SignalKind::kSystem:
-    case SignalKind::kMonitor: kind = SignalKind::kDown; break;
-    case SignalKind::kLink: kind = SignalKind::kLinkExit; break;
-    case SignalKind::kUnlink: kind = SignalKind::kUnlinkAck; break;
+    case SignalKind::kMonitor:
+      kind = SignalKind::kDown;
+      break;
+    case SignalKind::kLink:
+      kind = SignalKind::kLinkExit;
+      break;
+    case SignalKind::kUnlink:
+      kind = SignalKind::kUnlinkAck;
+      break;
     case SignalKind::kMessage:
-    case SignalKind::kCast: counters_.dropped_messages.fetch_add(1, std::memory_order_relaxed); return;
-    default: return;  // exits, downs, acks: nobody is there to care
+    case SignalKind::kCast:
+      counters_.dropped_messages.fetch_add(1, std::memory_order_relaxed);
+      return;
+    default:
+      return;  // exits, downs, acks: nobody is there to care
   }
   auto answer = std::make_unique<Signal>(kind);
   answer->from = s->to;
@@ -238,7 +255,8 @@ bool Runtime::Demonitor(Ref ref) { return external_->Demonitor(ref); }
 Runtime::DeliverBatch::DeliverBatch(Runtime* rt) : rt_(rt) { rt_->scheduler().BeginBatch(); }
 Runtime::DeliverBatch::~DeliverBatch() { rt_->scheduler().EndBatch(); }
 
-void Runtime::ConnectionLost(uint32_t node_id, uint32_t incarnation, const std::vector<uint64_t>& pids) {
+void Runtime::ConnectionLost(uint32_t node_id, uint32_t incarnation,
+                             const std::vector<uint64_t>& pids) {
   DeliverBatch batch(this);
   for (uint64_t id : pids) {
     auto s = std::make_unique<Signal>(SignalKind::kConnectionLost);
@@ -255,7 +273,9 @@ bool Runtime::IsAlive(Pid pid) const {
   Process* p = pid.local() ? table_->Get(pid) : nullptr;
   return p && p->Alive(pid.generation());
 }
-std::optional<Pid> Runtime::Whereis(const std::string& name) const { return registry_->Whereis(name); }
+std::optional<Pid> Runtime::Whereis(const std::string& name) const {
+  return registry_->Whereis(name);
+}
 std::vector<std::pair<std::string, Pid>> Runtime::ListNames() const { return registry_->List(); }
 bool Runtime::Register(const std::string& name, Pid pid) { return registry_->Register(name, pid); }
 bool Runtime::Unregister(const std::string& name) { return registry_->Unregister(name); }
@@ -273,7 +293,8 @@ uint64_t Runtime::queued_messages() const {
 }
 
 namespace {
-std::optional<ProcessSnapshot> Snapshot(const ProcessTable& table, const LocalRegistry& registry, Process& p) {
+std::optional<ProcessSnapshot> Snapshot(const ProcessTable& table, const LocalRegistry& registry,
+                                        Process& p) {
   uint64_t life = p.life_.load(std::memory_order_acquire);
   if (!(life & 1)) return std::nullopt;
   ProcessTable::LabelView label = table.label(p);
@@ -304,20 +325,21 @@ void Runtime::Inspect(Pid pid, std::function<void(std::optional<ProcessSnapshot>
   if (!target) return done(std::nullopt);
   auto s = std::make_unique<Signal>(SignalKind::kWake);
   s->to = pid;
-  s->payload = Payload::Local(std::function<void(Process&)>([this, pid, done = std::move(done)](Process& p) {
-    if (!p.Alive(pid.generation())) return done(std::nullopt);
-    std::optional<ProcessSnapshot> out = Snapshot(*table_, *registry_, p);
-    if (out) {
-      out->trap_exit = p.trap_exit_;
-      out->exclusive = p.exclusive_;
-      out->fence = p.fence_;
-      p.tables().links.ForEach([&](const Pid& to, Process::Link& link) {
-        if (link.active() && out->links.size() < 100) out->links.push_back(to);
-      });
-      out->monitored_by = p.tables().watchers.size();
-    }
-    done(std::move(out));
-  }));
+  s->payload =
+      Payload::Local(std::function<void(Process&)>([this, pid, done = std::move(done)](Process& p) {
+        if (!p.Alive(pid.generation())) return done(std::nullopt);
+        std::optional<ProcessSnapshot> out = Snapshot(*table_, *registry_, p);
+        if (out) {
+          out->trap_exit = p.trap_exit_;
+          out->exclusive = p.exclusive_;
+          out->fence = p.fence_;
+          p.tables().links.ForEach([&](const Pid& to, Process::Link& link) {
+            if (link.active() && out->links.size() < 100) out->links.push_back(to);
+          });
+          out->monitored_by = p.tables().watchers.size();
+        }
+        done(std::move(out));
+      }));
   Enqueue(std::move(s));
 }
 
@@ -352,7 +374,8 @@ void Runtime::ParkFrozen(Process* p) {
     frozen_->parked.push_back(p->pid());
   }
   // The lease may have come back between the look at it and this.
-  if (LeaseValid()) SetLeaseUntil(Instant::FromNanos(lease_until_ns_.load(std::memory_order_relaxed)));
+  if (LeaseValid())
+    SetLeaseUntil(Instant::FromNanos(lease_until_ns_.load(std::memory_order_relaxed)));
 }
 
 std::vector<Pid> Runtime::RunningExclusive() const {

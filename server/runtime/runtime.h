@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "common/time/clock.h"
 #include "server/runtime/self.h"
 #include "server/runtime/signal.h"
@@ -20,8 +21,8 @@ class LocalRegistry;
 class ProcessTable;
 class Scheduler;
 
-// Takes the signals for other nodes (server/cluster). Called from any thread, in sender order; must not
-// block and must not call back into the runtime on the same stack except through Deliver().
+// Takes the signals for other nodes (server/cluster). Called from any thread, in sender order; must
+// not block and must not call back into the runtime on the same stack except through Deliver().
 class RemoteRouter {
  public:
   virtual ~RemoteRouter() = default;
@@ -48,15 +49,15 @@ struct ProcessSnapshot {
   size_t monitored_by = 0;
 };
 
-// Hosts processes: M of them on N workers, or on an executor of the caller's with virtual time. Knows
-// no behaviour, no strategy and no gRPC.
+// Hosts processes: M of them on N workers, or on an executor of the caller's with virtual time.
+// Knows no behaviour, no strategy and no gRPC.
 //
 // Life: construct, Spawn and so on from any thread, Shutdown() (kills every process, joins the
 // workers), destroy. Pids of this runtime have node_id 0.
 class Runtime {
  public:
   struct Options {
-    Clock* clock = nullptr;    // outlive the runtime
+    Clock* clock = nullptr;  // outlive the runtime
     Timers* timers = nullptr;
     // Worker threads; 0: no threads, everything runs in turns posted to `executor`.
     int workers = 2;
@@ -80,18 +81,19 @@ class Runtime {
   void Cast(Pid to, Payload payload);
   // exit(to, reason). `from` is what a process that traps exits sees; default: nobody.
   void Exit(Pid to, ExitReason reason, Pid from = {});
-  // A call from outside any process. `done` runs exactly once, on some worker, timer or router thread,
-  // and must not block. Errors as Self::Call.
+  // A call from outside any process. `done` runs exactly once, on some worker, timer or router
+  // thread, and must not block. Errors as Self::Call.
   using CallDone = std::function<void(absl::StatusOr<Payload> reply, Pid callee)>;
-  void Call(Pid to, Payload payload, Instant deadline, CallDone done, SignalKind kind = SignalKind::kCall);
+  void Call(Pid to, Payload payload, Instant deadline, CallDone done,
+            SignalKind kind = SignalKind::kCall);
   // Fires once when `target` ends: its exit reason, noproc, or noconnection. Returns a ref for
   // Demonitor(), after which (true) `down` will not run.
   Ref Monitor(Pid target, std::function<void(Pid, ExitReason)> down);
   bool Demonitor(Ref ref);
   // Puts a signal from another node in its receiver's queue (server/cluster). signal->to is local.
   void Deliver(SignalPtr signal);
-  // While one is alive on a thread, signals delivered there wake workers once, at its end: one wake-up
-  // a frame, not a message.
+  // While one is alive on a thread, signals delivered there wake workers once, at its end: one
+  // wake-up a frame, not a message.
   class DeliverBatch {
    public:
     explicit DeliverBatch(Runtime* rt);
@@ -128,8 +130,8 @@ class Runtime {
   // noconnection, and calls from outside.
   void ConnectionLost(uint32_t node_id, uint32_t incarnation, const std::vector<uint64_t>& pids);
 
-  // --- the lease (docs: cluster.md 2.5). Exclusive processes are not dispatched from this moment on;
-  // renewing it thaws them, state and mailbox intact. Default: infinite.
+  // --- the lease (docs: cluster.md 2.5). Exclusive processes are not dispatched from this moment
+  // on; renewing it thaws them, state and mailbox intact. Default: infinite.
   void SetLeaseUntil(Instant until);
   bool frozen() const;
   // Pids of exclusive processes whose code is on a thread right now.
@@ -138,7 +140,8 @@ class Runtime {
   // Kills every process (reason killed), runs their destructors, stops the workers. Idempotent.
   void Shutdown();
 
-  // Where actors find what hosts them (the node's module registry ...): a typed slot, set before use.
+  // Where actors find what hosts them (the node's module registry ...): a typed slot, set before
+  // use.
   void SetHost(void* host) { host_ = host; }
   void* host() const { return host_; }
 
@@ -148,7 +151,8 @@ class Runtime {
   LocalRegistry& registry() { return *registry_; }
   Counters& mutable_counters() { return counters_; }
   void Enqueue(SignalPtr signal);  // routes: local queue, another node, or a call from outside
-  // Answers for a receiver that cannot be reached: `reason` (noproc, noconnection) to who waits for one.
+  // Answers for a receiver that cannot be reached: `reason` (noproc, noconnection) to who waits for
+  // one.
   void Bounce(SignalPtr signal, ExitReason reason);
   Ref NextRef() { return next_ref_.fetch_add(1, std::memory_order_relaxed); }
   bool LeaseValid() const;

@@ -1,8 +1,8 @@
 #include "server/runtime/scheduler.h"
 
-#include <pthread.h>
-
 #include <string>
+
+#include <pthread.h>
 
 namespace banyan {
 
@@ -141,7 +141,8 @@ void Scheduler::Loop(Worker* w) {
 }
 
 Process* Scheduler::Next(Worker* w) {
-  // Now and then the shared queue comes first, or busy workers would starve what comes from outside.
+  // Now and then the shared queue comes first, or busy workers would starve what comes from
+  // outside.
   if (++w->tick % 61 == 0) {
     if (Process* p = shared_.Pop()) return p;
   }
@@ -173,7 +174,8 @@ bool Scheduler::AnyReady() const {
 void Scheduler::Park(Worker* w) {
   park_mu_.Lock();
   uint64_t seen = wakes_;
-  // Announced before the queues are looked at once more; pushers look at sleepers_ after they pushed.
+  // Announced before the queues are looked at once more; pushers look at sleepers_ after they
+  // pushed.
   sleepers_.fetch_add(1);
   if (!AnyReady()) {
     while (wakes_ == seen && !stop_.load()) park_cv_.wait(park_mu_);

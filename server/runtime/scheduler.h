@@ -73,7 +73,8 @@ class Scheduler {
   Mutex park_mu_;
   std::condition_variable_any park_cv_;
   uint64_t wakes_ ABSL_GUARDED_BY(park_mu_) = 0;
-  std::shared_ptr<bool> live_ = std::make_shared<bool>(true);  // turns posted after our end do nothing
+  std::shared_ptr<bool> live_ =
+      std::make_shared<bool>(true);  // turns posted after our end do nothing
 };
 
 }  // namespace banyan

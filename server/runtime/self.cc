@@ -127,17 +127,20 @@ CallReply Self::ReplyAwaiter::await_resume() {
 }
 
 Task<absl::StatusOr<Payload>> Self::Call(Pid to, Payload payload, absl::Duration timeout) {
-  if (to == pid()) co_return MakeError("CALLING_SELF", "a process cannot call itself: it would wait for ever");
+  if (to == pid())
+    co_return MakeError("CALLING_SELF", "a process cannot call itself: it would wait for ever");
   Instant deadline = Now() + timeout;
   Ref alias = SendRequest(to, std::move(payload));
   CallReply reply = co_await AwaitReply(alias, deadline);
   co_return ToCallResult(std::move(reply), to, timeout);
 }
 
-Task<absl::StatusOr<Payload>> Self::CallName(std::string name, Payload payload, absl::Duration timeout) {
+Task<absl::StatusOr<Payload>> Self::CallName(std::string name, Payload payload,
+                                             absl::Duration timeout) {
   std::optional<Pid> to = p_->rt_->Whereis(name);
   if (!to) {
-    co_return MakeError("NAME_NOT_REGISTERED", "no process is registered as \"" + name + "\"", {{"name", name}});
+    co_return MakeError("NAME_NOT_REGISTERED", "no process is registered as \"" + name + "\"",
+                        {{"name", name}});
   }
   co_return co_await Call(*to, std::move(payload), timeout);
 }
@@ -215,10 +218,14 @@ bool Self::Demonitor(Ref ref, bool flush) {
   return false;
 }
 
-void Self::Exit(Pid to, ExitReason reason) { p_->SendSignal(SignalKind::kExit, to, 0, std::move(reason)); }
+void Self::Exit(Pid to, ExitReason reason) {
+  p_->SendSignal(SignalKind::kExit, to, 0, std::move(reason));
+}
 
 Self::ExitAwaiter Self::ExitSelf(ExitReason reason) { return {p_, std::move(reason)}; }
-void Self::ExitAwaiter::await_suspend(std::coroutine_handle<>) { p->SetPendingExit(std::move(reason)); }
+void Self::ExitAwaiter::await_suspend(std::coroutine_handle<>) {
+  p->SetPendingExit(std::move(reason));
+}
 
 absl::StatusOr<SpawnResult> Self::Spawn(ProcessMain main, SpawnOptions options) {
   return p_->rt_->SpawnFrom(p_, std::move(main), std::move(options));
@@ -280,7 +287,8 @@ Ref StartBlocking(Process* p, std::function<void()> job) {
   return ref;
 }
 
-// The job's wake-up cannot be handled before this: signals are only taken by the worker that runs us.
+// The job's wake-up cannot be handled before this: signals are only taken by the worker that runs
+// us.
 void BlockingAwaiter::await_suspend(std::coroutine_handle<> h) {
   p->blocking_done_ = false;
   p->ArmWait(Process::Wait::kBlocking, ref, Instant::Infinite(), h);

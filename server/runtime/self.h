@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+
 #include "common/coro/task.h"
 #include "server/runtime/signal.h"
 
@@ -16,23 +17,24 @@ class Process;
 class Runtime;
 class Self;
 
-// The body of a process. It ends with the reason it returns; an exception out of it is a crash whose
-// type is the exception's. The closure lives as long as the process, so captures are safe.
+// The body of a process. It ends with the reason it returns; an exception out of it is a crash
+// whose type is the exception's. The closure lives as long as the process, so captures are safe.
 using ProcessMain = std::function<Task<ExitReason>(Self&)>;
 
 struct SpawnOptions {
-  bool link = false;        // to the spawner, before the first instruction of either
-  bool monitor = false;     // by the spawner; the Ref comes back beside the pid
-  bool trap_exit = false;   // the flag's first value
-  std::string name;         // registered before the first instruction; taken: the spawn fails
-  std::string module;       // for people: what runs here
-  Pid parent;               // for people and for the rule about a parent's exit; default: the spawner
-  std::string child_id;     // under that parent
-  bool exclusive = false;   // frozen without a lease; inherited from the spawner anyway
-  uint64_t fence = 0;       // of a cluster-wide child; inherited
+  bool link = false;       // to the spawner, before the first instruction of either
+  bool monitor = false;    // by the spawner; the Ref comes back beside the pid
+  bool trap_exit = false;  // the flag's first value
+  std::string name;        // registered before the first instruction; taken: the spawn fails
+  std::string module;      // for people: what runs here
+  Pid parent;            // for people and for the rule about a parent's exit; default: the spawner
+  std::string child_id;  // under that parent
+  bool exclusive = false;     // frozen without a lease; inherited from the spawner anyway
+  uint64_t fence = 0;         // of a cluster-wide child; inherited
   uint32_t max_messages = 0;  // mailbox bound; 0: the runtime's default
-  // From OpenAlias({}): from its first instruction the new process is what the alias watches, as the
-  // callee of a call; it answers with Answer({spawner, alias, its own pid}). For start handshakes.
+  // From OpenAlias({}): from its first instruction the new process is what the alias watches, as
+  // the callee of a call; it answers with Answer({spawner, alias, its own pid}). For start
+  // handshakes.
   Ref alias = 0;
 };
 
@@ -53,8 +55,8 @@ struct CallReply {
 // A process's own view of itself: the only way its code touches the runtime. Valid while its body
 // runs; used by its body alone.
 //
-// Everything that waits suspends the process, never a thread, and ends at once, by destruction of the
-// suspended frames, when an exit signal ends the process.
+// Everything that waits suspends the process, never a thread, and ends at once, by destruction of
+// the suspended frames, when an exit signal ends the process.
 class Self {
  public:
   explicit Self(Process* p) : p_(p) {}
@@ -75,8 +77,10 @@ class Self {
   ReceiveAwaiter Receive();
   // The same, or nullopt at `deadline`. A past deadline looks into the mailbox once.
   ReceiveAwaiter Receive(Instant deadline);
-  // The first message that satisfies `want`; the others stay, in order. `want` must outlive the wait.
-  ReceiveAwaiter ReceiveIf(std::function<bool(const Message&)> want, Instant deadline = Instant::Infinite());
+  // The first message that satisfies `want`; the others stay, in order. `want` must outlive the
+  // wait.
+  ReceiveAwaiter ReceiveIf(std::function<bool(const Message&)> want,
+                           Instant deadline = Instant::Infinite());
   // Takes the first message that satisfies `want`, if it is there now.
   std::optional<Message> TakeIf(const std::function<bool(const Message&)>& want);
   size_t mailbox_length() const;
@@ -91,11 +95,12 @@ class Self {
   class ReplyAwaiter;
   // gen_server:call. An error is the callee's own (as it answered) or the platform's: CALL_TIMEOUT,
   // CALLEE_EXITED with the exit reason, NOPROC, NOCONNECTION, NOT_DELIVERED, CALLING_SELF.
-  Task<absl::StatusOr<Payload>> Call(Pid to, Payload payload, absl::Duration timeout = absl::Seconds(5));
+  Task<absl::StatusOr<Payload>> Call(Pid to, Payload payload,
+                                     absl::Duration timeout = absl::Seconds(5));
   Task<absl::StatusOr<Payload>> CallName(std::string name, Payload payload,
                                          absl::Duration timeout = absl::Seconds(5));
-  // The parts of a call, for asynchronous requests: send it, then wait. An alias that was not waited
-  // for is closed by CloseAlias(); what comes later is dropped and counted.
+  // The parts of a call, for asynchronous requests: send it, then wait. An alias that was not
+  // waited for is closed by CloseAlias(); what comes later is dropped and counted.
   Ref SendRequest(Pid to, Payload payload, SignalKind kind = SignalKind::kCall);
   ReplyAwaiter AwaitReply(Ref alias, Instant deadline);
   void CloseAlias(Ref alias);

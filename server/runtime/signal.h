@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+
 #include "common/base/exit_reason.h"
 #include "common/base/payload.h"
 #include "common/base/pid.h"
@@ -12,16 +13,16 @@
 namespace banyan {
 
 enum class SignalKind : uint8_t {
-  kMessage,         // plain message (handle_info)
-  kCast,            // gen_server:cast
-  kCall,            // a request; `ref` is the caller's alias; also a monitor of the callee
-  kSystem,          // a sys request; answered like a call
-  kTimeout,         // a timer of the process's own ran out; `ref` names it
-  kReply,           // answer to the alias `ref`: `status` and `payload`
-  kExit,            // exit(Pid, Reason), sent by hand
-  kLinkExit,        // over a link; ignored where there is no active one
+  kMessage,   // plain message (handle_info)
+  kCast,      // gen_server:cast
+  kCall,      // a request; `ref` is the caller's alias; also a monitor of the callee
+  kSystem,    // a sys request; answered like a call
+  kTimeout,   // a timer of the process's own ran out; `ref` names it
+  kReply,     // answer to the alias `ref`: `status` and `payload`
+  kExit,      // exit(Pid, Reason), sent by hand
+  kLinkExit,  // over a link; ignored where there is no active one
   kLink,
-  kUnlink,          // `ref` is the unlink id
+  kUnlink,  // `ref` is the unlink id
   kUnlinkAck,
   kMonitor,         // `ref` is the watcher's
   kDemonitor,       // also: nobody waits for call `ref` any more, or somebody else has answered it
@@ -30,16 +31,16 @@ enum class SignalKind : uint8_t {
   kWake,            // look at your state again (internal)
 };
 
-// One thing that a process sends another. Signals of one sender reach one receiver in the order sent,
-// whatever their kind: they go through the receiver's one queue, locally, and through one session,
-// remotely.
+// One thing that a process sends another. Signals of one sender reach one receiver in the order
+// sent, whatever their kind: they go through the receiver's one queue, locally, and through one
+// session, remotely.
 struct Signal {
   explicit Signal(SignalKind k) : kind(k) {}
 
   Signal* next = nullptr;  // the queue's
   SignalKind kind;
-  bool monitors = false;   // kCall, kSystem: counts in the callee's table of watchers (internal)
-  Pid from;                // local sender: node_id 0. Invalid pid: somebody outside the runtime
+  bool monitors = false;  // kCall, kSystem: counts in the callee's table of watchers (internal)
+  Pid from;               // local sender: node_id 0. Invalid pid: somebody outside the runtime
   Pid to;
   Ref ref = 0;
   Payload payload;

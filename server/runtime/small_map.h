@@ -8,8 +8,8 @@
 
 namespace banyan {
 
-// A map that is usually tiny: up to kSmall entries in a plain vector (one of them in place), a hash map
-// beyond. Most processes have one link and no monitor; a supervisor has 100,000.
+// A map that is usually tiny: up to kSmall entries in a plain vector (one of them in place), a hash
+// map beyond. Most processes have one link and no monitor; a supervisor has 100,000.
 template <typename K, typename V>
 class SmallMap {
  public:
@@ -70,7 +70,8 @@ class SmallMap {
   std::unique_ptr<Big> big_;
 };
 
-// A SmallMap that takes one word until something is put in. The first entry's memory is kept for the next.
+// A SmallMap that takes one word until something is put in. The first entry's memory is kept for
+// the next.
 template <typename K, typename V>
 class LazyMap {
  public:

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "banyan/v1/types.pb.h"
 #include "common/base/error.h"
 #include "server/core/child_spec.h"
@@ -22,10 +23,11 @@ inline constexpr int kSpecLabelsMax = 64;
 absl::StatusOr<ChildSpec> DecodeChildSpec(const v1::ChildSpec& in, std::string_view field = "spec");
 absl::StatusOr<SupervisorSpec> DecodeSupervisorSpec(const v1::SupervisorSpec& in,
                                                     std::string_view field = "spec");
-absl::StatusOr<StartSpec> DecodeStartSpec(const v1::StartSpec& in, std::string_view field = "start");
+absl::StatusOr<StartSpec> DecodeStartSpec(const v1::StartSpec& in,
+                                          std::string_view field = "start");
 
-// Everything is stated, defaults too, except where unset has a meaning of its own. A payload that is
-// a local value is left out: it cannot leave its runtime.
+// Everything is stated, defaults too, except where unset has a meaning of its own. A payload that
+// is a local value is left out: it cannot leave its runtime.
 void EncodeChildSpec(const ChildSpec& in, v1::ChildSpec* out);
 void EncodeSupervisorSpec(const SupervisorSpec& in, v1::SupervisorSpec* out);
 void EncodeStartSpec(const StartSpec& in, v1::StartSpec* out);

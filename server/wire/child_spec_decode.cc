@@ -3,11 +3,12 @@
 #include <unordered_set>
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/base/target.h"
 #include "common/wire/payload.h"
 #include "common/wire/time.h"
 #include "common/wire/utf8.h"
-#include "fmt/format.h"
 #include "server/wire/child_spec.h"
 #include "server/wire/placement.h"
 #include "server/wire/spec_problems.h"
@@ -27,7 +28,8 @@ MailboxSpec DecodeMailbox(const v1::MailboxSpec& in, const std::string& field,
   if (in.has_max_messages() && in.max_messages() == 0) {
     problems->Add(field + ".max_messages", "is 0; it must be at least 1");
   }
-  if (in.overflow() == v1::MailboxSpec::OVERFLOW_REJECT) out.overflow = MailboxSpec::Overflow::kReject;
+  if (in.overflow() == v1::MailboxSpec::OVERFLOW_REJECT)
+    out.overflow = MailboxSpec::Overflow::kReject;
   if (in.overflow() == v1::MailboxSpec::OVERFLOW_KILL) out.overflow = MailboxSpec::Overflow::kKill;
   return out;
 }
@@ -50,7 +52,8 @@ StartSpec DecodeStart(const v1::StartSpec& in, const std::string& field, SpecPro
   }
   if (had_room && problems->args_bytes > kSpecArgsBytesMax) {
     problems->Add(field + ".args", fmt::format("the arguments of the whole specification exceed "
-                                               "{} bytes", kSpecArgsBytesMax));
+                                               "{} bytes",
+                                               kSpecArgsBytesMax));
   }
   if (!in.name().empty()) problems->AddIf(field + ".name", NameProblem(in.name()));
   out.name = in.name();
@@ -64,13 +67,16 @@ StartSpec DecodeStart(const v1::StartSpec& in, const std::string& field, SpecPro
 std::optional<ShutdownPolicy> DecodeShutdown(const v1::ShutdownPolicy& in, const std::string& field,
                                              SpecProblems* problems) {
   switch (in.policy_case()) {
-    case v1::ShutdownPolicy::kBrutalKill: return ShutdownPolicy::BrutalKill();
-    case v1::ShutdownPolicy::kInfinity: return ShutdownPolicy::Infinity();
+    case v1::ShutdownPolicy::kBrutalKill:
+      return ShutdownPolicy::BrutalKill();
+    case v1::ShutdownPolicy::kInfinity:
+      return ShutdownPolicy::Infinity();
     case v1::ShutdownPolicy::kTimeout:
       return ShutdownPolicy::Timeout(DecodeDuration(true, in.timeout(), absl::ZeroDuration(),
                                                     absl::ZeroDuration(), field + ".timeout",
                                                     problems));
-    case v1::ShutdownPolicy::POLICY_NOT_SET: break;
+    case v1::ShutdownPolicy::POLICY_NOT_SET:
+      break;
   }
   return std::nullopt;
 }
@@ -91,18 +97,21 @@ RestartBackoff DecodeBackoff(const v1::RestartBackoff& in, const std::string& fi
                   fmt::format("is {}; it must be a number from 1", out.multiplier));
   }
   if (out.max < out.initial) {
-    problems->Add(field + ".max", fmt::format("is {}; it must not be less than initial, {}",
-                                              absl::FormatDuration(out.max),
-                                              absl::FormatDuration(out.initial)));
+    problems->Add(field + ".max",
+                  fmt::format("is {}; it must not be less than initial, {}",
+                              absl::FormatDuration(out.max), absl::FormatDuration(out.initial)));
   }
   return out;
 }
 
 RestartType DecodeRestart(v1::RestartType in) {
   switch (in) {
-    case v1::RESTART_TYPE_TRANSIENT: return RestartType::kTransient;
-    case v1::RESTART_TYPE_TEMPORARY: return RestartType::kTemporary;
-    default: return RestartType::kPermanent;
+    case v1::RESTART_TYPE_TRANSIENT:
+      return RestartType::kTransient;
+    case v1::RESTART_TYPE_TEMPORARY:
+      return RestartType::kTemporary;
+    default:
+      return RestartType::kPermanent;
   }
 }
 
@@ -139,14 +148,14 @@ void DecodeClusterPart(const v1::ChildSpec& in, const std::string& field, ChildS
   for (const auto& [name, amount] : out.resources) {
     problems->AddIf(field + ".resources", LabelKeyProblem(name));
     if (amount < 0) {
-      problems->Add(field + ".resources", fmt::format("'{}' is {}; it must not be negative",
-                                                      Utf8(name, 100), amount));
+      problems->Add(field + ".resources",
+                    fmt::format("'{}' is {}; it must not be negative", Utf8(name, 100), amount));
     }
   }
 }
 
-ChildSpec DecodeChild(const v1::ChildSpec& in, const std::string& field, int depth, bool is_template,
-                      SpecProblems* problems) {
+ChildSpec DecodeChild(const v1::ChildSpec& in, const std::string& field, int depth,
+                      bool is_template, SpecProblems* problems) {
   ChildSpec out;
   out.id = in.id();
   if (!is_template) problems->AddIf(field + ".id", ChildIdProblem(in.id()));
@@ -164,8 +173,7 @@ ChildSpec DecodeChild(const v1::ChildSpec& in, const std::string& field, int dep
   }
   out.labels = DecodeLabels(in.labels(), field + ".labels", problems);
   if (in.has_restart_backoff()) {
-    out.restart_backoff =
-        DecodeBackoff(in.restart_backoff(), field + ".restart_backoff", problems);
+    out.restart_backoff = DecodeBackoff(in.restart_backoff(), field + ".restart_backoff", problems);
   }
   DecodeClusterPart(in, field, out, problems);
   return out;
@@ -175,12 +183,17 @@ SupervisorFlags DecodeFlags(const v1::SupervisorSpec& in, const std::string& fie
                             SpecProblems* problems) {
   SupervisorFlags out;
   switch (in.strategy()) {
-    case v1::SupervisorSpec::STRATEGY_ONE_FOR_ALL: out.strategy = Strategy::kOneForAll; break;
-    case v1::SupervisorSpec::STRATEGY_REST_FOR_ONE: out.strategy = Strategy::kRestForOne; break;
+    case v1::SupervisorSpec::STRATEGY_ONE_FOR_ALL:
+      out.strategy = Strategy::kOneForAll;
+      break;
+    case v1::SupervisorSpec::STRATEGY_REST_FOR_ONE:
+      out.strategy = Strategy::kRestForOne;
+      break;
     case v1::SupervisorSpec::STRATEGY_SIMPLE_ONE_FOR_ONE:
       out.strategy = Strategy::kSimpleOneForOne;
       break;
-    default: break;
+    default:
+      break;
   }
   if (in.auto_shutdown() == v1::SupervisorSpec::AUTO_SHUTDOWN_ANY_SIGNIFICANT) {
     out.auto_shutdown = AutoShutdown::kAnySignificant;
@@ -212,8 +225,9 @@ void DecodeTemplate(const v1::SupervisorSpec& in, const std::string& field, int 
     problems->Add(field + ".child_template", "is only for the strategy SIMPLE_ONE_FOR_ONE");
   }
   if (simple && in.children_size() > 0) {
-    problems->Add(field + ".children",
-                  "must be empty for SIMPLE_ONE_FOR_ONE, whose children are made from the template");
+    problems->Add(
+        field + ".children",
+        "must be empty for SIMPLE_ONE_FOR_ONE, whose children are made from the template");
   }
   if (simple && !in.has_child_template()) {
     problems->Add(field + ".child_template", "is unset; SIMPLE_ONE_FOR_ONE needs it");
@@ -231,7 +245,8 @@ void DecodeChildren(const v1::SupervisorSpec& in, const std::string& field, int 
   if (problems->children > kSpecChildrenMax) {
     if (had_room) {
       problems->Add(field + ".children", fmt::format("the whole specification has more than {} "
-                                                     "children", kSpecChildrenMax));
+                                                     "children",
+                                                     kSpecChildrenMax));
     }
     return;
   }
@@ -244,7 +259,8 @@ void DecodeChildren(const v1::SupervisorSpec& in, const std::string& field, int 
     CheckSignificant(out.children.back(), out.flags.auto_shutdown, at, problems);
     if (!child.id().empty() && !ids.insert(child.id()).second) {
       problems->Add(at + ".id", fmt::format("'{}' is the id of an earlier child too; ids must be "
-                                            "unique", Utf8(child.id(), 255)));
+                                            "unique",
+                                            Utf8(child.id(), 255)));
     }
   }
 }

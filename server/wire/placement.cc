@@ -1,8 +1,9 @@
 #include "server/wire/placement.h"
 
+#include "fmt/format.h"
+
 #include "common/base/target.h"
 #include "common/wire/time.h"
-#include "fmt/format.h"
 
 namespace banyan::wire {
 namespace {
@@ -13,19 +14,27 @@ constexpr uint32_t kWeightMax = 100;
 
 Placement::Mode DecodeMode(v1::Placement::Mode in) {
   switch (in) {
-    case v1::Placement::MODE_LOCAL: return Placement::Mode::kLocal;
-    case v1::Placement::MODE_BALANCED: return Placement::Mode::kBalanced;
-    case v1::Placement::MODE_HASH: return Placement::Mode::kHash;
-    default: return Placement::Mode::kUnspecified;
+    case v1::Placement::MODE_LOCAL:
+      return Placement::Mode::kLocal;
+    case v1::Placement::MODE_BALANCED:
+      return Placement::Mode::kBalanced;
+    case v1::Placement::MODE_HASH:
+      return Placement::Mode::kHash;
+    default:
+      return Placement::Mode::kUnspecified;
   }
 }
 
 Constraint::Op DecodeOp(v1::Constraint::Operator in) {
   switch (in) {
-    case v1::Constraint::OPERATOR_NOT_IN: return Constraint::Op::kNotIn;
-    case v1::Constraint::OPERATOR_EXISTS: return Constraint::Op::kExists;
-    case v1::Constraint::OPERATOR_NOT_EXISTS: return Constraint::Op::kNotExists;
-    default: return Constraint::Op::kIn;
+    case v1::Constraint::OPERATOR_NOT_IN:
+      return Constraint::Op::kNotIn;
+    case v1::Constraint::OPERATOR_EXISTS:
+      return Constraint::Op::kExists;
+    case v1::Constraint::OPERATOR_NOT_EXISTS:
+      return Constraint::Op::kNotExists;
+    default:
+      return Constraint::Op::kIn;
   }
 }
 
@@ -86,12 +95,12 @@ Placement DecodePlacement(const v1::Placement& in, const std::string& field,
   CheckCount(in.preferences_size(), field + ".preferences", problems);
   CheckCount(in.spread_size(), field + ".spread", problems);
   for (int i = 0; i < in.constraints_size(); ++i) {
-    out.constraints.push_back(DecodeConstraint(
-        in.constraints(i), fmt::format("{}.constraints[{}]", field, i), problems));
+    out.constraints.push_back(
+        DecodeConstraint(in.constraints(i), fmt::format("{}.constraints[{}]", field, i), problems));
   }
   for (int i = 0; i < in.preferences_size(); ++i) {
-    out.preferences.push_back(DecodePreference(
-        in.preferences(i), fmt::format("{}.preferences[{}]", field, i), problems));
+    out.preferences.push_back(
+        DecodePreference(in.preferences(i), fmt::format("{}.preferences[{}]", field, i), problems));
   }
   for (int i = 0; i < in.spread_size(); ++i) {
     out.spread.push_back(

@@ -1,9 +1,10 @@
 #include "server/wire/spec_problems.h"
 
+#include "fmt/format.h"
+
 #include "common/base/target.h"
 #include "common/wire/time.h"
 #include "common/wire/utf8.h"
-#include "fmt/format.h"
 #include "server/wire/child_spec.h"
 
 namespace banyan::wire {
@@ -51,9 +52,10 @@ std::optional<std::string> LabelKeyProblem(std::string_view key) {
   const size_t slash = key.find('/');
   if (key.size() > kLabelKeyMax || NameProblem(key) ||
       (slash != std::string_view::npos && key.find('/', slash + 1) != std::string_view::npos)) {
-    return fmt::format("the label key '{}' is not of the form [prefix/]name out of A-Z a-z 0-9 . _ "
-                       "- ~ with at most {} characters",
-                       Utf8(key, 100), kLabelKeyMax);
+    return fmt::format(
+        "the label key '{}' is not of the form [prefix/]name out of A-Z a-z 0-9 . _ "
+        "- ~ with at most {} characters",
+        Utf8(key, 100), kLabelKeyMax);
   }
   return std::nullopt;
 }
@@ -62,8 +64,8 @@ std::map<std::string, std::string> DecodeLabels(
     const google::protobuf::Map<std::string, std::string>& in, const std::string& field,
     SpecProblems* problems) {
   if (in.size() > static_cast<size_t>(kSpecLabelsMax)) {
-    problems->Add(field, fmt::format("has {} labels; at most {} are allowed", in.size(),
-                                     kSpecLabelsMax));
+    problems->Add(field,
+                  fmt::format("has {} labels; at most {} are allowed", in.size(), kSpecLabelsMax));
   }
   // Sorted first, so that the violations come in the same order each time.
   std::map<std::string, std::string> out(in.begin(), in.end());
@@ -73,8 +75,8 @@ std::map<std::string, std::string> DecodeLabels(
     } else if (const std::string_view prefix = std::string_view(key).substr(0, key.find('/'));
                key.find('/') != std::string::npos &&
                (prefix == "banyan" || prefix.starts_with("banyan."))) {
-      problems->Add(field, fmt::format("the label key '{}' has a prefix that is the platform's",
-                                       key));
+      problems->Add(field,
+                    fmt::format("the label key '{}' has a prefix that is the platform's", key));
     }
     if (value.size() > kLabelValueMax) {
       problems->Add(field, fmt::format("the value of '{}' has {} bytes; at most {} are allowed",

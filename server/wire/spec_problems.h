@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "common/base/error.h"
 #include "google/protobuf/duration.pb.h"
 #include "google/protobuf/map.h"
+
+#include "common/base/error.h"
 
 namespace banyan::wire {
 

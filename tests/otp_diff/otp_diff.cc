@@ -12,6 +12,7 @@
 
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+
 #include "scenario.h"
 
 namespace banyan::otp_diff {
@@ -36,11 +37,13 @@ class Otp {
       for (const Scenario& s : scenarios) file << ToErlang(s);
     }
     const std::string eval = fmt::format(
-        "{{ok,M}}=compile:file(\"{}\",[{{outdir,\"{}\"}}]), code:add_patha(\"{}\"), M:main(\"{}/scenarios\"), "
+        "{{ok,M}}=compile:file(\"{}\",[{{outdir,\"{}\"}}]), code:add_patha(\"{}\"), "
+        "M:main(\"{}/scenarios\"), "
         "init:stop().",
         fs::path(source_).replace_extension().string(), dir_, dir_, dir_);
     const std::string command = fmt::format(
-        "ERL_CRASH_DUMP=/dev/null timeout 300 erl +S 1 -noshell -eval '{}' > {}/trace 2> {}/errors", eval, dir_, dir_);
+        "ERL_CRASH_DUMP=/dev/null timeout 300 erl +S 1 -noshell -eval '{}' > {}/trace 2> {}/errors",
+        eval, dir_, dir_);
     if (std::system(command.c_str()) != 0) {
       std::fputs("erl failed:\n", stderr);
       std::system(fmt::format("tail -c 3000 {}/trace {}/errors >&2", dir_, dir_).c_str());
@@ -91,7 +94,8 @@ std::vector<Scenario> Smaller(const Scenario& s) {
         x->steps[i].queued.erase(x->steps[i].queued.begin() + static_cast<long>(j));
       });
     }
-    if (!s.steps[i].child.outcomes.empty()) add([&](Scenario* x) { x->steps[i].child.outcomes.clear(); });
+    if (!s.steps[i].child.outcomes.empty())
+      add([&](Scenario* x) { x->steps[i].child.outcomes.clear(); });
   }
   for (size_t i = 0; i < s.children.size(); ++i) {
     if (s.strategy != Strategy::kSimpleOneForOne) {

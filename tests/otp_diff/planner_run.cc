@@ -1,5 +1,5 @@
-// The planner driven as the local supervisor drives it: one message of the mailbox after the other, each
-// action performed before the next.
+// The planner driven as the local supervisor drives it: one message of the mailbox after the other,
+// each action performed before the next.
 #include <algorithm>
 #include <deque>
 #include <map>
@@ -7,6 +7,7 @@
 
 #include "fmt/format.h"
 #include "fmt/ranges.h"
+
 #include "scenario.h"
 #include "server/core/supervisor_planner.h"
 
@@ -23,7 +24,8 @@ ExitReason Reason(const std::string& word) {
 
 std::string Word(const ExitReason& reason) {
   if (reason.cause() != nullptr) {
-    return fmt::format("failed_to_start({},{})", reason.detail().bytes().substr(2),  // a StringValue
+    return fmt::format("failed_to_start({},{})",
+                       reason.detail().bytes().substr(2),  // a StringValue
                        reason.cause()->type());
   }
   if (reason.is_shutdown_with_detail()) return "shutdown(x)";
@@ -251,7 +253,8 @@ class PlannerRun {
     Process& process = processes_.at(r->pid);
     if (process.ended) {
       // The exit that waits in the mailbox is taken out and tells why.
-      std::erase_if(mailbox_, [&](const Mail& m) { return m.kind == Mail::kExit && m.pid == r->pid; });
+      std::erase_if(mailbox_,
+                    [&](const Mail& m) { return m.kind == Mail::kExit && m.pid == r->pid; });
     } else if (r->spec->shutdown_or_default().brutal_kill) {
       process.ended = ExitReason::Killed();
     } else {
@@ -262,10 +265,11 @@ class PlannerRun {
   }
 
   void Report(const SupervisorReport& r) {
-    static constexpr const char* kNames[] = {"progress", "start_error", "child_terminated", "shutdown",
-                                             "shutdown_error"};
+    static constexpr const char* kNames[] = {"progress", "start_error", "child_terminated",
+                                             "shutdown", "shutdown_error"};
     const char* name = kNames[static_cast<int>(r.context)];
-    if (r.nb_children > 0) return Line(fmt::format("{}:x{}:{}", name, r.nb_children, Word(r.reason)));
+    if (r.nb_children > 0)
+      return Line(fmt::format("{}:x{}:{}", name, r.nb_children, Word(r.reason)));
     const char* pid = r.restarting ? "r" : r.pid.valid() ? "p" : "u";
     Line(fmt::format("{}:{}:{}:{}", name, r.spec->id, pid, Word(r.reason)));
   }
@@ -296,6 +300,8 @@ class PlannerRun {
 
 }  // namespace
 
-std::vector<std::string> RunOnPlanner(const Scenario& scenario) { return PlannerRun(scenario).Run(); }
+std::vector<std::string> RunOnPlanner(const Scenario& scenario) {
+  return PlannerRun(scenario).Run();
+}
 
 }  // namespace banyan::otp_diff

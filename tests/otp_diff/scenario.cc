@@ -25,7 +25,8 @@ class Generator {
       // Most supervisors should come up.
       if (Below(8) != 0) {
         for (Child& c : scenario_.children) {
-          if (!c.outcomes.empty() && c.outcomes[0] == StartOutcome::kFail) c.outcomes[0] = StartOutcome::kOk;
+          if (!c.outcomes.empty() && c.outcomes[0] == StartOutcome::kFail)
+            c.outcomes[0] = StartOutcome::kOk;
         }
       }
     }
@@ -99,13 +100,17 @@ const char* Name(StartOutcome o) {
   static constexpr const char* kNames[] = {"ok", "ignore", "fail"};
   return kNames[static_cast<int>(o)];
 }
-std::string ReasonTerm(const std::string& reason) { return reason == "x" ? "{shutdown,x}" : reason; }
+std::string ReasonTerm(const std::string& reason) {
+  return reason == "x" ? "{shutdown,x}" : reason;
+}
 
 std::string Term(const Child& c) {
   std::string outcomes;
-  for (StartOutcome o : c.outcomes) outcomes += fmt::format("{}{}", outcomes.empty() ? "" : ",", Name(o));
-  return fmt::format("{{{},{},{},{},{},[{}]}}", c.id, Name(c.restart), c.brutal_kill ? "brutal_kill" : "5000",
-                     c.significant, ReasonTerm(c.stop_with), outcomes);
+  for (StartOutcome o : c.outcomes)
+    outcomes += fmt::format("{}{}", outcomes.empty() ? "" : ",", Name(o));
+  return fmt::format("{{{},{},{},{},{},[{}]}}", c.id, Name(c.restart),
+                     c.brutal_kill ? "brutal_kill" : "5000", c.significant, ReasonTerm(c.stop_with),
+                     outcomes);
 }
 
 std::string Term(const Step& s);

@@ -15,14 +15,15 @@ struct Child {
   RestartType restart = RestartType::kPermanent;
   bool brutal_kill = false;
   bool significant = false;
-  std::string stop_with = "shutdown";   // how it ends when asked to: normal, shutdown, x (detail), other
+  std::string stop_with =
+      "shutdown";  // how it ends when asked to: normal, shutdown, x (detail), other
   std::vector<StartOutcome> outcomes;  // of its next starts; then they succeed
 };
 
 struct Step {
   enum class Kind : uint8_t { kStart, kTerminate, kRestart, kDelete, kExit, kQueued } kind;
-  Child child;              // kStart; elsewhere only the id
-  std::string reason;       // kExit: normal, shutdown, x, killed, boom
+  Child child;               // kStart; elsewhere only the id
+  std::string reason;        // kExit: normal, shutdown, x, killed, boom
   std::vector<Step> queued;  // kQueued: all in the mailbox before the first is handled
 };
 

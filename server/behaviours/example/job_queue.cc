@@ -2,14 +2,16 @@
 
 #include <utility>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 
 namespace banyan {
 
 Task<Initialised> JobQueue::OnInit(std::vector<Payload> args) {
   absl::Status started = HandleStart(args);
-  if (!started.ok()) return Initialised::Stop(ExitReason::Error("bad_start", std::string(started.message())));
+  if (!started.ok())
+    return Initialised::Stop(ExitReason::Error("bad_start", std::string(started.message())));
   return Initialised::Ok();
 }
 
@@ -40,7 +42,9 @@ Next JobQueue::Finish(Job job, absl::StatusOr<Payload> result) {
     return Idle();
   }
   switch (HandleFailure(job.payload, result.status(), ++job.failures)) {
-    case Verdict::kRetry: jobs_.push_back(std::move(job)); break;
+    case Verdict::kRetry:
+      jobs_.push_back(std::move(job));
+      break;
     case Verdict::kGiveUp:
       if (called) self().AnswerError(job.from, result.status());
       break;

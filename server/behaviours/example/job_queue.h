@@ -8,9 +8,10 @@
 
 namespace banyan {
 
-// An example of a behaviour of one's own, made with nothing but the SDK (server/behaviours/behaviour.h):
-// a queue of jobs that are worked off one at a time while new ones are accepted. The behaviour owns the
-// protocol and the order; the module says what a job is and what a failed one deserves.
+// An example of a behaviour of one's own, made with nothing but the SDK
+// (server/behaviours/behaviour.h): a queue of jobs that are worked off one at a time while new ones
+// are accepted. The behaviour owns the protocol and the order; the module says what a job is and
+// what a failed one deserves.
 //
 //   class Resizer : public JobQueue {                       // the module
 //     Task<absl::StatusOr<Payload>> HandleJob(Payload job) override;
@@ -51,7 +52,9 @@ class JobQueue : public Behaviour {
     int failures = 0;
   };
   // New messages first: a job runs when none is there.
-  Next Idle() const { return Next::Wait(jobs_.empty() ? absl::InfiniteDuration() : absl::ZeroDuration()); }
+  Next Idle() const {
+    return Next::Wait(jobs_.empty() ? absl::InfiniteDuration() : absl::ZeroDuration());
+  }
   Next Finish(Job job, absl::StatusOr<Payload> result);
 
   std::deque<Job> jobs_;

@@ -1,10 +1,10 @@
 #include "server/coordinator/store/memory_store.h"
 
-#include <sys/stat.h>
-
 #include <deque>
 #include <fstream>
 #include <utility>
+
+#include <sys/stat.h>
 
 #include "common/base/check.h"
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+
 #include "common/time/clock.h"
 #include "server/coordinator/store/store.h"
 

@@ -1,16 +1,16 @@
 #include "server/coordinator/store/sqlite_backup.h"
 
+#include <cerrno>
+#include <cstring>
+
+#include "fmt/format.h"
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
-
 #include "common/base/check.h"
 #include "common/os/filesystem.h"
-#include "fmt/format.h"
 
 namespace banyan {
 namespace {
@@ -63,11 +63,12 @@ absl::Status BackupCopy::Finish() {
 }
 
 absl::Status BackupCopy::Error(int rc, const char* what) {
-  const std::string text =
-      fmt::format("backup to {}: {}: {}", path_, what, target_ ? sqlite3_errmsg(target_) : sqlite3_errstr(rc));
+  const std::string text = fmt::format("backup to {}: {}: {}", path_, what,
+                                       target_ ? sqlite3_errmsg(target_) : sqlite3_errstr(rc));
   if ((rc & 0xFF) == SQLITE_FULL) return absl::ResourceExhaustedError(text);
   if ((rc & 0xFF) == SQLITE_CANTOPEN) {
-    return absl::FailedPreconditionError(text + "; check that the folder exists and can be written");
+    return absl::FailedPreconditionError(text +
+                                         "; check that the folder exists and can be written");
   }
   return absl::InternalError(text);
 }

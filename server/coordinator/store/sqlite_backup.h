@@ -11,8 +11,8 @@ struct sqlite3_backup;
 namespace banyan {
 
 // Copies a database through its own connection, the only one that its exclusive lock lets in, some
-// pages at a time. No transaction may be open on the source during any call; between calls there may
-// be: SQLite carries their changes over. Destroyed before Finish it leaves nothing behind.
+// pages at a time. No transaction may be open on the source during any call; between calls there
+// may be: SQLite carries their changes over. Destroyed before Finish it leaves nothing behind.
 class BackupCopy {
  public:
   explicit BackupCopy(std::string path) : path_(std::move(path)), partial_(path_ + ".partial") {}

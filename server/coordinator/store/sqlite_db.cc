@@ -1,16 +1,16 @@
 #include "server/coordinator/store/sqlite_db.h"
 
-#include <sqlite3.h>
-
 #include <cerrno>
 #include <cstring>
 #include <optional>
 #include <utility>
 
+#include "fmt/format.h"
+#include <sqlite3.h>
+
 #include "common/base/check.h"
 #include "common/base/error.h"
 #include "common/os/file_lock.h"
-#include "fmt/format.h"
 
 namespace banyan {
 namespace {
@@ -47,9 +47,9 @@ std::string Column(sqlite3_stmt* stmt, int index) {
 absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::Open(const std::string& path,
                                                          uint64_t file_bytes_max) {
   auto db = std::unique_ptr<SqliteDb>(new SqliteDb(path));
-  const int rc = sqlite3_open_v2(path.c_str(), &db->db_,
-                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX,
-                                 nullptr);
+  const int rc =
+      sqlite3_open_v2(path.c_str(), &db->db_,
+                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX, nullptr);
   if (rc != SQLITE_OK) return db->ToStatus(rc, "open");
   sqlite3_extended_result_codes(db->db_, 1);
   BANYAN_RETURN_IF_ERROR(db->Configure(file_bytes_max));
@@ -96,34 +96,37 @@ absl::Status SqliteDb::Check() {
   absl::StatusOr<std::string> result = FirstValue("PRAGMA quick_check(1)");
   BANYAN_RETURN_IF_ERROR(result.status());
   if (*result == "ok") return absl::OkStatus();
-  return absl::DataLossError(fmt::format(
-      "store {}: the file is damaged ({}); restore a backup with `banyand restore`", path_, *result));
+  return absl::DataLossError(
+      fmt::format("store {}: the file is damaged ({}); restore a backup with `banyand restore`",
+                  path_, *result));
 }
 
 absl::Status SqliteDb::CreateSchema() {
   BANYAN_RETURN_IF_ERROR(Exec("BEGIN"));
+  BANYAN_RETURN_IF_ERROR(Exec(
+      "CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"));
+  BANYAN_RETURN_IF_ERROR(Exec(
+      "CREATE TABLE IF NOT EXISTS kv(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"));
   BANYAN_RETURN_IF_ERROR(
-      Exec("CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"));
-  BANYAN_RETURN_IF_ERROR(
-      Exec("CREATE TABLE IF NOT EXISTS kv(key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"));
-  BANYAN_RETURN_IF_ERROR(Prepare("INSERT INTO kv VALUES(?1,?2) ON CONFLICT(key) DO UPDATE SET value=?2", &put_));
+      Prepare("INSERT INTO kv VALUES(?1,?2) ON CONFLICT(key) DO UPDATE SET value=?2", &put_));
   BANYAN_RETURN_IF_ERROR(Prepare("DELETE FROM kv WHERE key=?1", &delete_));
   BANYAN_RETURN_IF_ERROR(
       Prepare("SELECT key,value FROM kv WHERE key>=?1 AND key<?2 ORDER BY key", &range_));
-  BANYAN_RETURN_IF_ERROR(Prepare("SELECT key,value FROM kv WHERE key>=?1 ORDER BY key", &range_open_));
-  BANYAN_RETURN_IF_ERROR(Prepare("SELECT value FROM meta WHERE name=?1", &get_meta_));
   BANYAN_RETURN_IF_ERROR(
-      Prepare("INSERT INTO meta VALUES(?1,?2) ON CONFLICT(name) DO UPDATE SET value=?2", &set_meta_));
+      Prepare("SELECT key,value FROM kv WHERE key>=?1 ORDER BY key", &range_open_));
+  BANYAN_RETURN_IF_ERROR(Prepare("SELECT value FROM meta WHERE name=?1", &get_meta_));
+  BANYAN_RETURN_IF_ERROR(Prepare(
+      "INSERT INTO meta VALUES(?1,?2) ON CONFLICT(name) DO UPDATE SET value=?2", &set_meta_));
   absl::StatusOr<std::string> version = GetMeta("schema_version");
   BANYAN_RETURN_IF_ERROR(version.status());
   if (version->empty()) {
     BANYAN_RETURN_IF_ERROR(SetMeta("schema_version", std::to_string(kSchemaVersion)));
   } else if (*version != std::to_string(kSchemaVersion)) {
     Rollback();
-    return absl::FailedPreconditionError(
-        fmt::format("store {}: its schema version is {}, this release reads {}; run the release that "
-                    "wrote it, or a newer one",
-                    path_, *version, kSchemaVersion));
+    return absl::FailedPreconditionError(fmt::format(
+        "store {}: its schema version is {}, this release reads {}; run the release that "
+        "wrote it, or a newer one",
+        path_, *version, kSchemaVersion));
   }
   return Exec("COMMIT");
 }
@@ -227,8 +230,8 @@ absl::Status SqliteDb::ToStatus(int rc, std::string_view what) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return absl::FailedPreconditionError(
-          fmt::format("store {}: {}; stop that process, or give this one another --state-dir", path_,
-                      DescribeLockHolder(path_)));
+          fmt::format("store {}: {}; stop that process, or give this one another --state-dir",
+                      path_, DescribeLockHolder(path_)));
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return absl::DataLossError(text + "; restore a backup with `banyand restore`");

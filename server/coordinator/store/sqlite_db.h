@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+
 #include "server/coordinator/store/store.h"
 
 struct sqlite3;
@@ -17,9 +18,9 @@ namespace banyan {
 
 // The one SQLite connection of a SqliteStore with its prepared statements. Not thread-safe.
 //
-// Its errors: RESOURCE_EXHAUSTED (STORE_FULL) for a full disk; FAILED_PRECONDITION for a file that is
-// locked or of another schema; DATA_LOSS for a damaged one; INTERNAL for every other, which after a
-// write means that the state on the disk is unknown.
+// Its errors: RESOURCE_EXHAUSTED (STORE_FULL) for a full disk; FAILED_PRECONDITION for a file that
+// is locked or of another schema; DATA_LOSS for a damaged one; INTERNAL for every other, which
+// after a write means that the state on the disk is unknown.
 class SqliteDb {
  public:
   // Opens or creates the file, locks it for good, checks it and brings its schema up.

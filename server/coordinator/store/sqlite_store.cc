@@ -4,10 +4,11 @@
 #include <cstdlib>
 #include <utility>
 
+#include "fmt/format.h"
+
 #include "common/base/check.h"
 #include "common/os/filesystem.h"
 #include "common/os/random_bytes.h"
-#include "fmt/format.h"
 #include "server/coordinator/store/sqlite_backup.h"
 #include "server/coordinator/store/sqlite_db.h"
 
@@ -133,9 +134,9 @@ void SqliteStore::FailQueued(std::vector<Entry> group, const absl::Status& error
 }
 
 void SqliteStore::Fatal(const absl::Status& error) {
-  const std::string message = fmt::format(
-      "{}; what is on the disk is unknown now, the process must start again",
-      std::string(error.message()));
+  const std::string message =
+      fmt::format("{}; what is on the disk is unknown now, the process must start again",
+                  std::string(error.message()));
   if (options_.fatal) options_.fatal(message);
   std::fprintf(stderr, "%s\n", message.c_str());
   std::abort();

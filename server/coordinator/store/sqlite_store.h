@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+
 #include "common/base/mutex.h"
 #include "server/coordinator/store/store.h"
 

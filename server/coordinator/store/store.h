@@ -39,8 +39,8 @@ struct Txn {
 // "child/PATH/asg" to bytes. It has one writer, the coordinator's leader.
 //
 // Order: transactions are applied, and their `done` called, in the order of Commit. When one fails,
-// every other one queued at that moment fails with it, so that none is applied without those that it
-// was built on; what is committed after that is tried afresh.
+// every other one queued at that moment fails with it, so that none is applied without those that
+// it was built on; what is committed after that is tried afresh.
 class Store {
  public:
   // The revision of the transaction, which rises by 1 with each, or why it is not in the store:
@@ -51,16 +51,16 @@ class Store {
   virtual ~Store() = default;
 
   // Applies `txn` and calls `done` once it would survive a power loss. Never blocks on the disk and
-  // never calls `done` from inside. `done` may run on the store's own thread: it must only hand over
-  // work, and must not destroy the store. It may call Commit.
+  // never calls `done` from inside. `done` may run on the store's own thread: it must only hand
+  // over work, and must not destroy the store. It may call Commit.
   virtual void Commit(Txn txn, Done done) = 0;
 
-  // Every pair whose key begins with `prefix`, by key in byte order; committed ones only. Blocks; for
-  // the start.
+  // Every pair whose key begins with `prefix`, by key in byte order; committed ones only. Blocks;
+  // for the start.
   virtual absl::StatusOr<std::vector<KeyValue>> Load(std::string_view prefix) = 0;
 
-  // Writes a consistent copy to a new file at `path` while commits go on. Blocks: not on the leader's
-  // thread. ALREADY_EXISTS when something is there.
+  // Writes a consistent copy to a new file at `path` while commits go on. Blocks: not on the
+  // leader's thread. ALREADY_EXISTS when something is there.
   virtual absl::Status Backup(const std::string& path) = 0;
 
   // Revision of the last durable transaction; 0 for a new store. Any thread.

@@ -6,10 +6,11 @@
 #include <thread>
 #include <vector>
 
-#include "banyan/internal/v1/membership.grpc.pb.h"
-#include "common/base/mutex.h"
 #include "fmt/format.h"
 #include "grpcpp/create_channel.h"
+
+#include "banyan/internal/v1/membership.grpc.pb.h"
+#include "common/base/mutex.h"
 
 namespace banyan {
 namespace {
@@ -79,7 +80,8 @@ class ReportCall : public grpc::ClientBidiReactor<WatcherRequest, WatcherRespons
 
 }  // namespace
 
-absl::Status ReportNodeEnd(const WatchPage& page, const NodeEnd& end, const ReportOptions& options) {
+absl::Status ReportNodeEnd(const WatchPage& page, const NodeEnd& end,
+                           const ReportOptions& options) {
   const std::vector<std::string> addresses = page.coordinators();
   if (addresses.empty()) return absl::FailedPreconditionError("no coordinator's address is known");
   const auto credentials =

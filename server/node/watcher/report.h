@@ -5,6 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "grpcpp/security/credentials.h"
+
 #include "server/node/watcher/watcher.h"
 
 namespace banyan {
@@ -15,8 +16,8 @@ struct ReportOptions {
   absl::Duration limit = absl::Seconds(10);               // for all of them
 };
 
-// Tells the first coordinator of the page that takes it that the node's process has ended: its death
-// certificate. OK once the coordinator has recorded it; else what the last one answered, or
+// Tells the first coordinator of the page that takes it that the node's process has ended: its
+// death certificate. OK once the coordinator has recorded it; else what the last one answered, or
 // FAILED_PRECONDITION without any address. Blocks; starts gRPC.
 absl::Status ReportNodeEnd(const WatchPage& page, const NodeEnd& end, const ReportOptions& options);
 

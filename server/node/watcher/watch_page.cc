@@ -1,11 +1,11 @@
 #include "server/node/watcher/watch_page.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
 #include <new>
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/base/check.h"
 

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -9,13 +7,15 @@
 #include <string_view>
 #include <vector>
 
+#include <sys/types.h>
+
 #include "common/time/instant.h"
 
 namespace banyan {
 
 // What a node tells the watcher, in memory that both processes map. The node writes, from any one
-// thread at a time; the watcher reads, also after the node was killed in the middle of a write: every
-// value is one atomic, or is written aside and then switched to.
+// thread at a time; the watcher reads, also after the node was killed in the middle of a write:
+// every value is one atomic, or is written aside and then switched to.
 class WatchPage {
  public:
   static constexpr size_t kProcessIdBytes = 16;
@@ -30,8 +30,8 @@ class WatchPage {
   void SetCoordinators(const std::vector<std::string>& addresses);
   // Which member this node is now; zeros: none.
   void SetIdentity(uint32_t node_id, uint32_t incarnation);
-  // From when on no code of an exclusive child may run (CLOCK_BOOTTIME). When a renewed lease ends a
-  // freeze, this comes before SetFrozen(false).
+  // From when on no code of an exclusive child may run (CLOCK_BOOTTIME). When a renewed lease ends
+  // a freeze, this comes before SetFrozen(false).
   void SetLeaseEnd(Instant expires_at);
   void SetHasExclusive(bool has);
   void SetFrozen(bool frozen);
@@ -49,7 +49,7 @@ class WatchPage {
   void SetWatcher(pid_t pid) { watcher_.store(pid); }
 
  private:
-  std::atomic<uint64_t> identity_{0};  // node id, incarnation
+  std::atomic<uint64_t> identity_{0};     // node id, incarnation
   std::atomic<int64_t> lease_end_ns_{0};  // 0: no lease yet
   std::atomic<bool> has_exclusive_{false};
   std::atomic<bool> frozen_{false};

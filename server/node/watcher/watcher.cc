@@ -1,5 +1,11 @@
 #include "server/node/watcher/watcher.h"
 
+#include <cerrno>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <utility>
+
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -7,12 +13,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <optional>
-#include <string>
-#include <utility>
 
 #include "common/base/check.h"
 #include "common/os/process_tree.h"
@@ -80,10 +80,11 @@ class Watcher {
 
   void KillNode() {
     if (std::exchange(killed_, true)) return;
-    std::fprintf(stderr,
-                 "banyan watcher: node process %d still runs exclusive children after its lease has "
-                 "ended (stuck or stopped); killing it\n",
-                 static_cast<int>(node_));
+    std::fprintf(
+        stderr,
+        "banyan watcher: node process %d still runs exclusive children after its lease has "
+        "ended (stuck or stopped); killing it\n",
+        static_cast<int>(node_));
     kill(node_, SIGKILL);
   }
 

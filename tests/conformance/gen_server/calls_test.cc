@@ -62,14 +62,18 @@ TEST_F(GsCalls, GS109And110TerminateRunsBeforeTheReply) {
     script_.call = [](S&, std::string, CallFrom) -> Task<CallResult> {
       return S::StopReply(ExitReason::Normal(), Word("rep"));
     };
-    script_.terminate = [](S& s, ExitReason) -> Task<void> { co_await s.self().Sleep(absl::Milliseconds(200)); };
+    script_.terminate = [](S& s, ExitReason) -> Task<void> {
+      co_await s.self().Sleep(absl::Milliseconds(200));
+    };
     Pid p = co_await StartOk(t);
     Instant before = t.Now();
     absl::StatusOr<Payload> r = co_await t.Call(p, Word("x"));
     EXPECT_EQ(TextOf(*r), "rep");
     EXPECT_EQ(t.Now() - before, absl::Milliseconds(200));
     EXPECT_EQ(co_await ExitOf(t, p), ExitReason::Normal());
-    script_.terminate = [](S& s, ExitReason) -> Task<void> { co_await s.self().ExitSelf(ExitReason::Error("tcrash")); };
+    script_.terminate = [](S& s, ExitReason) -> Task<void> {
+      co_await s.self().ExitSelf(ExitReason::Error("tcrash"));
+    };
     p = co_await StartOk(t);
     r = co_await t.Call(p, Word("x"));
     EXPECT_TRUE(r.ok()) << r.status();
@@ -119,11 +123,14 @@ TEST_F(GsCalls, GS027AndNoprocAndExceptions) {
   Run([&](Self& t) -> Task<void> {
     absl::StatusOr<Payload> r = co_await t.Call(t.pid(), Word("x"));
     EXPECT_EQ(ErrorReason(r.status()), "CALLING_SELF");
-    script_.call = [](S&, std::string, CallFrom) -> Task<CallResult> { throw std::out_of_range("gone"); };
+    script_.call = [](S&, std::string, CallFrom) -> Task<CallResult> {
+      throw std::out_of_range("gone");
+    };
     Pid p = co_await StartOk(t);
     r = co_await t.Call(p, Word("x"));
     EXPECT_EQ(ErrorReason(r.status()), "CALLEE_EXITED");
-    EXPECT_EQ(*GetErrorInfo(r.status())->exit_reason, ExitReason::Error("std::out_of_range", "gone"));
+    EXPECT_EQ(*GetErrorInfo(r.status())->exit_reason,
+              ExitReason::Error("std::out_of_range", "gone"));
     EXPECT_THAT(script_.trace, testing::Contains("terminate error std::out_of_range: gone"));
     r = co_await t.Call(p, Word("x"));
     EXPECT_EQ(ErrorReason(r.status()), "NOPROC");
@@ -142,7 +149,8 @@ TEST_F(GsCalls, CallsFromOutsideExpire) {
     };
     p = co_await StartOk(t);
     std::optional<absl::Status> slow, waiting;
-    rt_->Call(p, Word("slow"), Instant::Infinite(), [&](absl::StatusOr<Payload> r, Pid) { slow = r.status(); });
+    rt_->Call(p, Word("slow"), Instant::Infinite(),
+              [&](absl::StatusOr<Payload> r, Pid) { slow = r.status(); });
     rt_->Call(p, Word("waiting"), t.Now() + absl::Seconds(1),
               [&](absl::StatusOr<Payload> r, Pid) { waiting = r.status(); });
     co_await t.Sleep(absl::Seconds(20));

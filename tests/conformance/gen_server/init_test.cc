@@ -20,7 +20,9 @@ TEST_F(GsInit, INI006ContinueThatAlwaysExits) {
     ++inits;
     return S::Ok().Continue(Word("go"));
   };
-  script_.resume = [](S&, std::string) -> Task<GenServer::Result> { return S::Stop(ExitReason::Error("always")); };
+  script_.resume = [](S&, std::string) -> Task<GenServer::Result> {
+    return S::Stop(ExitReason::Error("always"));
+  };
   Run([&](Self& t) -> Task<void> {
     Pid s = co_await Start(t, Spec(Strategy::kOneForOne, 2, 3600));
     OpResult r = co_await StartChild(t, s, Child("c", "script"));
@@ -33,19 +35,22 @@ TEST_F(GsInit, INI006ContinueThatAlwaysExits) {
 
 TEST_F(GsInit, INI008FailuresNest) {
   Run([&](Self& t) -> Task<void> {
-    ChildSpec inner = Child("inner", "", {}, kPerm, ShutdownPolicy::Infinity(), ChildType::kSupervisor);
-    inner.supervisor =
-        std::make_shared<const SupervisorSpec>(Spec(Strategy::kOneForOne, 1, 5, {Child("g", "w1", {"ret_error"})}));
+    ChildSpec inner =
+        Child("inner", "", {}, kPerm, ShutdownPolicy::Infinity(), ChildType::kSupervisor);
+    inner.supervisor = std::make_shared<const SupervisorSpec>(
+        Spec(Strategy::kOneForOne, 1, 5, {Child("g", "w1", {"ret_error"})}));
     StartResult r = co_await TryStart(t, Spec(Strategy::kOneForOne, 1, 5, {inner}));
-    EXPECT_EQ(r.reason, ExitReason::FailedToStartChild(
-                            "inner", ExitReason::FailedToStartChild("g", ExitReason::Error("reason"))));
+    EXPECT_EQ(r.reason,
+              ExitReason::FailedToStartChild(
+                  "inner", ExitReason::FailedToStartChild("g", ExitReason::Error("reason"))));
   });
 }
 
 TEST_F(GsInit, INI011CallToOnesOwnSupervisorTimesOut) {
   script_.init = [](S& s, auto) -> Task<GenServer::InitResult> {
     Pid sup = s.self().parent();
-    absl::StatusOr<ChildCounts> counts = co_await SupervisorClient(sup, absl::Milliseconds(300)).CountChildren(s.self());
+    absl::StatusOr<ChildCounts> counts =
+        co_await SupervisorClient(sup, absl::Milliseconds(300)).CountChildren(s.self());
     EXPECT_FALSE(counts.ok());
     co_return S::Ok();
   };
@@ -80,7 +85,8 @@ TEST_F(GsInit, INI013StartTimeoutOfAChildFailsTheTree) {
   Run([&](Self& t) -> Task<void> {
     ChildSpec hangs = Child("b", "slow", {"100000"});
     hangs.start.start_timeout = absl::Milliseconds(100);
-    StartResult r = co_await TryStart(t, Spec(Strategy::kOneForOne, 1, 5, {Child("a", "r", {"a"}), hangs}));
+    StartResult r =
+        co_await TryStart(t, Spec(Strategy::kOneForOne, 1, 5, {Child("a", "r", {"a"}), hangs}));
     EXPECT_EQ(r.reason, ExitReason::FailedToStartChild("b", ExitReason::Timeout()));
     EXPECT_THAT(world_.trace, testing::ElementsAre("init a", "terminate a shutdown"));
   });

@@ -90,15 +90,16 @@ class GenServerTest : public ActorTest {
     return o;
   }
   Task<StartResult> StartIt(Self& t, StartOptions options = Linked()) {
-    return StartBehaviour(t, [this] { return std::make_unique<S>(&script_); }, {}, std::move(options));
+    return StartBehaviour(
+        t, [this] { return std::make_unique<S>(&script_); }, {}, std::move(options));
   }
   Task<Pid> StartOk(Self& t, StartOptions options = Linked()) {
     StartResult r = co_await StartIt(t, std::move(options));
     EXPECT_TRUE(r.started()) << r.reason.ToString();
     co_return r.pid;
   }
-  // A process that starts the server, tells it to trap exits or not, and sends T the pid; it lives until
-  // it gets a word: an exit reason to end with.
+  // A process that starts the server, tells it to trap exits or not, and sends T the pid; it lives
+  // until it gets a word: an exit reason to end with.
   S::Script script_;
 };
 

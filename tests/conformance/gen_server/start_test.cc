@@ -1,4 +1,5 @@
-// Starting: GS-101 to GS-107, GS-126, GS-133, PL-003 to PL-013, PL-101 to PL-105, BHV-007 to BHV-009.
+// Starting: GS-101 to GS-107, GS-126, GS-133, PL-003 to PL-013, PL-101 to PL-105, BHV-007 to
+// BHV-009.
 #include "tests/conformance/gen_server/server.h"
 
 namespace banyan {
@@ -223,7 +224,9 @@ TEST_F(GsStart, FailedLinkedStartEndsANonTrappingStarter) {
   RunAs(
       false,
       [&](Self& t) -> Task<void> {
-        StartBody body = [](Self&, StartAck) -> Task<ExitReason> { return ExitReason::Error("zz"); };
+        StartBody body = [](Self&, StartAck) -> Task<ExitReason> {
+          return ExitReason::Error("zz");
+        };
         co_await StartProcess(t, body, {});
         after = true;
       },

@@ -33,11 +33,15 @@ TEST_F(GsTermination, GS055And122And123Stop) {
 
 TEST_F(GsTermination, GS121StopOfAServerThatEndsOtherwise) {
   Run([&](Self& t) -> Task<void> {
-    script_.terminate = [](S& s, ExitReason) -> Task<void> { co_await s.self().ExitSelf(ExitReason::Error("tc")); };
+    script_.terminate = [](S& s, ExitReason) -> Task<void> {
+      co_await s.self().ExitSelf(ExitReason::Error("tc"));
+    };
     Pid p = co_await StartOk(t);
     absl::Status other = co_await sys::Stop(t, p);
     EXPECT_EQ(*GetErrorInfo(other)->exit_reason, ExitReason::Error("tc"));
-    script_.terminate = [](S& s, ExitReason) -> Task<void> { co_await s.self().Sleep(absl::Milliseconds(300)); };
+    script_.terminate = [](S& s, ExitReason) -> Task<void> {
+      co_await s.self().Sleep(absl::Milliseconds(300));
+    };
     p = co_await StartOk(t);
     absl::Status late = co_await sys::Stop(t, p, {}, absl::Milliseconds(50));
     EXPECT_EQ(ErrorReason(late), "CALL_TIMEOUT");
@@ -83,7 +87,8 @@ TEST_F(GsTermination, GS125OneCrashReportForAbnormalEnds) {
   Crashes crashes;
   host_.reports = &crashes;
   Run([&](Self& t) -> Task<void> {
-    for (const ExitReason& why : {ExitReason::Error("boom"), ExitReason::Shutdown(), ExitReason::Normal()}) {
+    for (const ExitReason& why :
+         {ExitReason::Error("boom"), ExitReason::Shutdown(), ExitReason::Normal()}) {
       script_.cast = [why](S&, std::string) -> Task<Step> { return S::Stop(why); };
       Pid p = co_await StartOk(t);
       t.Cast(p, Word("stop"));

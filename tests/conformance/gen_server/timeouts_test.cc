@@ -1,4 +1,5 @@
-// Timeouts, continuations, sys requests in between: GS-022, GS-032 part, GS-045, GS-046, GS-115 to GS-118, GS-132.
+// Timeouts, continuations, sys requests in between: GS-022, GS-032 part, GS-045, GS-046, GS-115 to
+// GS-118, GS-132.
 #include "common/base/error.h"
 #include "tests/conformance/gen_server/server.h"
 
@@ -19,7 +20,8 @@ TEST_F(GsTimeouts, GS022ContinueRunsBeforeAnyMessage) {
     };
     Pid p = co_await StartOk(t);
     co_await t.Sleep(absl::Milliseconds(1));
-    EXPECT_THAT(script_.trace, testing::ElementsAre("continue 1", "continue 2", "info queued")) << "GS-116";
+    EXPECT_THAT(script_.trace, testing::ElementsAre("continue 1", "continue 2", "info queued"))
+        << "GS-116";
     script_.resume = [](S&, std::string) -> Task<Step> { return S::Stop(ExitReason::Normal()); };
     script_.call = [](S&, std::string, CallFrom) -> Task<CallResult> {
       return S::Reply(Word("ok")).Continue(Word("stop"));
@@ -64,7 +66,9 @@ TEST_F(GsTimeouts, GS117ASystemRequestStartsItAgain) {
 
 TEST_F(GsTimeouts, ZeroTimeoutLetsQueuedMessagesWin) {
   Run([&](Self& t) -> Task<void> {
-    script_.cast = [](S&, std::string) -> Task<Step> { return S::NoReply().Timeout(absl::ZeroDuration()); };
+    script_.cast = [](S&, std::string) -> Task<Step> {
+      return S::NoReply().Timeout(absl::ZeroDuration());
+    };
     Pid p = co_await StartOk(t);
     t.Cast(p, Word("1"));
     t.Cast(p, Word("2"));
@@ -76,11 +80,11 @@ TEST_F(GsTimeouts, ZeroTimeoutLetsQueuedMessagesWin) {
 TEST_F(GsTimeouts, GS045And046StateIsReadAndReplaced) {
   Run([&](Self& t) -> Task<void> {
     Pid p = co_await StartOk(t, Linked("server"));
-    auto replaced = co_await sys::ReplaceState(t, p, [](const Payload& s) { return Word(TextOf(s) + "2"); });
+    auto replaced =
+        co_await sys::ReplaceState(t, p, [](const Payload& s) { return Word(TextOf(s) + "2"); });
     EXPECT_EQ(TextOf(*replaced), "state2");
-    auto failing = co_await sys::ReplaceState(t, p, [](const Payload&) -> absl::StatusOr<Payload> {
-      throw std::runtime_error("fail");
-    });
+    auto failing = co_await sys::ReplaceState(
+        t, p, [](const Payload&) -> absl::StatusOr<Payload> { throw std::runtime_error("fail"); });
     EXPECT_EQ(ErrorReason(failing.status()), "STATE_INVALID");
     EXPECT_TRUE((co_await sys::Suspend(t, p)).ok());
     EXPECT_TRUE((co_await sys::Suspend(t, p)).ok());

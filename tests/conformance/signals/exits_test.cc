@@ -72,8 +72,8 @@ TEST_F(Exits, SIG006KillCannotBeTrappedKilledCan) {
 struct LinkCase {
   const char* id;
   ExitReason end;
-  bool kill;               // ended by exit(kill) from outside rather than by itself
-  const char* seen;        // the message to a trapping peer
+  bool kill;         // ended by exit(kill) from outside rather than by itself
+  const char* seen;  // the message to a trapping peer
   bool plain_dies;
   ExitReason plain_reason;
 };
@@ -226,7 +226,8 @@ TEST_F(Exits, SIG023LinkToOneselfDoesNothing) {
 Script SpawnMany(int n, SpawnOptions options, std::string reason) {
   return [=](Self& self) -> Task<void> {
     for (int i = 0; i < n; ++i) {
-      EXPECT_TRUE(self.Spawn([reason](Self&) -> Task<ExitReason> { return Err(reason); }, options).ok());
+      EXPECT_TRUE(
+          self.Spawn([reason](Self&) -> Task<ExitReason> { return Err(reason); }, options).ok());
     }
     co_return;
   };
@@ -249,7 +250,8 @@ TEST_F(Exits, SIG025EachSpawnMonitorYieldsOneDown) {
 TEST_F(Exits, SIG026LinkAndMonitorYieldOneOfEach) {
   auto v = Start(true);
   Do(v, SpawnMany(1, {.link = true, .monitor = true}, "both"));
-  EXPECT_THAT(*v->log, ::testing::UnorderedElementsAre(::testing::StartsWith("EXIT"), ::testing::StartsWith("DOWN")));
+  EXPECT_THAT(*v->log, ::testing::UnorderedElementsAre(::testing::StartsWith("EXIT"),
+                                                       ::testing::StartsWith("DOWN")));
 }
 
 TEST_F(Exits, SIG027NoExitAfterUnlinkAndFlush) {

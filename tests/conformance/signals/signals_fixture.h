@@ -6,15 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "common/time/virtual_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+
+#include "common/time/virtual_time.h"
 #include "server/runtime/runtime.h"
 
 namespace banyan {
 
-// A process of a signal test: it writes down every message that it gets, and does what the test tells
-// it to.
+// A process of a signal test: it writes down every message that it gets, and does what the test
+// tells it to.
 struct Probe {
   Pid pid;
   std::shared_ptr<std::vector<std::string>> log = std::make_shared<std::vector<std::string>>();
@@ -33,10 +34,14 @@ class SignalsTest : public ::testing::Test {
   static std::string Show(const Message& m) {
     switch (m.kind()) {
       case SignalKind::kExit:
-      case SignalKind::kLinkExit: return "EXIT " + std::to_string(m.from().slot()) + " " + m.reason().ToString();
-      case SignalKind::kDown: return "DOWN " + std::to_string(m.from().slot()) + " " + m.reason().ToString();
-      case SignalKind::kTimeout: return "timeout";
-      default: return std::string(m.payload().bytes());
+      case SignalKind::kLinkExit:
+        return "EXIT " + std::to_string(m.from().slot()) + " " + m.reason().ToString();
+      case SignalKind::kDown:
+        return "DOWN " + std::to_string(m.from().slot()) + " " + m.reason().ToString();
+      case SignalKind::kTimeout:
+        return "timeout";
+      default:
+        return std::string(m.payload().bytes());
     }
   }
   static std::string Exited(const Pid& p, const std::string& reason) {

@@ -32,10 +32,12 @@ class SupBeyond : public SupervisorTest {
 
 TEST_F(SupBeyond, SUP101FailingChildStopsThoseBeforeIt) {
   Run([&](Self& t) -> Task<void> {
-    StartResult r = co_await TryStart(
-        t, Spec(Strategy::kOneForOne, 1, 5, {R("a"), R("b"), Child("c", "w1", {"ret_error"}), R("d")}));
+    StartResult r =
+        co_await TryStart(t, Spec(Strategy::kOneForOne, 1, 5,
+                                  {R("a"), R("b"), Child("c", "w1", {"ret_error"}), R("d")}));
     EXPECT_EQ(r.reason, ExitReason::FailedToStartChild("c", ExitReason::Error("reason")));
-    EXPECT_THAT(world_.trace, ElementsAre("init a", "init b", "terminate b shutdown", "terminate a shutdown"));
+    EXPECT_THAT(world_.trace,
+                ElementsAre("init a", "init b", "terminate b shutdown", "terminate a shutdown"));
     EXPECT_FALSE(rt_->Whereis("sup_test"));
   });
 }
@@ -73,8 +75,9 @@ TEST_F(SupBeyond, SUP104ArgumentsOfTemporaryChildren) {
 
 TEST_F(SupBeyond, SUP105And106IntensityZero) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kOneForOne, 0, 5, {Child("c", "w1", {}, kTrans), Child("t", "w1", {}, kTemp),
-                                                                Child("p", "w1")}));
+    Pid s = co_await Start(
+        t, Spec(Strategy::kOneForOne, 0, 5,
+                {Child("c", "w1", {}, kTrans), Child("t", "w1", {}, kTemp), Child("p", "w1")}));
     co_await End(t, co_await PidOf(t, s, "c"), "shutdown");
     co_await End(t, co_await PidOf(t, s, "t"), "kill");
     EXPECT_EQ(co_await Show(t, s), "p c:undefined");
@@ -97,7 +100,8 @@ TEST_F(SupBeyond, SUP107IntensityWindow) {
 
 TEST_F(SupBeyond, SUP109OneForAllSecondChildNeverRestarts) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kOneForAll, 2, 3600, {R("a"), R("b", kPerm, "for_ever")}));
+    Pid s =
+        co_await Start(t, Spec(Strategy::kOneForAll, 2, 3600, {R("a"), R("b", kPerm, "for_ever")}));
     co_await End(t, co_await PidOf(t, s, "a"), "abnormal");
     EXPECT_EQ(co_await ExitOf(t, s), ExitReason::Shutdown());
     EXPECT_EQ(std::count(world_.trace.begin(), world_.trace.end(), "fail b"), 2);
@@ -106,17 +110,19 @@ TEST_F(SupBeyond, SUP109OneForAllSecondChildNeverRestarts) {
 
 TEST_F(SupBeyond, SUP110OneForAllOrder) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kOneForAll, 5, 5, {R("a"), R("b"), R("t", kTemp), R("c")}));
+    Pid s = co_await Start(
+        t, Spec(Strategy::kOneForAll, 5, 5, {R("a"), R("b"), R("t", kTemp), R("c")}));
     EXPECT_THAT(co_await TraceOf(t, s, "b", "kill"),
-                ElementsAre("terminate c shutdown", "terminate t shutdown", "terminate a shutdown", "init a", "init b",
-                            "init c"));
+                ElementsAre("terminate c shutdown", "terminate t shutdown", "terminate a shutdown",
+                            "init a", "init b", "init c"));
     EXPECT_EQ(co_await Show(t, s), "c b a");
   });
 }
 
 TEST_F(SupBeyond, SUP111RestForOneOrder) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kRestForOne, 5, 5, {R("a"), R("b"), R("t", kTemp), R("c")}));
+    Pid s = co_await Start(
+        t, Spec(Strategy::kRestForOne, 5, 5, {R("a"), R("b"), R("t", kTemp), R("c")}));
     EXPECT_THAT(co_await TraceOf(t, s, "b", "kill"),
                 ElementsAre("terminate c shutdown", "terminate t shutdown", "init b", "init c"));
     EXPECT_EQ(co_await Show(t, s), "c b a");
@@ -125,7 +131,8 @@ TEST_F(SupBeyond, SUP111RestForOneOrder) {
 
 TEST_F(SupBeyond, SUP112And113GroupRestartRevives) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kOneForAll, 5, 5, {R("a"), R("b", kTrans), R("c")}), "");
+    Pid s =
+        co_await Start(t, Spec(Strategy::kOneForAll, 5, 5, {R("a"), R("b", kTrans), R("c")}), "");
     co_await Terminate(t, s, "b");
     co_await End(t, co_await PidOf(t, s, "a"), "kill");
     EXPECT_EQ(co_await Show(t, s), "c b a");
@@ -139,19 +146,21 @@ TEST_F(SupBeyond, SUP112And113GroupRestartRevives) {
 
 TEST_F(SupBeyond, SUP114OneForAllRetryStartsOver) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kOneForAll, 5, 5, {R("a"), R("b", kPerm, "1"), R("c")}));
+    Pid s =
+        co_await Start(t, Spec(Strategy::kOneForAll, 5, 5, {R("a"), R("b", kPerm, "1"), R("c")}));
     EXPECT_THAT(co_await TraceOf(t, s, "a", "kill"),
-                ElementsAre("terminate c shutdown", "terminate b shutdown", "init a", "fail b", "terminate a shutdown",
-                            "init a", "init b", "init c"));
+                ElementsAre("terminate c shutdown", "terminate b shutdown", "init a", "fail b",
+                            "terminate a shutdown", "init a", "init b", "init c"));
   });
 }
 
 TEST_F(SupBeyond, SUP115RestForOneRetryLeavesEarlierOnes) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kRestForOne, 5, 5, {R("z"), R("a"), R("b", kPerm, "2"), R("c")}));
+    Pid s = co_await Start(
+        t, Spec(Strategy::kRestForOne, 5, 5, {R("z"), R("a"), R("b", kPerm, "2"), R("c")}));
     EXPECT_THAT(co_await TraceOf(t, s, "a", "kill"),
-                ElementsAre("terminate c shutdown", "terminate b shutdown", "init a", "fail b", "fail b", "init b",
-                            "init c"));
+                ElementsAre("terminate c shutdown", "terminate b shutdown", "init a", "fail b",
+                            "fail b", "init b", "init c"));
   });
 }
 
@@ -205,7 +214,8 @@ TEST_F(SupBeyond, SUP118UnlinkedChildIsNotMissed) {
 
 TEST_F(SupBeyond, SUP119BusyChildIsKilledInTime) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kOneForOne, 1, 5, {Child("c", "w1", {}, kPerm, Ms(100))}));
+    Pid s =
+        co_await Start(t, Spec(Strategy::kOneForOne, 1, 5, {Child("c", "w1", {}, kPerm, Ms(100))}));
     t.Send(co_await PidOf(t, s, "c"), Word("sleep"));
     Instant before = t.Now();
     EXPECT_EQ((co_await Terminate(t, s, "c")).code, Code::kOk);
@@ -252,7 +262,8 @@ TEST_F(SupBeyond, SUP122TerminatedOnesCountAsGoneForAllSignificant) {
   Run([&](Self& t) -> Task<void> {
     ChildSpec a = Child("a", "w1", {}, kTrans), b = Child("b", "w1", {}, kTrans);
     a.significant = b.significant = true;
-    Pid s = co_await Start(t, Spec(Strategy::kOneForOne, 1, 5, {a, b}, AutoShutdown::kAllSignificant));
+    Pid s =
+        co_await Start(t, Spec(Strategy::kOneForOne, 1, 5, {a, b}, AutoShutdown::kAllSignificant));
     co_await Terminate(t, s, "a");
     co_await ExpectNoExit(t, {s});
     co_await End(t, co_await PidOf(t, s, "b"), "normal");
@@ -322,11 +333,14 @@ TEST_F(SupBeyond, SUP129GivenUpChildSupervisor) {
   Run([&](Self& t) -> Task<void> {
     for (RestartType restart : {kPerm, kTrans, kTemp}) {
       ChildSpec c = Child("C", "", {}, restart, ShutdownPolicy::Infinity(), ChildType::kSupervisor);
-      c.supervisor = std::make_shared<const SupervisorSpec>(Spec(Strategy::kOneForOne, 0, 5, {Child("w", "w1")}));
+      c.supervisor = std::make_shared<const SupervisorSpec>(
+          Spec(Strategy::kOneForOne, 0, 5, {Child("w", "w1")}));
       Pid p = co_await Start(t, Spec(Strategy::kOneForOne, 5, 5, {c}), "");
       Pid inner = co_await PidOf(t, p, "C");
       co_await End(t, co_await PidOf(t, inner, "w"), "abnormal");
-      EXPECT_EQ(co_await Show(t, p), restart == kPerm ? "C" : restart == kTrans ? "C:undefined" : "");
+      EXPECT_EQ(co_await Show(t, p), restart == kPerm    ? "C"
+                                     : restart == kTrans ? "C:undefined"
+                                                         : "");
       EXPECT_FALSE(rt_->IsAlive(inner));
     }
   });
@@ -334,12 +348,13 @@ TEST_F(SupBeyond, SUP129GivenUpChildSupervisor) {
 
 TEST_F(SupBeyond, SUP130DynamicRestartThatIgnores) {
   int starts = 0;
-  modules_.AddFunction("ignore_later", [&](Self& self, StartSpec spec, StartContext c) -> Task<StartResult> {
-    if (starts++ > 0) return StartResult::Ignored();
-    spec.module = "w1";
-    spec.args.clear();
-    return StartModule(self, std::move(spec), std::move(c));
-  });
+  modules_.AddFunction("ignore_later",
+                       [&](Self& self, StartSpec spec, StartContext c) -> Task<StartResult> {
+                         if (starts++ > 0) return StartResult::Ignored();
+                         spec.module = "w1";
+                         spec.args.clear();
+                         return StartModule(self, std::move(spec), std::move(c));
+                       });
   Run([&](Self& t) -> Task<void> {
     Pid s = co_await Start(t, Spec(Strategy::kSimpleOneForOne, 1, 5, {Child("x", "ignore_later")}));
     OpResult r = co_await StartDynamic(t, s);

@@ -112,7 +112,8 @@ TEST_F(SupOps, SUP024ChildAdministrationDynamic) {
 
 TEST_F(SupOps, SUP025StartsWithExtraInfo) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kOneForOne, 2, 3600, {Child("c1", "w1", {"extra", "extra_return"})}));
+    Pid s = co_await Start(
+        t, Spec(Strategy::kOneForOne, 2, 3600, {Child("c1", "w1", {"extra", "extra_return"})}));
     const Pid p = co_await PidOf(t, s, "c1");
     t.Link(p);
     OpResult r = co_await Restart(t, s, "hej");
@@ -155,13 +156,15 @@ TEST_F(SupOps, SUP026ChildSpecsAreChecked) {
   Run([&](Self& t) -> Task<void> {
     Pid s = co_await Start(t, Spec(Strategy::kOneForOne, 2, 3600));
     SupervisorClient client(s);
-    ChildSpec bad_shutdown = Child("c", "w1", {}, kPerm, ShutdownPolicy::Timeout(-absl::Milliseconds(10)));
+    ChildSpec bad_shutdown =
+        Child("c", "w1", {}, kPerm, ShutdownPolicy::Timeout(-absl::Milliseconds(10)));
     ChildSpec bad_restart = Child("c", "w1");
     bad_restart.restart = static_cast<RestartType>(9);
     ChildSpec bad_type = Child("c", "w1");
     bad_type.type = static_cast<ChildType>(9);
-    for (const auto& [spec, field] : {std::pair(bad_shutdown, "spec.shutdown.timeout"), std::pair(bad_restart, "spec.restart"),
-                                      std::pair(bad_type, "spec.type"), std::pair(ChildSpec(), "spec.id")}) {
+    for (const auto& [spec, field] :
+         {std::pair(bad_shutdown, "spec.shutdown.timeout"), std::pair(bad_restart, "spec.restart"),
+          std::pair(bad_type, "spec.type"), std::pair(ChildSpec(), "spec.id")}) {
       absl::StatusOr<OpResult> r = co_await client.StartChild(t, spec);
       EXPECT_EQ(ErrorReason(r.status()), "SPEC_INVALID");
       std::optional<ErrorInfo> info = GetErrorInfo(r.status());
@@ -170,10 +173,12 @@ TEST_F(SupOps, SUP026ChildSpecsAreChecked) {
     }
     EXPECT_EQ(co_await Show(t, s), "");
     StartResult twice = co_await TryStart(
-        t, Spec(Strategy::kOneForOne, 2, 3600, {Child("child", "w1"), Child("child", "w1")}), "other");
+        t, Spec(Strategy::kOneForOne, 2, 3600, {Child("child", "w1"), Child("child", "w1")}),
+        "other");
     EXPECT_EQ(twice.reason.type(), "start_spec");
     EXPECT_THAT(twice.reason.message(), testing::HasSubstr("duplicate_child_name"));
-    StartResult init = co_await TryStart(t, Spec(Strategy::kOneForOne, 2, 3600, {bad_restart}), "other");
+    StartResult init =
+        co_await TryStart(t, Spec(Strategy::kOneForOne, 2, 3600, {bad_restart}), "other");
     EXPECT_EQ(init.reason.type(), "start_spec");
     init = co_await TryStart(t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {bad_restart}), "other");
     EXPECT_EQ(init.reason.type(), "start_spec");
@@ -187,17 +192,21 @@ TEST_F(SupOps, SUP026ChildSpecsAreChecked) {
 TEST_F(SupOps, SUP026EveryValidCombinationIsAccepted) {
   const AutoShutdown never = AutoShutdown::kNever;
   for (RestartType restart : {kPerm, kTrans, kTemp}) {
-    for (ShutdownPolicy shutdown : {Ms(0), Ms(1000), ShutdownPolicy::Infinity(), ShutdownPolicy::BrutalKill()}) {
+    for (ShutdownPolicy shutdown :
+         {Ms(0), Ms(1000), ShutdownPolicy::Infinity(), ShutdownPolicy::BrutalKill()}) {
       for (ChildType type : {ChildType::kWorker, ChildType::kSupervisor}) {
-        EXPECT_TRUE(ValidateChildSpec(Child("c", "w1", {}, restart, shutdown, type), &never).empty());
+        EXPECT_TRUE(
+            ValidateChildSpec(Child("c", "w1", {}, restart, shutdown, type), &never).empty());
       }
     }
   }
 }
 
 TEST_F(SupOps, SUP027SignificantCombinations) {
-  const AutoShutdown kinds[] = {AutoShutdown::kNever, AutoShutdown::kAnySignificant, AutoShutdown::kAllSignificant};
-  for (const AutoShutdown* kind : {static_cast<const AutoShutdown*>(nullptr), &kinds[0], &kinds[1], &kinds[2]}) {
+  const AutoShutdown kinds[] = {AutoShutdown::kNever, AutoShutdown::kAnySignificant,
+                                AutoShutdown::kAllSignificant};
+  for (const AutoShutdown* kind :
+       {static_cast<const AutoShutdown*>(nullptr), &kinds[0], &kinds[1], &kinds[2]}) {
     for (RestartType restart : {kPerm, kTrans, kTemp}) {
       for (bool significant : {false, true}) {
         ChildSpec c = Child("c", "w1", {}, restart);
@@ -224,8 +233,9 @@ TEST_F(SupOps, SUP028FlagsAreChecked) {
     strategy.flags.strategy = static_cast<Strategy>(9);
     period.flags.period = absl::ZeroDuration();
     auto_shutdown.flags.auto_shutdown = static_cast<AutoShutdown>(9);
-    for (const auto& [spec, word] : {std::pair(strategy, "invalid_strategy"), std::pair(period, "invalid_period"),
-                                     std::pair(auto_shutdown, "invalid_auto_shutdown")}) {
+    for (const auto& [spec, word] :
+         {std::pair(strategy, "invalid_strategy"), std::pair(period, "invalid_period"),
+          std::pair(auto_shutdown, "invalid_auto_shutdown")}) {
       StartResult r = co_await TryStart(t, spec);
       EXPECT_TRUE(r.failed());
       EXPECT_EQ(r.reason.type(), "supervisor_data");
@@ -243,7 +253,8 @@ TEST_F(SupOps, SUP028FlagsAreChecked) {
 TEST_F(SupOps, SUP029RestartsFarApartDoNotCount) {
   Run([&](Self& t) -> Task<void> {
     Pid s = co_await Start(t, Spec(Strategy::kOneForOne, 1, 1));
-    OpResult r = co_await StartChild(t, s, Child("c1", "w1", {}, kPerm, ShutdownPolicy::BrutalKill()));
+    OpResult r =
+        co_await StartChild(t, s, Child("c1", "w1", {}, kPerm, ShutdownPolicy::BrutalKill()));
     co_await End(t, r.pid, "abnormal");
     for (int i = 0; i < 3; ++i) {
       co_await t.Sleep(absl::Milliseconds(2100));

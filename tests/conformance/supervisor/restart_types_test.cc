@@ -12,14 +12,16 @@ class SupRestart : public SupervisorTest {
       Pid s = co_await Start(t, Spec(Strategy::kOneForOne, 2, 3600));
       for (size_t i = 0; i < endings.size(); ++i) {
         OpResult r;
-        if (i == 0 || restart == kTemp) r = co_await StartChild(t, s, Child("c1", "w1", {}, restart));
+        if (i == 0 || restart == kTemp)
+          r = co_await StartChild(t, s, Child("c1", "w1", {}, restart));
         if (i > 0 && restart == kTrans && shown != "c1") r = co_await Restart(t, s, "c1");
         EXPECT_EQ(r.code, Code::kOk);
         Pid before = co_await PidOf(t, s, "c1");
         co_await End(t, before, endings[i]);
         EXPECT_EQ(co_await Show(t, s), shown) << endings[i];
         EXPECT_NE(co_await PidOf(t, s, "c1"), before);
-        ChildCounts want{shown.empty() ? 0u : 1u, shown == "c1" ? 1u : 0u, 0, shown.empty() ? 0u : 1u};
+        ChildCounts want{shown.empty() ? 0u : 1u, shown == "c1" ? 1u : 0u, 0,
+                         shown.empty() ? 0u : 1u};
         EXPECT_EQ(co_await Cc(t, s), want);
       }
     });
@@ -30,7 +32,9 @@ TEST_F(SupRestart, SUP043PermanentNormal) { Case(kPerm, {"normal"}, "c1"); }
 TEST_F(SupRestart, SUP044TransientNormal) { Case(kTrans, {"normal"}, "c1:undefined"); }
 TEST_F(SupRestart, SUP045TemporaryNormal) { Case(kTemp, {"normal"}, ""); }
 TEST_F(SupRestart, SUP046PermanentShutdown) { Case(kPerm, {"shutdown", "shutdown_test"}, "c1"); }
-TEST_F(SupRestart, SUP047TransientShutdown) { Case(kTrans, {"shutdown", "shutdown_test"}, "c1:undefined"); }
+TEST_F(SupRestart, SUP047TransientShutdown) {
+  Case(kTrans, {"shutdown", "shutdown_test"}, "c1:undefined");
+}
 TEST_F(SupRestart, SUP048TemporaryShutdown) { Case(kTemp, {"shutdown", "shutdown_test"}, ""); }
 TEST_F(SupRestart, SUP050PermanentAbnormal) { Case(kPerm, {"abnormal"}, "c1"); }
 TEST_F(SupRestart, SUP051TransientAbnormal) { Case(kTrans, {"abnormal"}, "c1"); }
@@ -41,7 +45,8 @@ TEST_F(SupRestart, SUP049FailedTreeSaysWhichChild) {
     StartResult r = co_await TryStart(
         t, Spec(Strategy::kOneForAll, 0, 1, {Child("server", "w1", {"raise"}, kPerm, Ms(2000))}));
     EXPECT_EQ(r.reason, ExitReason::FailedToStartChild(
-                            "server", ExitReason::Error("banyan::FunctionClause", "no function clause matching")))
+                            "server", ExitReason::Error("banyan::FunctionClause",
+                                                        "no function clause matching")))
         << r.reason.ToString();
   });
 }
@@ -63,13 +68,13 @@ TEST_F(SupRestart, SUP054Tree) {
     auto nested = [](std::string id, RestartType restart, std::vector<ChildSpec> children) {
       ChildSpec c = Child(id, "", {}, restart, ShutdownPolicy::Infinity(), ChildType::kSupervisor);
       c.start.name = id;
-      c.supervisor = std::make_shared<const SupervisorSpec>(Spec(Strategy::kOneForOne, 4, 3600, std::move(children)));
+      c.supervisor = std::make_shared<const SupervisorSpec>(
+          Spec(Strategy::kOneForOne, 4, 3600, std::move(children)));
       return c;
     };
-    Pid top = co_await Start(
-        t, Spec(Strategy::kOneForAll, 4, 3600,
-                {nested("sup1", kPerm, {Child("c1", "w1"), Child("c2", "w1")}), nested("sup2", kPerm, {}),
-                 nested("sup3", kTrans, {})}));
+    Pid top = co_await Start(t, Spec(Strategy::kOneForAll, 4, 3600,
+                                     {nested("sup1", kPerm, {Child("c1", "w1"), Child("c2", "w1")}),
+                                      nested("sup2", kPerm, {}), nested("sup3", kTrans, {})}));
     OpResult r = co_await Terminate(t, top, "sup3");
     EXPECT_EQ(r.code, Code::kOk);
     Pid sup1 = co_await PidOf(t, top, "sup1");

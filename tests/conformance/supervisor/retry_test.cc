@@ -82,9 +82,12 @@ TEST_F(SupRetry, SUP074SpecsOfTemporaryChildrenAreNotKept) {
           }
           OpResult again = co_await StartChild(t, s, Child("c", "w1", {}, restart));
           const bool ended = how == "supervisor" || (restart == kTrans && how == "normal");
-          Code want = restart == kTemp ? Code::kOk : ended ? Code::kAlreadyPresent : Code::kAlreadyStarted;
+          Code want = restart == kTemp ? Code::kOk
+                      : ended          ? Code::kAlreadyPresent
+                                       : Code::kAlreadyStarted;
           EXPECT_EQ(again.code, want) << how;
-          if (want == Code::kAlreadyPresent) EXPECT_EQ((co_await Restart(t, s, "c")).code, Code::kOk);
+          if (want == Code::kAlreadyPresent)
+            EXPECT_EQ((co_await Restart(t, s, "c")).code, Code::kOk);
         }
       }
     }
@@ -95,7 +98,9 @@ TEST_F(SupRetry, SUP076TemporaryBystanders) {
   Run([&](Self& t) -> Task<void> {
     for (Strategy strategy : {Strategy::kOneForAll, Strategy::kRestForOne}) {
       Pid s = co_await Start(
-          t, Spec(strategy, 2, 300, {Child("c1", "w1", {}, kPerm, Ms(100)), Child("c2", "w1", {}, kTemp, Ms(100))}),
+          t,
+          Spec(strategy, 2, 300,
+               {Child("c1", "w1", {}, kPerm, Ms(100)), Child("c2", "w1", {}, kTemp, Ms(100))}),
           "");
       co_await End(t, co_await PidOf(t, s, "c1"), "normal");
       co_await t.Sleep(absl::Milliseconds(350));
@@ -113,7 +118,8 @@ TEST_F(SupRetry, SUP078HangingRestartLoop) {
     world_.fail_start = true;
     Ref down = t.Monitor(c1.pid);
     t.Cast(c1.pid, Word("restart"));
-    std::optional<Message> m = co_await t.ReceiveIf([down](const Message& m) { return m.ref() == down; });
+    std::optional<Message> m =
+        co_await t.ReceiveIf([down](const Message& m) { return m.ref() == down; });
     EXPECT_EQ(m->reason(), ExitReason::Error("error"));
     co_await t.Sleep(absl::Seconds(2));
     EXPECT_EQ((co_await StartChild(t, s, spec)).code, Code::kAlreadyPresent);

@@ -16,7 +16,8 @@ class SupSignificant : public SupervisorTest {
     c.significant = significant;
     return c;
   }
-  static SupervisorSpec Auto(AutoShutdown kind, std::vector<ChildSpec> children = {}, uint32_t intensity = 1) {
+  static SupervisorSpec Auto(AutoShutdown kind, std::vector<ChildSpec> children = {},
+                             uint32_t intensity = 1) {
     return Spec(Strategy::kOneForOne, intensity, 5, std::move(children), kind);
   }
   // SUP-057, SUP-058: c1, c2 significant, c3 not.
@@ -56,7 +57,8 @@ TEST_F(SupSignificant, SUP056NonsignificantTransient) {
       co_await StartLinked(t, s, Sig("c1", kTrans, false));
       co_await Terminate(t, s, "c1");
       co_await Restart(t, s, "c1");
-      for (const char* how : {"kill", "abnormal", "normal"}) co_await End(t, co_await PidOf(t, s, "c1"), how);
+      for (const char* how : {"kill", "abnormal", "normal"})
+        co_await End(t, co_await PidOf(t, s, "c1"), how);
       EXPECT_EQ(co_await Show(t, s), "c1:undefined");
       co_await ExpectNoExit(t, {s});
     }
@@ -107,7 +109,8 @@ TEST_F(SupSignificant, SUP058SignificantTransient) {
 TEST_F(SupSignificant, SUP059SignificantSimple) {
   Run([&](Self& t) -> Task<void> {
     for (AutoShutdown kind : {kAny, kAll}) {
-      Pid s = co_await Start(t, Spec(Strategy::kSimpleOneForOne, 1, 5, {Sig("x", kTemp)}, kind), "");
+      Pid s =
+          co_await Start(t, Spec(Strategy::kSimpleOneForOne, 1, 5, {Sig("x", kTemp)}, kind), "");
       OpResult p1 = co_await StartDynamic(t, s);
       OpResult p2 = co_await StartDynamic(t, s);
       co_await End(t, p1.pid, "normal");
@@ -141,7 +144,8 @@ TEST_F(SupSignificant, SUP060SignificantBystander) {
 TEST_F(SupSignificant, SUP061SignificantEscalation) {
   Run([&](Self& t) -> Task<void> {
     for (bool significant : {true, false}) {
-      ChildSpec inner = Child("inner", "", {}, kTrans, ShutdownPolicy::Infinity(), ChildType::kSupervisor);
+      ChildSpec inner =
+          Child("inner", "", {}, kTrans, ShutdownPolicy::Infinity(), ChildType::kSupervisor);
       inner.significant = significant;
       inner.supervisor = std::make_shared<const SupervisorSpec>(Auto(kAny, {Sig("c1", kTrans)}));
       Pid outer = co_await Start(t, Auto(kAny, {inner}), "");

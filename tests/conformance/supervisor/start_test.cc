@@ -42,8 +42,9 @@ TEST_F(SupStart, SUP003ChildIgnores) {
 
 TEST_F(SupStart, SUP004TemporaryChildIgnoresAtStart) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kOneForOne, 2, 3600,
-                                   {Child("c1", "w1", {"ignore"}, kTemp), Child("c2", "w1", {}, kTemp)}));
+    Pid s = co_await Start(
+        t, Spec(Strategy::kOneForOne, 2, 3600,
+                {Child("c1", "w1", {"ignore"}, kTemp), Child("c2", "w1", {}, kTemp)}));
     EXPECT_EQ(co_await Show(t, s), "c2");
     EXPECT_THAT(co_await Cc(t, s), Counts(1, 1, 0, 1));
   });
@@ -63,7 +64,8 @@ TEST_F(SupStart, SUP005TemporaryChildIgnoresInStartChild) {
 
 TEST_F(SupStart, SUP006TemporaryDynamicChildIgnores) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w1", {"ignore"}, kTemp)}));
+    Pid s = co_await Start(
+        t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w1", {"ignore"}, kTemp)}));
     OpResult first = co_await StartDynamic(t, s);
     OpResult second = co_await StartDynamic(t, s);
     EXPECT_EQ(first.code, Code::kIgnored);
@@ -77,7 +79,8 @@ TEST_F(SupStart, SUP006TemporaryDynamicChildIgnores) {
 
 TEST_F(SupStart, SUP007PermanentDynamicChildIgnores) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w1", {"ignore"}, kPerm)}));
+    Pid s = co_await Start(
+        t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w1", {"ignore"}, kPerm)}));
     OpResult first = co_await StartDynamic(t, s);
     OpResult second = co_await StartDynamic(t, s);
     EXPECT_EQ(first.code, Code::kIgnored);
@@ -88,9 +91,10 @@ TEST_F(SupStart, SUP007PermanentDynamicChildIgnores) {
 }
 
 TEST_F(SupStart, SUP008InitReturnsAnError) {
-  modules_.AddSupervisor("invalid", [](const auto&) -> absl::StatusOr<std::optional<SupervisorSpec>> {
-    return absl::InvalidArgumentError("invalid");
-  });
+  modules_.AddSupervisor("invalid",
+                         [](const auto&) -> absl::StatusOr<std::optional<SupervisorSpec>> {
+                           return absl::InvalidArgumentError("invalid");
+                         });
   Run([&](Self& t) -> Task<void> {
     StartSpec spec;
     spec.module = "invalid";
@@ -102,9 +106,9 @@ TEST_F(SupStart, SUP008InitReturnsAnError) {
 }
 
 TEST_F(SupStart, SUP009InitRaises) {
-  modules_.AddSupervisor("raising", [](const auto&) -> absl::StatusOr<std::optional<SupervisorSpec>> {
-    throw FunctionClause();
-  });
+  modules_.AddSupervisor(
+      "raising",
+      [](const auto&) -> absl::StatusOr<std::optional<SupervisorSpec>> { throw FunctionClause(); });
   Run([&](Self& t) -> Task<void> {
     StartSpec spec;
     spec.module = "raising";

@@ -7,7 +7,8 @@ namespace {
 class SupStop : public SupervisorTest {
  protected:
   static const std::vector<std::string>& Words() {
-    static const auto* const kWords = new std::vector<std::string>{"normal", "shutdown", "shutdown_test", "other"};
+    static const auto* const kWords =
+        new std::vector<std::string>{"normal", "shutdown", "shutdown_test", "other"};
     return *kWords;
   }
 };
@@ -17,7 +18,8 @@ TEST_F(SupStop, SUP016Infinity) {
     Pid s = co_await Start(t, Spec(Strategy::kOneForOne, 2, 3600));
     OpResult c1 = co_await StartChild(
         t, s, Child("c1", "w1", {}, kPerm, ShutdownPolicy::Infinity(), ChildType::kSupervisor));
-    OpResult c2 = co_await StartChild(t, s, Child("c2", "w1", {}, kPerm, ShutdownPolicy::Infinity()));
+    OpResult c2 =
+        co_await StartChild(t, s, Child("c2", "w1", {}, kPerm, ShutdownPolicy::Infinity()));
     t.Link(c1.pid);
     t.Link(c2.pid);
     EXPECT_EQ(co_await Shutdown(t, s), ExitReason::Shutdown());
@@ -45,7 +47,8 @@ TEST_F(SupStop, SUP017TimeoutKills) {
 
 TEST_F(SupStop, SUP018TimeoutKillsDynamic) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w1", {}, kTemp)}));
+    Pid s =
+        co_await Start(t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w1", {}, kTemp)}));
     OpResult a = co_await StartDynamic(t, s);
     OpResult b = co_await StartDynamic(t, s);
     t.Link(a.pid);
@@ -61,7 +64,8 @@ TEST_F(SupStop, SUP019BrutalKill) {
   Run([&](Self& t) -> Task<void> {
     Pid s = co_await Start(t, Spec(Strategy::kOneForOne, 2, 3600));
     OpResult c1 = co_await StartChild(t, s, Child("c1", "w1"));
-    OpResult c2 = co_await StartChild(t, s, Child("c2", "w1", {}, kPerm, ShutdownPolicy::BrutalKill()));
+    OpResult c2 =
+        co_await StartChild(t, s, Child("c2", "w1", {}, kPerm, ShutdownPolicy::BrutalKill()));
     t.Link(c1.pid);
     t.Link(c2.pid);
     EXPECT_EQ(co_await Shutdown(t, s), ExitReason::Shutdown());
@@ -115,7 +119,8 @@ TEST_F(SupStop, SUP021ChildrenEndWhileTheSupervisorStops) {
 TEST_F(SupStop, SUP022DynamicChildrenEndWithOtherReasons) {
   Run([&](Self& t) -> Task<void> {
     for (RestartType restart : {kTemp, kTrans, kPerm}) {
-      Pid s = co_await Start(t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w4", {}, restart, Ms(5000))}));
+      Pid s = co_await Start(
+          t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w4", {}, restart, Ms(5000))}));
       std::vector<std::pair<Pid, ExitReason>> children;
       for (const std::string& word : Words()) {
         OpResult r = co_await StartDynamic(t, s, {word});

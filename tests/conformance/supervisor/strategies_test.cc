@@ -24,8 +24,8 @@ class SupStrategy : public SupervisorTest {
   // A supervisor of two W3 whose starts T judges. T must not wait for the start itself.
   Pid StartJudged(Self& t, Strategy strategy) {
     world_.judge = t.pid();
-    auto spec = std::make_shared<const SupervisorSpec>(
-        Spec(strategy, 3, 3600, {Child("child1", "w3", {"child1"}), Child("child2", "w3", {"child2"})}));
+    auto spec = std::make_shared<const SupervisorSpec>(Spec(
+        strategy, 3, 3600, {Child("child1", "w3", {"child1"}), Child("child2", "w3", {"child2"})}));
     ProcessMain helper = [spec](Self& self) -> Task<ExitReason> {
       StartResult s = co_await StartSupervisor(self, spec, {});
       EXPECT_TRUE(s.started());
@@ -138,7 +138,8 @@ TEST_F(SupStrategy, SUP035SimpleOneForOne) {
 
 TEST_F(SupStrategy, SUP036SimpleOneForOneStopsInParallel) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w2", {}, kPerm, Ms(2000))}));
+    Pid s = co_await Start(
+        t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w2", {}, kPerm, Ms(2000))}));
     for (const char* ms : {"1000", "1000", "5000"}) co_await StartDynamic(t, s, {ms});
     const Instant before = t.Now();
     EXPECT_EQ(co_await Shutdown(t, s), ExitReason::Shutdown());
@@ -177,7 +178,8 @@ TEST_F(SupStrategy, SUP038SimpleOneForOneEscalation) {
 
 TEST_F(SupStrategy, SUP039TemporaryDynamicChildrenKeepNoArguments) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w1", {}, kTemp)}));
+    Pid s =
+        co_await Start(t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w1", {}, kTemp)}));
     OpResult first = co_await StartDynamic(t, s);
     co_await End(t, first.pid, "abnormal");
     auto big = std::make_shared<std::vector<int>>(50'000);

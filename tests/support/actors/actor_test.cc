@@ -37,8 +37,10 @@ void ActorTest::RunAs(bool trap_exit, std::function<Task<void>(Self&)> body, boo
   options.module = "test";
   absl::StatusOr<Pid> t = rt_->Spawn(std::move(main), std::move(options));
   ASSERT_TRUE(t.ok());
-  EXPECT_TRUE(time_.RunUntil([&] { return !rt_->IsAlive(*t); }, absl::Hours(1))) << "the test process hangs";
-  EXPECT_TRUE(finished || may_die) << "the test process was ended by an exit signal or an exception";
+  EXPECT_TRUE(time_.RunUntil([&] { return !rt_->IsAlive(*t); }, absl::Hours(1)))
+      << "the test process hangs";
+  EXPECT_TRUE(finished || may_die)
+      << "the test process was ended by an exit signal or an exception";
   // What it leaves behind ends too.
   time_.RunFor(absl::Minutes(1));
 }

@@ -7,9 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "common/time/virtual_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+
+#include "common/time/virtual_time.h"
 #include "server/behaviours/module.h"
 #include "server/behaviours/sys.h"
 #include "server/runtime/runtime.h"
@@ -43,7 +44,8 @@ class ActorTest : public testing::Test {
   void RunAs(bool trap_exit, std::function<Task<void>(Self&)> body, bool may_die = false);
 
   // 'EXIT' of `from`, waited for at most `limit`; nullopt: none came.
-  static Task<std::optional<ExitReason>> ExitOf(Self& t, Pid from, absl::Duration limit = absl::Seconds(60));
+  static Task<std::optional<ExitReason>> ExitOf(Self& t, Pid from,
+                                                absl::Duration limit = absl::Seconds(60));
   // The same for whatever else is in the mailbox.
   static Task<std::optional<Message>> Next(Self& t, absl::Duration limit = absl::Seconds(60));
   // DOWN of `pid`: monitors it and waits.

@@ -32,7 +32,8 @@ SupervisorSpec SupervisorTest::Spec(Strategy strategy, uint32_t intensity, int64
 Task<StartResult> SupervisorTest::TryStart(Self& t, SupervisorSpec spec, std::string name) {
   StartSpec start;
   start.name = std::move(name);
-  return StartSupervisor(t, std::make_shared<const SupervisorSpec>(std::move(spec)), {}, std::move(start));
+  return StartSupervisor(t, std::make_shared<const SupervisorSpec>(std::move(spec)), {},
+                         std::move(start));
 }
 
 Task<Pid> SupervisorTest::Start(Self& t, SupervisorSpec spec, std::string name) {
@@ -108,7 +109,8 @@ Task<Pid> SupervisorTest::StartLinked(Self& t, Pid sup, ChildSpec spec) {
 Task<absl::Status> SupervisorTest::Upgrade(Self& t, Pid sup, SupervisorSpec spec) {
   absl::Status suspended = co_await sys::Suspend(t, sup);
   EXPECT_TRUE(suspended.ok()) << suspended;
-  Payload changed = Payload::Local(std::shared_ptr<const SupervisorSpec>(std::make_shared<SupervisorSpec>(spec)));
+  Payload changed =
+      Payload::Local(std::shared_ptr<const SupervisorSpec>(std::make_shared<SupervisorSpec>(spec)));
   absl::Status result = co_await sys::ChangeCode(t, sup, std::move(changed));
   absl::Status resumed = co_await sys::Resume(t, sup);
   EXPECT_TRUE(resumed.ok()) << resumed;
@@ -140,8 +142,9 @@ Task<void> SupervisorTest::End(Self& t, Pid p, std::string how) {
     want = ReasonOfWord(how);
     t.Exit(p, want);
   }
-  std::optional<Message> down = co_await t.ReceiveIf(
-      [ref](const Message& m) { return m.is_down() && m.ref() == ref; }, t.Now() + absl::Minutes(1));
+  std::optional<Message> down =
+      co_await t.ReceiveIf([ref](const Message& m) { return m.is_down() && m.ref() == ref; },
+                           t.Now() + absl::Minutes(1));
   EXPECT_TRUE(down.has_value()) << "end(" << how << "): still alive";
   if (down) EXPECT_EQ(down->reason(), want) << down->reason().ToString();
   co_await Settle(t);
@@ -150,8 +153,9 @@ Task<void> SupervisorTest::End(Self& t, Pid p, std::string how) {
 Task<ExitReason> SupervisorTest::Shutdown(Self& t, Pid sup) {
   Ref ref = t.Monitor(sup);
   t.Exit(sup, ExitReason::Shutdown());
-  std::optional<Message> down = co_await t.ReceiveIf(
-      [ref](const Message& m) { return m.is_down() && m.ref() == ref; }, t.Now() + absl::Minutes(10));
+  std::optional<Message> down =
+      co_await t.ReceiveIf([ref](const Message& m) { return m.is_down() && m.ref() == ref; },
+                           t.Now() + absl::Minutes(10));
   EXPECT_TRUE(down.has_value());
   co_return down ? down->reason() : ExitReason::Killed();
 }

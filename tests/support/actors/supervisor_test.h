@@ -13,8 +13,10 @@ namespace banyan {
 
 // count_children as OTP writes it: [Specs,Active,Supervisors,Workers].
 MATCHER_P4(Counts, specs, active, supervisors, workers, "") {
-  const ChildCounts want{uint64_t(specs), uint64_t(active), uint64_t(supervisors), uint64_t(workers)};
-  *result_listener << "[" << arg.specs << "," << arg.active << "," << arg.supervisors << "," << arg.workers << "]";
+  const ChildCounts want{uint64_t(specs), uint64_t(active), uint64_t(supervisors),
+                         uint64_t(workers)};
+  *result_listener << "[" << arg.specs << "," << arg.active << "," << arg.supervisors << ","
+                   << arg.workers << "]";
   return arg == want;
 }
 
@@ -35,7 +37,8 @@ class SupervisorTest : public ActorTest {
   static ShutdownPolicy Ms(int64_t ms) { return ShutdownPolicy::Timeout(absl::Milliseconds(ms)); }
   // S(strategy, intensity, period)[children]; simple_one_for_one: the one child is the template.
   static SupervisorSpec Spec(Strategy strategy, uint32_t intensity, int64_t period_s,
-                             std::vector<ChildSpec> children = {}, AutoShutdown auto_shutdown = AutoShutdown::kNever);
+                             std::vector<ChildSpec> children = {},
+                             AutoShutdown auto_shutdown = AutoShutdown::kNever);
 
   // Starts a supervisor linked to T under the name sup_test.
   static Task<StartResult> TryStart(Self& t, SupervisorSpec spec, std::string name = "sup_test");

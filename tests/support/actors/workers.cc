@@ -5,7 +5,9 @@
 namespace banyan {
 namespace {
 
-std::string Arg(const std::vector<Payload>& args, size_t i) { return i < args.size() ? TextOf(args[i]) : ""; }
+std::string Arg(const std::vector<Payload>& args, size_t i) {
+  return i < args.size() ? TextOf(args[i]) : "";
+}
 
 absl::Duration Millis(const std::string& text) { return absl::Milliseconds(std::stoi(text)); }
 
@@ -16,7 +18,9 @@ class Worker : public GenServer {
     self().SetTrapExit(true);
     return Ok();
   }
-  Task<CallResult> HandleCall(Payload request, CallFrom from) override { return NotHandled(request); }
+  Task<CallResult> HandleCall(Payload request, CallFrom from) override {
+    return NotHandled(request);
+  }
   Task<Result> HandleCast(Payload request) override { return NoReply(); }
   Task<Result> HandleInfo(Message m) override { return NoReply(); }
 };
@@ -60,7 +64,8 @@ class W3 : public Worker {
  public:
   explicit W3(WorkerWorld* world) : world_(world) {}
   Task<InitResult> Init(std::vector<Payload> args) override {
-    self().Send(world_->judge, Payload::Local(std::pair<std::string, Pid>(Arg(args, 0), self().pid())));
+    self().Send(world_->judge,
+                Payload::Local(std::pair<std::string, Pid>(Arg(args, 0), self().pid())));
     std::optional<Message> verdict = co_await self().Receive();
     if (TextOf(verdict->payload()) == "ok") co_return Ok();
     co_return Stop(ExitReason::Normal());
@@ -147,8 +152,8 @@ template <typename T, typename... A>
 Task<StartResult> StartWorker(Self& starter, StartSpec spec, StartContext context, A... a) {
   StartOptions o = StartOptionsOf(spec, context);
   return StartBehaviour(
-      starter, [a...] { return std::unique_ptr<Behaviour>(new T(a...)); }, std::move(spec.args), std::move(o),
-      std::move(context));
+      starter, [a...] { return std::unique_ptr<Behaviour>(new T(a...)); }, std::move(spec.args),
+      std::move(o), std::move(context));
 }
 
 Task<StartResult> StartW1(WorkerWorld* world, Self& starter, StartSpec spec, StartContext context) {
@@ -167,7 +172,8 @@ Task<StartResult> StartW1(WorkerWorld* world, Self& starter, StartSpec spec, Sta
 }
 
 // Starts 2 to N+1 of a child fail where N is its second argument; "for_ever" fails them all.
-Task<StartResult> StartRecorder(WorkerWorld* world, Self& starter, StartSpec spec, StartContext context) {
+Task<StartResult> StartRecorder(WorkerWorld* world, Self& starter, StartSpec spec,
+                                StartContext context) {
   const int before = world->starts[{starter.pid(), context.child_id}]++;
   const std::string id = Arg(spec.args, 0);
   const std::string fails = Arg(spec.args, 1);

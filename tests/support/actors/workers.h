@@ -8,7 +8,8 @@
 #include "server/behaviours/gen_server.h"
 #include "server/behaviours/module.h"
 
-// The worker modules of the conformance cases: W1 to W4, WD, WU, R of spec/supervisor.md 19.1 and 20.
+// The worker modules of the conformance cases: W1 to W4, WD, WU, R of spec/supervisor.md 19.1
+// and 20.
 
 namespace banyan {
 

@@ -2,8 +2,9 @@
 
 #include <memory>
 
-#include "common/base/error_codec.h"
 #include "gmock/gmock.h"
+
+#include "common/base/error_codec.h"
 
 namespace banyan {
 namespace {

@@ -1,7 +1,8 @@
 #include "common/base/target.h"
 
-#include "common/base/error.h"
 #include "gmock/gmock.h"
+
+#include "common/base/error.h"
 
 namespace banyan {
 namespace {
@@ -32,10 +33,30 @@ TEST(ParseTarget, TakesABareNameAndASlashInTheRootsName) {
 }
 
 TEST(ParseTarget, RefusesWhatIsNoTarget) {
-  for (const char* text :
-       {"", ":", "a b", "name:", "name:a//b", "name:/a", "n1:3", "n1:3:0", "n1:x:4", "n1:3:4294967296",
-        "pid:1:2:3.", "12:3:4.5.6", "group:", "group:g#worst", "group:g#hash=", "child:a", "child:/a",
-        "child:a//b", "x@", "@n", "x@n/1", "name:\xff", "99999999999:1:1", "a:b:c:d"}) {
+  for (const char* text : {"",
+                           ":",
+                           "a b",
+                           "name:",
+                           "name:a//b",
+                           "name:/a",
+                           "n1:3",
+                           "n1:3:0",
+                           "n1:x:4",
+                           "n1:3:4294967296",
+                           "pid:1:2:3.",
+                           "12:3:4.5.6",
+                           "group:",
+                           "group:g#worst",
+                           "group:g#hash=",
+                           "child:a",
+                           "child:/a",
+                           "child:a//b",
+                           "x@",
+                           "@n",
+                           "x@n/1",
+                           "name:\xff",
+                           "99999999999:1:1",
+                           "a:b:c:d"}) {
     absl::StatusOr<Target> target = ParseTarget(text);
     EXPECT_FALSE(target.ok()) << text;
     EXPECT_EQ(ErrorReason(target.status()), "TARGET_INVALID") << text;

@@ -50,11 +50,11 @@ class OptionsTest : public testing::Test {
 };
 
 TEST_F(OptionsTest, FlagOverEnvironmentOverFileOverDefault) {
-  ASSERT_TRUE(options_
-                  .Load(Given("threads: 3\nlease: 3s\ntls: yes\n",
-                              {{"BANYAND_THREADS", "4"}, {"BANYAND_LEASE", "4s"}},
-                              {{"threads", {"5"}}}))
-                  .ok());
+  ASSERT_TRUE(
+      options_
+          .Load(Given("threads: 3\nlease: 3s\ntls: yes\n",
+                      {{"BANYAND_THREADS", "4"}, {"BANYAND_LEASE", "4s"}}, {{"threads", {"5"}}}))
+          .ok());
   EXPECT_EQ(options_.GetInt("threads"), 5);
   EXPECT_EQ(options_.GetDuration("lease"), absl::Seconds(4));
   EXPECT_TRUE(options_.GetBool("tls"));

@@ -2,8 +2,9 @@
 
 #include <limits>
 
-#include "common/log/format.h"
 #include "gmock/gmock.h"
+
+#include "common/log/format.h"
 
 namespace banyan::log {
 namespace {

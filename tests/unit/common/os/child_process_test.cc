@@ -1,5 +1,11 @@
 #include "common/os/child_process.h"
 
+#include <fstream>
+#include <future>
+#include <sstream>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -8,14 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <future>
-#include <sstream>
-
 #include "common/os/process_tree.h"
 #include "common/os/subreaper.h"
-#include "gmock/gmock.h"
-#include "gtest/gtest.h"
 #include "tests/unit/common/os/temp_dir.h"
 
 namespace banyan {
@@ -68,14 +68,16 @@ class Spawner : public ::testing::Test {
 TEST_F(Spawner, ReportsTheExitStatus) {
   EXPECT_EQ(Start({.argv = {"true"}}).exit.get(), (ChildExit{false, 0}));
   EXPECT_EQ(Start({.argv = {"/bin/sh", "-c", "exit 7"}}).exit.get(), (ChildExit{false, 7}));
-  EXPECT_EQ(Start({.argv = {"/bin/sh", "-c", "kill -9 $$"}}).exit.get(), (ChildExit{true, SIGKILL}));
+  EXPECT_EQ(Start({.argv = {"/bin/sh", "-c", "kill -9 $$"}}).exit.get(),
+            (ChildExit{true, SIGKILL}));
 }
 
 TEST_F(Spawner, GivesArgumentsEnvironmentFolderAndOutput) {
-  auto started = Start({.argv = {"/bin/sh", "-c", "echo \"$1 $A ${HOME-none} $(pwd)\"; echo e >&2", "x", "arg"},
-                        .env = std::vector<std::string>{"A=1"},
-                        .cwd = dir_.path(),
-                        .output = dir_.File("log")});
+  auto started = Start(
+      {.argv = {"/bin/sh", "-c", "echo \"$1 $A ${HOME-none} $(pwd)\"; echo e >&2", "x", "arg"},
+       .env = std::vector<std::string>{"A=1"},
+       .cwd = dir_.path(),
+       .output = dir_.File("log")});
   EXPECT_EQ(started.exit.get(), (ChildExit{false, 0}));
   EXPECT_EQ(Contents(dir_.File("log")), "arg 1 none " + dir_.path() + "\ne\n");
 }
@@ -83,24 +85,28 @@ TEST_F(Spawner, GivesArgumentsEnvironmentFolderAndOutput) {
 TEST_F(Spawner, MissingProgramsAreReportedAtOnce) {
   const auto by_name = spawner_.Spawn({.argv = {"no-such-program"}}, nullptr);
   EXPECT_EQ(by_name.status().code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(by_name.status().message()), HasSubstr("no program 'no-such-program' in PATH="));
+  EXPECT_THAT(std::string(by_name.status().message()),
+              HasSubstr("no program 'no-such-program' in PATH="));
   const auto by_path = spawner_.Spawn({.argv = {"/no/such"}}, nullptr);
   EXPECT_EQ(by_path.status().code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(by_path.status().message()), HasSubstr("cannot run /no/such: No such file"));
+  EXPECT_THAT(std::string(by_path.status().message()),
+              HasSubstr("cannot run /no/such: No such file"));
   const auto folder = spawner_.Spawn({.argv = {"true"}, .cwd = "/no/such"}, nullptr);
   EXPECT_EQ(folder.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(folder.status().message()), HasSubstr("cwd:"));
   EXPECT_EQ(spawner_.Spawn({.argv = {"/etc/passwd"}}, nullptr).status().code(),
             absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(spawner_.Spawn({}, nullptr).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(spawner_.Spawn({.argv = {"true"}, .env = std::vector<std::string>{"A"}}, nullptr).status().code(),
+  EXPECT_EQ(spawner_.Spawn({.argv = {"true"}, .env = std::vector<std::string>{"A"}}, nullptr)
+                .status()
+                .code(),
             absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(Spawner, ClosesOtherDescriptors) {
   const int leaked = open("/etc/passwd", O_RDONLY);  // without O_CLOEXEC
-  auto started = Start({.argv = {"/bin/sh", "-c", "ls /proc/self/fd | tr '\\n' ' '"},
-                        .output = dir_.File("log")});
+  auto started = Start(
+      {.argv = {"/bin/sh", "-c", "ls /proc/self/fd | tr '\\n' ' '"}, .output = dir_.File("log")});
   started.exit.wait();
   close(leaked);
   EXPECT_EQ(Contents(dir_.File("log")), "0 1 2 3 ");  // 3 is ls' own
@@ -114,7 +120,8 @@ TEST_F(Spawner, TheEndOfTheProgramKillsWhatIsLeftOfItsGroup) {
 }
 
 TEST_F(Spawner, GroupSignalReachesEveryMember) {
-  auto [started, line] = StartAndAwaitLine("trap 'exit 3' TERM; sleep 1000 & echo $! > ready; wait");
+  auto [started, line] =
+      StartAndAwaitLine("trap 'exit 3' TERM; sleep 1000 & echo $! > ready; wait");
   const UniqueFd member = OpenPidFd(std::stoi(line));
   ASSERT_TRUE(member.valid());
   EXPECT_TRUE(started.process->SignalGroup(SIGTERM));
@@ -144,7 +151,8 @@ TEST_F(Spawner, StopsAndContinuesATree) {
 
 TEST_F(Spawner, ManyAtOnceEachReportOnce) {
   std::vector<Started> all;
-  for (int i = 0; i < 50; ++i) all.push_back(Start({.argv = {"/bin/sh", "-c", "exit " + std::to_string(i)}}));
+  for (int i = 0; i < 50; ++i)
+    all.push_back(Start({.argv = {"/bin/sh", "-c", "exit " + std::to_string(i)}}));
   for (int i = 0; i < 50; ++i) EXPECT_EQ(all[i].exit.get(), (ChildExit{false, i}));
 }
 

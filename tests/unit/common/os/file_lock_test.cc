@@ -1,10 +1,10 @@
 #include "common/os/file_lock.h"
 
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "gmock/gmock.h"
-#include "gtest/gtest.h"
 #include "tests/unit/common/os/temp_dir.h"
 
 namespace banyan {

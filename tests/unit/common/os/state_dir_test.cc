@@ -1,13 +1,13 @@
 #include "common/os/state_dir.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <fstream>
 
-#include "common/os/random_bytes.h"
 #include "gtest/gtest.h"
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/os/random_bytes.h"
 #include "tests/unit/common/os/temp_dir.h"
 
 namespace banyan {
@@ -18,7 +18,8 @@ TEST(StateDir, DefaultPathFollowsTheUser) {
   const auto path = DefaultStateDir("n1");
   ASSERT_TRUE(path.ok());
   EXPECT_EQ(*path, geteuid() == 0 ? "/var/lib/banyan/n1" : "/x/banyan/n1");
-  for (const char* bad : {"", ".", "..", "a/b", "/"}) EXPECT_FALSE(DefaultStateDir(bad).ok()) << bad;
+  for (const char* bad : {"", ".", "..", "a/b", "/"})
+    EXPECT_FALSE(DefaultStateDir(bad).ok()) << bad;
 }
 
 TEST(StateDir, KeepsItsMachineId) {

@@ -1,11 +1,11 @@
 #include "common/os/subreaper.h"
 
+#include "gtest/gtest.h"
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/os/process_tree.h"
-#include "gtest/gtest.h"
 
 namespace banyan {
 namespace {
@@ -15,7 +15,8 @@ int ReapEverything() {
   if (!BecomeSubreaper().ok()) return 10;
   int ends[2];
   if (pipe(ends) != 0) return 11;
-  // A child that forks a grandchild in a session of its own and ends: an orphan, which is ours then.
+  // A child that forks a grandchild in a session of its own and ends: an orphan, which is ours
+  // then.
   const pid_t parent = fork();
   if (parent == 0) {
     if (fork() == 0) {

@@ -3,8 +3,9 @@
 #include <memory>
 #include <mutex>
 
-#include "common/time/system_clock.h"
 #include "gmock/gmock.h"
+
+#include "common/time/system_clock.h"
 
 namespace banyan {
 namespace {

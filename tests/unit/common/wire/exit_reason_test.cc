@@ -2,8 +2,9 @@
 
 #include <memory>
 
-#include "common/wire/utf8.h"
 #include "gmock/gmock.h"
+
+#include "common/wire/utf8.h"
 
 namespace banyan::wire {
 namespace {
@@ -49,7 +50,12 @@ TEST(ExitReason, IsCutToItsLimits) {
 }
 
 TEST(ExitReason, TextsBecomeUtf8) {
-  EXPECT_EQ(ToProto(ExitReason::Error("t", "a\xff" "b"), kSelf).message(), "a?b");
+  EXPECT_EQ(ToProto(ExitReason::Error("t",
+                                      "a\xff"
+                                      "b"),
+                    kSelf)
+                .message(),
+            "a?b");
   EXPECT_EQ(Utf8("\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80"), "\xC3\xA4\xE2\x82\xAC\xF0\x9F\x98\x80");
   EXPECT_EQ(Utf8("a\xE2\x82\xAC", 3), "a");
   EXPECT_EQ(Utf8("\xED\xA0\x80\xC0\x80"), "?????");

@@ -1,9 +1,10 @@
 #include "common/wire/status.h"
 
 #include "absl/strings/cord.h"
-#include "banyan/v1/types.pb.h"
 #include "gmock/gmock.h"
 #include "google/rpc/error_details.pb.h"
+
+#include "banyan/v1/types.pb.h"
 
 namespace banyan::wire {
 namespace {
@@ -19,8 +20,8 @@ absl::Cord Bytes(const google::protobuf::Message& message) {
 }
 
 TEST(Status, AllDetailsRoundTripThroughGrpc) {
-  const absl::Status in =
-      MakeError("CALLEE_EXITED", "it exited", {{"target", "n1:1:2"}}, ExitReason::Error("boom", "x"));
+  const absl::Status in = MakeError("CALLEE_EXITED", "it exited", {{"target", "n1:1:2"}},
+                                    ExitReason::Error("boom", "x"));
   const grpc::Status wire = ToGrpc(in);
   EXPECT_EQ(wire.error_code(), grpc::StatusCode::ABORTED);
   const absl::Status out = FromGrpc(wire);
@@ -106,19 +107,19 @@ TEST(ActorError, ItsOwnRetryInfoIsThePushback) {
   retry.mutable_retry_delay()->set_seconds(2);
   absl::Status s = absl::UnavailableError("later");
   s.SetPayload("type.googleapis.com/google.rpc.RetryInfo", Bytes(retry));
-  EXPECT_THAT(Trailers(MarkActorError(s)),
-              UnorderedElementsAre(Pair("banyan-origin", "actor"),
-                                   Pair("grpc-retry-pushback-ms", "2000")));
+  EXPECT_THAT(
+      Trailers(MarkActorError(s)),
+      UnorderedElementsAre(Pair("banyan-origin", "actor"), Pair("grpc-retry-pushback-ms", "2000")));
 }
 
 TEST(Trailers, FollowTheOutcome) {
   EXPECT_THAT(Trailers(absl::OkStatus()), testing::IsEmpty());
-  EXPECT_THAT(Trailers(MakeError("NOT_DELIVERED", "x")),
-              UnorderedElementsAre(Pair("banyan-origin", "node"),
-                                   Pair("grpc-retry-pushback-ms", "50")));
-  EXPECT_THAT(Trailers(MakeError("NOCONNECTION", "x")),
-              UnorderedElementsAre(Pair("banyan-origin", "node"),
-                                   Pair("grpc-retry-pushback-ms", "-1")));
+  EXPECT_THAT(
+      Trailers(MakeError("NOT_DELIVERED", "x")),
+      UnorderedElementsAre(Pair("banyan-origin", "node"), Pair("grpc-retry-pushback-ms", "50")));
+  EXPECT_THAT(
+      Trailers(MakeError("NOCONNECTION", "x")),
+      UnorderedElementsAre(Pair("banyan-origin", "node"), Pair("grpc-retry-pushback-ms", "-1")));
   EXPECT_THAT(Trailers(MakeError("NOPROC", "x")),
               UnorderedElementsAre(Pair("banyan-origin", "node")));
 }

@@ -1,7 +1,8 @@
 #include "common/wire/target.h"
 
-#include "common/base/error.h"
 #include "gmock/gmock.h"
+
+#include "common/base/error.h"
 
 namespace banyan::wire {
 namespace {

@@ -6,8 +6,8 @@ namespace banyan::wire {
 namespace {
 
 TEST(Duration, RoundTripsAndClamps) {
-  for (absl::Duration d : {absl::ZeroDuration(), absl::Milliseconds(1500), absl::Milliseconds(-1500),
-                           absl::Nanoseconds(1)}) {
+  for (absl::Duration d : {absl::ZeroDuration(), absl::Milliseconds(1500),
+                           absl::Milliseconds(-1500), absl::Nanoseconds(1)}) {
     EXPECT_FALSE(Problem(ToProto(d)));
     EXPECT_EQ(FromProto(ToProto(d)), d);
   }

@@ -33,12 +33,14 @@ TEST_F(ModuleTest, StartsFromOutside) {
   std::optional<StartResult> worker, failed, tree;
   StartSpec spec;
   spec.module = "w1";
-  StartModule(*rt_, spec, {.child_id = "c", .fence = 7, .exclusive = true}, [&](StartResult r) { worker = r; });
+  StartModule(*rt_, spec, {.child_id = "c", .fence = 7, .exclusive = true},
+              [&](StartResult r) { worker = r; });
   spec.module = "nothing";
   StartModule(*rt_, spec, {}, [&](StartResult r) { failed = r; });
   auto child = std::make_shared<ChildSpec>();
   child->id = "tree";
-  child->supervisor = std::make_shared<SupervisorSpec>(Spec(Strategy::kOneForOne, 1, 5, {Child("a", "w1")}));
+  child->supervisor =
+      std::make_shared<SupervisorSpec>(Spec(Strategy::kOneForOne, 1, 5, {Child("a", "w1")}));
   StartChildProcess(*rt_, child, {}, [&](StartResult r) { tree = r; });
   time_.RunUntilIdle();
   ASSERT_TRUE(worker && failed && tree);
@@ -49,7 +51,8 @@ TEST_F(ModuleTest, StartsFromOutside) {
   std::optional<ProcessSnapshot> shown;
   rt_->Inspect(worker->pid, [&](std::optional<ProcessSnapshot> s) { shown = std::move(s); });
   std::optional<ChildCounts> counts;
-  SupervisorClient(tree->pid).CountChildren(*rt_, [&](absl::StatusOr<ChildCounts> c) { counts = *c; });
+  SupervisorClient(tree->pid).CountChildren(*rt_,
+                                            [&](absl::StatusOr<ChildCounts> c) { counts = *c; });
   time_.RunUntilIdle();
   ASSERT_TRUE(shown && counts);
   EXPECT_EQ(shown->fence, 7u);

@@ -36,10 +36,10 @@ TEST_F(SupervisorEventsTest, TellTheLifeOfAChild) {
     co_await Delete(t, s, "c");
     co_await Shutdown(t, s);
   });
-  EXPECT_THAT(recorder_.kinds(),
-              testing::ElementsAre(Kind::kChildStarted, Kind::kSupervisorStarted, Kind::kChildExited,
-                                   Kind::kChildRestarted, Kind::kChildTerminated, Kind::kChildDeleted,
-                                   Kind::kSupervisorExited));
+  EXPECT_THAT(recorder_.kinds(), testing::ElementsAre(Kind::kChildStarted, Kind::kSupervisorStarted,
+                                                      Kind::kChildExited, Kind::kChildRestarted,
+                                                      Kind::kChildTerminated, Kind::kChildDeleted,
+                                                      Kind::kSupervisorExited));
   EXPECT_EQ(recorder_.events[2].reason, ExitReason::Error("died"));
   EXPECT_EQ(recorder_.events[3].previous, recorder_.events[2].pid);
   EXPECT_EQ(recorder_.events[3].restarts, 1u);
@@ -55,22 +55,25 @@ TEST_F(SupervisorEventsTest, TellOfGivingUpAndOfBeingKilled) {
     t.Exit(s, ExitReason::Kill());
     EXPECT_EQ(co_await ExitOf(t, s), ExitReason::Killed());
   });
-  EXPECT_THAT(recorder_.kinds(),
-              testing::ElementsAre(Kind::kChildStarted, Kind::kSupervisorStarted, Kind::kChildExited,
-                                   Kind::kIntensityExceeded, Kind::kSupervisorExited, Kind::kSupervisorStarted,
-                                   Kind::kSupervisorExited));
+  EXPECT_THAT(
+      recorder_.kinds(),
+      testing::ElementsAre(Kind::kChildStarted, Kind::kSupervisorStarted, Kind::kChildExited,
+                           Kind::kIntensityExceeded, Kind::kSupervisorExited,
+                           Kind::kSupervisorStarted, Kind::kSupervisorExited));
   EXPECT_EQ(recorder_.events.back().reason, ExitReason::Killed());
 }
 
 TEST_F(SupervisorEventsTest, SUP108ReportsOfRestartsThatFail) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kOneForOne, 2, 3600, {Child("c", "r", {"c", "for_ever"})}));
+    Pid s = co_await Start(
+        t, Spec(Strategy::kOneForOne, 2, 3600, {Child("c", "r", {"c", "for_ever"})}));
     co_await End(t, co_await PidOf(t, s, "c"), "abnormal");
     EXPECT_EQ(co_await ExitOf(t, s), ExitReason::Shutdown());
   });
   using C = SupervisorReport::Context;
-  EXPECT_THAT(recorder_.reports, testing::ElementsAre(C::kProgress, C::kChildTerminated, C::kStartError,
-                                                      C::kStartError, C::kShutdown));
+  EXPECT_THAT(recorder_.reports,
+              testing::ElementsAre(C::kProgress, C::kChildTerminated, C::kStartError,
+                                   C::kStartError, C::kShutdown));
   EXPECT_EQ(std::count(world_.trace.begin(), world_.trace.end(), "fail c"), 2);
 }
 

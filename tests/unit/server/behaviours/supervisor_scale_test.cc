@@ -8,7 +8,8 @@ class SupervisorScale : public SupervisorTest {};
 
 TEST_F(SupervisorScale, SUP069CountsDynamicChildren) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w1", {}, kTemp)}));
+    Pid s =
+        co_await Start(t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w1", {}, kTemp)}));
     for (int i = 0; i < 1000; ++i) co_await StartDynamic(t, s);
     EXPECT_THAT(co_await Cc(t, s), Counts(1, 1000, 0, 1000));
     for (int i = 0; i < 1000; ++i) co_await StartDynamic(t, s);
@@ -23,7 +24,8 @@ TEST_F(SupervisorScale, SUP069CountsDynamicChildren) {
 
 TEST_F(SupervisorScale, SUP075TerminatesManyTemporaryChildrenOneByOne) {
   Run([&](Self& t) -> Task<void> {
-    Pid s = co_await Start(t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w1", {}, kTemp)}));
+    Pid s =
+        co_await Start(t, Spec(Strategy::kSimpleOneForOne, 2, 3600, {Child("x", "w1", {}, kTemp)}));
     std::vector<Pid> pids;
     for (int i = 0; i < 10'000; ++i) pids.push_back((co_await StartDynamic(t, s)).pid);
     for (Pid p : pids) co_await Terminate(t, s, p);

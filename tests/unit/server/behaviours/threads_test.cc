@@ -26,7 +26,9 @@ class ThreadsTest : public testing::Test {
 
   class Echo : public GenServer {
     Task<InitResult> Init(std::vector<Payload>) override { return Ok(); }
-    Task<CallResult> HandleCall(Payload request, CallFrom) override { return Reply(std::move(request)); }
+    Task<CallResult> HandleCall(Payload request, CallFrom) override {
+      return Reply(std::move(request));
+    }
     Task<Result> HandleCast(Payload) override { return Stop(ExitReason::Error("cast")); }
   };
 
@@ -62,7 +64,8 @@ TEST_F(ThreadsTest, ChildrenAreStartedCalledAndCrashedFromManyThreads) {
   const SupervisorClient client(StartSup(spec));
   auto work = [&] {
     for (int i = 0; i < 100; ++i) {
-      OpResult r = Wait<OpResult>([&](auto done) { client.StartChild(*rt_, std::vector<Payload>{}, done); });
+      OpResult r =
+          Wait<OpResult>([&](auto done) { client.StartChild(*rt_, std::vector<Payload>{}, done); });
       EXPECT_EQ(r.code, OpResult::Code::kOk);
       std::promise<bool> answered;
       rt_->Call(r.pid, Word("hi"), clock_.Now() + absl::Seconds(30),

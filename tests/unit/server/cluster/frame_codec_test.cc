@@ -32,13 +32,15 @@ class FrameCodec : public ::testing::Test {
   }
 
   VirtualTime time;
-  Runtime runtime{Runtime::Options{.clock = &time, .timers = &time, .workers = 0, .executor = &time}};
+  Runtime runtime{
+      Runtime::Options{.clock = &time, .timers = &time, .workers = 0, .executor = &time}};
 };
 
 TEST_F(FrameCodec, EveryKindKeepsItsMeaning) {
-  for (SignalKind kind : {SignalKind::kMessage, SignalKind::kCast, SignalKind::kCall, SignalKind::kReply,
-                          SignalKind::kExit, SignalKind::kLinkExit, SignalKind::kLink, SignalKind::kUnlink,
-                          SignalKind::kUnlinkAck, SignalKind::kMonitor, SignalKind::kDemonitor, SignalKind::kDown}) {
+  for (SignalKind kind :
+       {SignalKind::kMessage, SignalKind::kCast, SignalKind::kCall, SignalKind::kReply,
+        SignalKind::kExit, SignalKind::kLinkExit, SignalKind::kLink, SignalKind::kUnlink,
+        SignalKind::kUnlinkAck, SignalKind::kMonitor, SignalKind::kDemonitor, SignalKind::kDown}) {
     SignalPtr got = RoundTrip(Make(kind));
     ASSERT_TRUE(got) << int(kind);
     EXPECT_EQ(got->kind, kind);

@@ -142,7 +142,8 @@ TEST_F(Garbage, NamesAreResolvedInOrderAndMissingOnesAreStale) {
   for (const auto& f : handler.frames) {
     for (const auto& g : f.batch().frames()) {
       stale |= g.has_stale_route() && g.stale_route().alias() == 77;
-      down |= g.has_down() && g.down().ref() == 78 && g.down().reason().kind() == v1::ExitReason::KIND_NOPROC;
+      down |= g.has_down() && g.down().ref() == 78 &&
+              g.down().reason().kind() == v1::ExitReason::KIND_NOPROC;
     }
   }
   EXPECT_TRUE(stale);
@@ -179,24 +180,61 @@ TEST_F(Garbage, RandomFramesNeverHarm) {
     frame->set_dst(random.Below(3) ? x->pid.id : random.Next());
     frame->set_dst_name(static_cast<uint32_t>(random.Below(40) == 0 ? 9 : random.Below(2)));
     switch (random.Below(18)) {
-      case 0: frame->mutable_message()->set_ack_alias(random.Next()); break;
-      case 1: frame->mutable_message()->mutable_rpc()->set_method(1); break;
-      case 2: frame->mutable_call()->set_alias(random.Next()); break;
-      case 3: frame->mutable_call()->set_budget_ms(0xFFFFFFFF); break;
-      case 4: frame->mutable_reply()->set_alias(random.Below(100)); break;
-      case 5: frame->mutable_reply()->mutable_actor_error()->set_code(static_cast<int32_t>(random.Below(40)) - 9); break;
-      case 6: frame->mutable_reply()->mutable_node_error(); break;
-      case 7: frame->mutable_exit()->add_more_dst(random.Next()); break;
-      case 8: frame->mutable_link(); break;
-      case 9: frame->mutable_unlink()->set_unlink_id(random.Next()); break;
-      case 10: frame->mutable_unlink_ack()->set_unlink_id(random.Below(3)); break;
-      case 11: frame->mutable_monitor()->set_ref(random.Below(100)); break;
-      case 12: frame->mutable_demonitor()->set_ref(random.Below(100)); break;
-      case 13: frame->mutable_down()->set_ref(random.Below(100)); break;
-      case 14: frame->mutable_spawn()->set_alias(4); break;
-      case 15: frame->mutable_stale_route()->set_alias(random.Below(100)); break;
-      case 16: frame->mutable_credit()->set_bytes(random.Next()); break;
-      case 17: frame->mutable_fragment()->set_last(random.Below(30) == 0); break;
+      case 0:
+        frame->mutable_message()->set_ack_alias(random.Next());
+        break;
+      case 1:
+        frame->mutable_message()->mutable_rpc()->set_method(1);
+        break;
+      case 2:
+        frame->mutable_call()->set_alias(random.Next());
+        break;
+      case 3:
+        frame->mutable_call()->set_budget_ms(0xFFFFFFFF);
+        break;
+      case 4:
+        frame->mutable_reply()->set_alias(random.Below(100));
+        break;
+      case 5:
+        frame->mutable_reply()->mutable_actor_error()->set_code(
+            static_cast<int32_t>(random.Below(40)) - 9);
+        break;
+      case 6:
+        frame->mutable_reply()->mutable_node_error();
+        break;
+      case 7:
+        frame->mutable_exit()->add_more_dst(random.Next());
+        break;
+      case 8:
+        frame->mutable_link();
+        break;
+      case 9:
+        frame->mutable_unlink()->set_unlink_id(random.Next());
+        break;
+      case 10:
+        frame->mutable_unlink_ack()->set_unlink_id(random.Below(3));
+        break;
+      case 11:
+        frame->mutable_monitor()->set_ref(random.Below(100));
+        break;
+      case 12:
+        frame->mutable_demonitor()->set_ref(random.Below(100));
+        break;
+      case 13:
+        frame->mutable_down()->set_ref(random.Below(100));
+        break;
+      case 14:
+        frame->mutable_spawn()->set_alias(4);
+        break;
+      case 15:
+        frame->mutable_stale_route()->set_alias(random.Below(100));
+        break;
+      case 16:
+        frame->mutable_credit()->set_bytes(random.Next());
+        break;
+      case 17:
+        frame->mutable_fragment()->set_last(random.Below(30) == 0);
+        break;
     }
     pb::SessionRequest request;
     *request.mutable_batch() = batch;

@@ -24,7 +24,8 @@ class OutboxTest : public ::testing::Test {
     Defragmenter defragmenter(options.message_bytes_max, options.reassembly_bytes_max);
     for (int i = 0; i < 10'000 && !outbox.empty(); ++i) {
       internal::v1::PeerBatch batch;
-      outbox.Fill({1, 1}, Instant(), &batch, [&](SignalPtr, absl::Status s) { refused.push_back(ErrorReason(s)); });
+      outbox.Fill({1, 1}, Instant(), &batch,
+                  [&](SignalPtr, absl::Status s) { refused.push_back(ErrorReason(s)); });
       EXPECT_LE(batch.ByteSizeLong(), options.batch_bytes_hard);
       EXPECT_LE(batch.frames_size(), static_cast<int>(options.batch_frames_max));
       for (const auto& frame : batch.frames()) Read(frame, &defragmenter, &out);
@@ -61,7 +62,8 @@ TEST_F(OutboxTest, ThePairWaitsBehindItsLargeMessageAndOthersDoNot) {
   outbox.Push(MessageOf(1, 3, "d"));
   outbox.Push(MessageOf(1, 2, std::string(300'000, 'e')));
   outbox.Push(MessageOf(1, 2, "f"));
-  EXPECT_THAT(Drain(), ::testing::ElementsAre("2 a*1", "3 d*1", "2 b*1000000", "2 c*1", "2 e*300000", "2 f*1"));
+  EXPECT_THAT(Drain(), ::testing::ElementsAre("2 a*1", "3 d*1", "2 b*1000000", "2 c*1",
+                                              "2 e*300000", "2 f*1"));
 }
 
 TEST_F(OutboxTest, LargeOnesOfSeveralPairsTakeTurns) {

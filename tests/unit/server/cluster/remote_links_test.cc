@@ -267,7 +267,8 @@ TEST_F(RemoteLinks, SIG122ConcurrentLinksAndUnlinksAgree) {
   for (int round = 0; round < 1000; ++round) {
     for (uint64_t i = random.Below(4); i-- > 0;) {
       act(*a, x, b->Export(y->pid));
-      if (random.Below(2) == 0) time.RunFor(absl::Microseconds(static_cast<int64_t>(random.Below(2000))));
+      if (random.Below(2) == 0)
+        time.RunFor(absl::Microseconds(static_cast<int64_t>(random.Below(2000))));
       act(*b, y, a->Export(x->pid));
     }
     time.RunFor(absl::Milliseconds(20));
@@ -287,8 +288,10 @@ TEST_F(RemoteLinks, LinksAgreeAfterCutsAtAnyMoment) {
       const bool on_a = &node == a.get();
       const Pid to = on_a ? b->Export(y->pid) : a->Export(x->pid);
       Run(node, on_a ? x : y, [to, link = random.Below(2) == 0](Self& self) -> Task<void> {
-        if (link) self.Link(to);
-        else self.Unlink(to);
+        if (link)
+          self.Link(to);
+        else
+          self.Unlink(to);
         co_return;
       });
       time.RunFor(absl::Microseconds(static_cast<int64_t>(random.Below(3000))));

@@ -85,7 +85,8 @@ TEST_F(RemoteMessages, SIG117LargeMessagesKeepTheOrder) {
   });
   Settle();
   ASSERT_EQ(to->lines.size(), 2003u);
-  for (int i = 1; i <= 2000; ++i) ASSERT_EQ(to->lines[static_cast<size_t>(i) - 1], "msg " + std::to_string(i));
+  for (int i = 1; i <= 2000; ++i)
+    ASSERT_EQ(to->lines[static_cast<size_t>(i) - 1], "msg " + std::to_string(i));
   EXPECT_EQ(to->lines[2000].size(), 500'004u);
   EXPECT_EQ(to->lines[2001], "msg 2001");
   EXPECT_EQ(to->lines[2002], "EXIT error fin");
@@ -95,13 +96,14 @@ TEST_F(RemoteMessages, OtherPairsPassALargeMessage) {
   auto big = Spawn(*b);
   auto small = Spawn(*b);
   auto from = Spawn(*a);
-  // One batch is in flight at a time only while the transport has not taken it; the outbox decides what
-  // goes first.
-  Run(*a, from, [big = b->Export(big->pid), small = b->Export(small->pid)](Self& self) -> Task<void> {
-    self.Send(big, Text(std::string(8'000'000, 'x')));
-    self.Send(small, Text("quick"));
-    co_return;
-  });
+  // One batch is in flight at a time only while the transport has not taken it; the outbox decides
+  // what goes first.
+  Run(*a, from,
+      [big = b->Export(big->pid), small = b->Export(small->pid)](Self& self) -> Task<void> {
+        self.Send(big, Text(std::string(8'000'000, 'x')));
+        self.Send(small, Text("quick"));
+        co_return;
+      });
   Settle();
   EXPECT_EQ(big->lines.size(), 1u);
   EXPECT_EQ(small->lines.size(), 1u);
@@ -110,7 +112,8 @@ TEST_F(RemoteMessages, OtherPairsPassALargeMessage) {
 TEST_F(RemoteMessages, TooLargeIsRefusedAtTheSender) {
   auto to = Spawn(*b);
   absl::Status got;
-  a->runtime.Call(b->Export(to->pid), Text(std::string(17 << 20, 'x')), time.Now() + absl::Seconds(5),
+  a->runtime.Call(b->Export(to->pid), Text(std::string(17 << 20, 'x')),
+                  time.Now() + absl::Seconds(5),
                   [&](absl::StatusOr<Payload> r, Pid) { got = r.status(); });
   a->runtime.Send(b->Export(to->pid), Text("after"));
   Settle();

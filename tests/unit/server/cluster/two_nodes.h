@@ -1,11 +1,11 @@
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "common/time/random.h"
 #include "common/time/virtual_time.h"
@@ -15,11 +15,14 @@
 
 namespace banyan::testing {
 
-inline Payload Text(std::string s) { return Payload::Any("type.googleapis.com/test.Text", std::move(s)); }
+inline Payload Text(std::string s) {
+  return Payload::Any("type.googleapis.com/test.Text", std::move(s));
+}
 
 // A node's life: its runtime and router. Destroying it is a crash of its process.
 struct TestNode {
-  TestNode(VirtualTime* time, SimNetwork* network, std::string address, wire::NodeIdentity id, PeerOptions options)
+  TestNode(VirtualTime* time, SimNetwork* network, std::string address, wire::NodeIdentity id,
+           PeerOptions options)
       : id(id),
         address(address),
         random(id.node_id),
@@ -27,8 +30,9 @@ struct TestNode {
         runtime(Runtime::Options{.clock = time, .timers = time, .workers = 0, .executor = time}),
         router(std::make_unique<PeerRouter>(
             PeerRouter::Deps{&runtime, time, time, time, &random, transport.get()}, options,
-            PeerRouter::Hooks{[this](Pid pid, uint64_t) { stale.push_back(pid); },
-                              [this](wire::NodeIdentity peer, bool up) { sessions.emplace_back(peer, up); }})) {
+            PeerRouter::Hooks{
+                [this](Pid pid, uint64_t) { stale.push_back(pid); },
+                [this](wire::NodeIdentity peer, bool up) { sessions.emplace_back(peer, up); }})) {
     runtime.SetRouter(router.get());
     router->Listen();
     router->SetIdentity("cluster", id);
@@ -67,7 +71,8 @@ struct Log {
 // Code to run inside a scripted process, sent to it as a local payload.
 using Script = std::function<Task<void>(Self&)>;
 
-// Logs what it gets, answers calls with "re:" and what was asked, runs scripts, ends on "exit TYPE".
+// Logs what it gets, answers calls with "re:" and what was asked, runs scripts, ends on "exit
+// TYPE".
 inline Task<ExitReason> ScriptedBody(Self& self, std::shared_ptr<Log> log) {
   for (;;) {
     Message m = *(co_await self.Receive());

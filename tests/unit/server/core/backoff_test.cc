@@ -41,7 +41,8 @@ TEST(Backoff, RunningLongEnoughBeginsANewSeries) {
   EXPECT_EQ(s.Next(b, t0 + absl::Seconds(1), nullptr), absl::ZeroDuration());
   s.OnStarted(t0 + absl::Seconds(1));
   EXPECT_EQ(s.Next(b, t0 + absl::Seconds(2), nullptr), absl::Milliseconds(100));
-  EXPECT_EQ(s.Next(b, t0 + absl::Seconds(200), nullptr), absl::Milliseconds(200)) << "was not running";
+  EXPECT_EQ(s.Next(b, t0 + absl::Seconds(200), nullptr), absl::Milliseconds(200))
+      << "was not running";
   s.OnStarted(t0 + absl::Seconds(200));
   EXPECT_EQ(s.Next(b, t0 + absl::Seconds(260), nullptr), absl::ZeroDuration());
 }

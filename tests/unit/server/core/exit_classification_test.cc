@@ -16,17 +16,22 @@ struct ExitRow {
   bool clean;
 };
 std::vector<ExitRow> Reasons() {
-  return {{ExitReason::Normal(), true},          {ExitReason::Shutdown(), true},
-          {ShutdownWith(), true},                {ExitReason::Killed(), false},
-          {ExitReason::Kill(), false},           {ExitReason::NoProc(), false},
-          {ExitReason::NoConnection(), false},   {ExitReason::Timeout(), false},
+  return {{ExitReason::Normal(), true},
+          {ExitReason::Shutdown(), true},
+          {ShutdownWith(), true},
+          {ExitReason::Killed(), false},
+          {ExitReason::Kill(), false},
+          {ExitReason::NoProc(), false},
+          {ExitReason::NoConnection(), false},
+          {ExitReason::Timeout(), false},
           {ExitReason::Error("boom"), false},
           {ExitReason::FailedToStartChild("c", ExitReason::Error("x")), true}};
 }
 
 TEST(ExitMatrix, PermanentIsAlwaysReportedAndRestarted) {
   for (const ExitRow& row : Reasons()) {
-    EXPECT_EQ(ClassifyExit(kPermanent, row.reason), (ExitDecision{true, true})) << row.reason.ToString();
+    EXPECT_EQ(ClassifyExit(kPermanent, row.reason), (ExitDecision{true, true}))
+        << row.reason.ToString();
   }
 }
 TEST(ExitMatrix, TransientOnlyWhenAbnormal) {

@@ -8,8 +8,9 @@ namespace {
 Instant At(double seconds) { return Instant::FromNanos(static_cast<int64_t>(seconds * 1e9)); }
 
 TEST(LeaseTimes, DefaultsAreSoundAndStaySoWhenScaled) {
-  for (const LeaseTimes& t : {LeaseTimes(), LeaseTimes::Single(), LeaseTimes::Replicated(),
-                              LeaseTimes::Single().Scaled(0.2), LeaseTimes::Replicated().Scaled(0.1)}) {
+  for (const LeaseTimes& t :
+       {LeaseTimes(), LeaseTimes::Single(), LeaseTimes::Replicated(),
+        LeaseTimes::Single().Scaled(0.2), LeaseTimes::Replicated().Scaled(0.1)}) {
     const auto problems = CheckLeaseTimes(t);
     EXPECT_TRUE(problems.empty()) << problems[0].rule << ": " << problems[0].description;
   }

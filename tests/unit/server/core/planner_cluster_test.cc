@@ -36,7 +36,8 @@ class SlowPlanner : public testing::Test {
         word("<<" + ids);
       }
       if (const auto* x = std::get_if<action::ScheduleRetry>(&a)) word("retry:" + Id(x->key));
-      if (const auto* x = std::get_if<action::ExitSupervisor>(&a)) word("exit:" + x->reason.ToString());
+      if (const auto* x = std::get_if<action::ExitSupervisor>(&a))
+        word("exit:" + x->reason.ToString());
       if (const auto* x = std::get_if<action::OpReply>(&a)) {
         word(fmt::format("op{}:{}", x->op, static_cast<int>(x->result.code)));
       }
@@ -58,7 +59,9 @@ class SlowPlanner : public testing::Test {
   std::string Stopped(const std::string& id) {
     return Show(planner_->OnStopped(Key(id), ExitReason::Shutdown(), now_));
   }
-  std::string Failed(const std::string& id) { return Show(planner_->OnStartFailed(Key(id), Boom(), now_)); }
+  std::string Failed(const std::string& id) {
+    return Show(planner_->OnStartFailed(Key(id), Boom(), now_));
+  }
   std::string Exited(const std::string& id, const ExitReason& why = Boom()) {
     return Show(planner_->OnExited(Key(id), why, now_));
   }

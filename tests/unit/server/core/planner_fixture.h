@@ -7,15 +7,16 @@
 #include <vector>
 
 #include "fmt/format.h"
+
 #include "server/core/supervisor_planner.h"
 
 namespace banyan {
 
-// A planner with a synchronous executor: children are pids that start and stop at once, save where a
-// test has scripted otherwise. Retries wait until RunRetries, as they would in a mailbox.
+// A planner with a synchronous executor: children are pids that start and stop at once, save where
+// a test has scripted otherwise. Retries wait until RunRetries, as they would in a mailbox.
 //
-// What happens is written to `trace`, one word each: "+a" a started, "!a" its start failed, "~a" it was
-// ignored, "-a" it was stopped, "exit:REASON" the supervisor's end.
+// What happens is written to `trace`, one word each: "+a" a started, "!a" its start failed, "~a" it
+// was ignored, "-a" it was stopped, "exit:REASON" the supervisor's end.
 class PlannerRig {
  public:
   struct Outcome {
@@ -108,7 +109,8 @@ class PlannerRig {
     const ChildRecord* r = planner.FindById(id);
     return r == nullptr ? Pid{} : r->pid;
   }
-  // "c:restarting b:undefined a" : last in start order first, as which_children does; running ones bare.
+  // "c:restarting b:undefined a" : last in start order first, as which_children does; running ones
+  // bare.
   std::string Children() const {
     std::string text;
     const ChildTable& table = planner.children();
@@ -200,13 +202,14 @@ class PlannerRig {
     const std::string id = IdOf(key);
     Note("-" + id);
     const auto it = stop_reasons.find(id);
-    return planner.OnStopped(key, it == stop_reasons.end() ? ExitReason::Shutdown() : it->second, now);
+    return planner.OnStopped(key, it == stop_reasons.end() ? ExitReason::Shutdown() : it->second,
+                             now);
   }
 
   void Report(const SupervisorReport& r) {
     all_reports.push_back(r);
-    static constexpr const char* kNames[] = {"progress", "start_error", "child_terminated", "shutdown",
-                                             "shutdown_error"};
+    static constexpr const char* kNames[] = {"progress", "start_error", "child_terminated",
+                                             "shutdown", "shutdown_error"};
     if (r.context == SupervisorReport::Context::kProgress) return;
     if (!reports.empty()) reports += ' ';
     reports += fmt::format("{}({})", kNames[static_cast<int>(r.context)],

@@ -78,7 +78,8 @@ TEST(PlannerOps, SUP025TheInfoOfAStartIsPassedOn) {
   rig.Init({});
   const SupervisorActions a = rig.planner.StartChild(7, S("c"), rig.now);
   const Payload info = Payload::Any("t/x.Y", "extra");
-  rig.Run(rig.planner.OnStarted(std::get<action::Start>(a.at(0)).key, Pid::Local(5, 1), info, rig.now));
+  rig.Run(
+      rig.planner.OnStarted(std::get<action::Start>(a.at(0)).key, Pid::Local(5, 1), info, rig.now));
   EXPECT_EQ(rig.results.at(7).info, info);
   EXPECT_EQ(rig.results.at(7).pid, Pid::Local(5, 1));
 }
@@ -154,7 +155,8 @@ TEST(PlannerUpdate, SUP081MergesSpecs) {
   rig.TakeTrace();
   const Pid c1 = rig.PidOf("c1");
   auto changed = S("c1", kTrans);
-  EXPECT_TRUE(rig.planner.Update(Flags(Strategy::kOneForOne, 1, absl::Seconds(3)), {changed, S("c3")}));
+  EXPECT_TRUE(
+      rig.planner.Update(Flags(Strategy::kOneForOne, 1, absl::Seconds(3)), {changed, S("c3")}));
   EXPECT_EQ(rig.Children(), "c2 c3:undefined c1");
   EXPECT_EQ(rig.TakeTrace(), "");
   EXPECT_EQ(rig.PidOf("c1"), c1);
@@ -166,8 +168,9 @@ TEST(PlannerUpdate, SUP081MergesSpecs) {
 TEST(PlannerUpdate, SUP066SignificanceFollowsTheNewSpec) {
   PlannerRig rig(Flags(Strategy::kOneForOne, 1, absl::Seconds(5), AutoShutdown::kAnySignificant));
   rig.Init({S("c", kTrans)});
-  rig.planner.Update(Flags(Strategy::kOneForOne, 1, absl::Seconds(5), AutoShutdown::kAllSignificant),
-                     {PlannerRig::Significant("c", kTrans), PlannerRig::Significant("d", kTrans)});
+  rig.planner.Update(
+      Flags(Strategy::kOneForOne, 1, absl::Seconds(5), AutoShutdown::kAllSignificant),
+      {PlannerRig::Significant("c", kTrans), PlannerRig::Significant("d", kTrans)});
   rig.Restart("d");
   rig.Exit("c", ExitReason::Normal());
   EXPECT_FALSE(rig.exited);

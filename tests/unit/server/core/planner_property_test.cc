@@ -1,8 +1,8 @@
 // Random events against random drivers; what must hold whatever happens.
-#include <gtest/gtest.h>
-
 #include <random>
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "planner_fixture.h"
 
@@ -12,8 +12,8 @@ namespace {
 constexpr RestartType kTypes[] = {RestartType::kPermanent, RestartType::kTransient,
                                   RestartType::kTemporary};
 
-// A slow driver: it keeps what is in flight and answers in random order. It knows which children really
-// have a process, and fails the test when the planner asks for something impossible.
+// A slow driver: it keeps what is in flight and answers in random order. It knows which children
+// really have a process, and fails the test when the planner asks for something impossible.
 class RandomRun {
  public:
   explicit RandomRun(uint32_t seed) : rng_(seed) {
@@ -185,16 +185,16 @@ class RandomRun {
     ASSERT_FALSE(was_shutting_down_);
   }
   void OnStop(ChildKey key) {
-    // A Stop may overtake a Start; the start then comes to nothing here. And it may come for a child
-    // whose exit is held back.
+    // A Stop may overtake a Start; the start then comes to nothing here. And it may come for a
+    // child whose exit is held back.
     ASSERT_TRUE(live_.contains(key) || starting_.contains(key) || dead_.contains(key))
         << "stopped without a process";
     dead_.erase(key);
     starting_.erase(key);
     ASSERT_TRUE(stopping_.insert(key).second) << "two stops in flight";
     if (!sequential_ || !planner_->shutting_down()) return;
-    // Reverse start order: no child after this one may still have a process, save those stopped before
-    // the shutdown began, which are awaited first.
+    // Reverse start order: no child after this one may still have a process, save those stopped
+    // before the shutdown began, which are awaited first.
     const ChildRecord* r = planner_->Find(key);
     for (r = planner_->children().Next(r); r != nullptr; r = planner_->children().Next(r)) {
       ASSERT_FALSE(live_.contains(r->key)) << "not the last one in the start order";
@@ -234,7 +234,8 @@ class RandomRun {
       }
     }
     ASSERT_EQ(planner_->Count().active, processes);
-    if (starting_.empty() && stopping_.empty()) ASSERT_FALSE(planner_->busy()) << "waits for nothing";
+    if (starting_.empty() && stopping_.empty())
+      ASSERT_FALSE(planner_->busy()) << "waits for nothing";
     if (!planner_->busy()) ASSERT_EQ(processes, live_.size());
   }
 

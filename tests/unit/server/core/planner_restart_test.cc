@@ -25,7 +25,8 @@ TEST(PlannerOneForOne, SUP030OnlyTheFailedOneAndThenItTrips) {
   rig.Exit("c2", Boom());
   rig.Exit("c1", Boom());
   EXPECT_EQ(rig.TakeTrace(), "+c2 -c2 exit:shutdown");
-  EXPECT_EQ(rig.TakeReports(), "child_terminated(c1) child_terminated(c2) child_terminated(c1) shutdown(c1)");
+  EXPECT_EQ(rig.TakeReports(),
+            "child_terminated(c1) child_terminated(c2) child_terminated(c1) shutdown(c1)");
   EXPECT_EQ(rig.planner.FindById("c1")->restarts, 1u);
 }
 
@@ -66,8 +67,9 @@ TEST(PlannerOneForOne, SUP031FailingRestartsTrip) {
   rig.RunRetries();
   // SUP-108: exactly `intensity` failed starts, then the end.
   EXPECT_EQ(rig.TakeTrace(), "!c1 !c1 -c2 exit:shutdown");
-  EXPECT_EQ(rig.TakeReports(),
-            "child_terminated(c1) start_error(c1) start_error(c1:restarting) shutdown(c1:restarting)");
+  EXPECT_EQ(
+      rig.TakeReports(),
+      "child_terminated(c1) start_error(c1) start_error(c1:restarting) shutdown(c1:restarting)");
 }
 
 TEST(PlannerOneForOne, RetriesGoToTheEndOfTheMailbox) {

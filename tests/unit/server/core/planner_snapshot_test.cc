@@ -5,7 +5,9 @@
 namespace banyan {
 namespace {
 
-auto S(const char* id, RestartType type = RestartType::kPermanent) { return PlannerRig::Spec(id, type); }
+auto S(const char* id, RestartType type = RestartType::kPermanent) {
+  return PlannerRig::Spec(id, type);
+}
 ExitReason Boom() { return ExitReason::Error("boom"); }
 
 TEST(PlannerSnapshot, KeysStatesAndHistorySurvive) {

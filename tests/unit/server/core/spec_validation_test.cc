@@ -14,7 +14,8 @@ ChildSpec Child(std::string id) {
 
 std::string Errors(const std::vector<SpecProblem>& problems) {
   std::string text;
-  for (const SpecProblem& p : problems) text += (text.empty() ? "" : " ") + p.field + "=" + p.otp_error;
+  for (const SpecProblem& p : problems)
+    text += (text.empty() ? "" : " ") + p.field + "=" + p.otp_error;
   return text;
 }
 
@@ -27,7 +28,8 @@ TEST(ValidateSpec, SUP013DefaultsAreValid) {
 TEST(ValidateSpec, SUP015NamesWhatIsMissing) {
   SupervisorSpec s;
   s.children = {ChildSpec()};
-  EXPECT_EQ(Errors(ValidateSpec(s)), "children[0].id=missing_id children[0].start.module=missing_start");
+  EXPECT_EQ(Errors(ValidateSpec(s)),
+            "children[0].id=missing_id children[0].start.module=missing_start");
 }
 
 TEST(ValidateSpec, SUP028Flags) {
@@ -37,7 +39,8 @@ TEST(ValidateSpec, SUP028Flags) {
   f.auto_shutdown = static_cast<AutoShutdown>(0);
   EXPECT_EQ(Errors(ValidateFlags(f)),
             "strategy=invalid_strategy period=invalid_period auto_shutdown=invalid_auto_shutdown");
-  for (absl::Duration bad : {absl::Milliseconds(1500), absl::InfiniteDuration(), -absl::Seconds(1)}) {
+  for (absl::Duration bad :
+       {absl::Milliseconds(1500), absl::InfiniteDuration(), -absl::Seconds(1)}) {
     f = SupervisorFlags();
     f.period = bad;
     EXPECT_EQ(Errors(ValidateFlags(f, "flags")), "flags.period=invalid_period");
@@ -61,15 +64,18 @@ TEST(ValidateSpec, SUP027SignificantCombinations) {
   const AutoShutdown never = AutoShutdown::kNever;
   const AutoShutdown any = AutoShutdown::kAnySignificant;
   const AutoShutdown all = AutoShutdown::kAllSignificant;
-  for (const AutoShutdown* auto_shutdown : {static_cast<const AutoShutdown*>(nullptr), &never, &any, &all}) {
+  for (const AutoShutdown* auto_shutdown :
+       {static_cast<const AutoShutdown*>(nullptr), &never, &any, &all}) {
     for (RestartType restart :
          {RestartType::kPermanent, RestartType::kTransient, RestartType::kTemporary}) {
       for (bool significant : {false, true}) {
         ChildSpec c = Child("a");
         c.restart = restart;
         c.significant = significant;
-        const bool bad = significant && (restart == RestartType::kPermanent || auto_shutdown == &never);
-        EXPECT_EQ(Errors(ValidateChildSpec(c, auto_shutdown)), bad ? "significant=bad_combination" : "");
+        const bool bad =
+            significant && (restart == RestartType::kPermanent || auto_shutdown == &never);
+        EXPECT_EQ(Errors(ValidateChildSpec(c, auto_shutdown)),
+                  bad ? "significant=bad_combination" : "");
       }
     }
   }
@@ -81,11 +87,12 @@ TEST(ValidateSpec, ValuesOutOfRange) {
   c.type = static_cast<ChildType>(0);
   c.shutdown = ShutdownPolicy::Timeout(-absl::Milliseconds(10));
   c.restart_backoff = RestartBackoff{absl::Seconds(2), absl::Seconds(1), 0.5, -absl::Seconds(1)};
-  EXPECT_EQ(Errors(ValidateChildSpec(c, nullptr, "spec")),
-            "spec.restart=invalid_restart_type spec.type=invalid_child_type "
-            "spec.shutdown.timeout=invalid_shutdown spec.restart_backoff.max=invalid_restart_backoff "
-            "spec.restart_backoff.multiplier=invalid_restart_backoff "
-            "spec.restart_backoff.reset_after=invalid_restart_backoff");
+  EXPECT_EQ(
+      Errors(ValidateChildSpec(c, nullptr, "spec")),
+      "spec.restart=invalid_restart_type spec.type=invalid_child_type "
+      "spec.shutdown.timeout=invalid_shutdown spec.restart_backoff.max=invalid_restart_backoff "
+      "spec.restart_backoff.multiplier=invalid_restart_backoff "
+      "spec.restart_backoff.reset_after=invalid_restart_backoff");
   for (const ShutdownPolicy& ok : {ShutdownPolicy::BrutalKill(), ShutdownPolicy::Infinity(),
                                    ShutdownPolicy::Timeout(absl::ZeroDuration())}) {
     c = Child("a");

@@ -1,11 +1,11 @@
 #include "server/modules/exec_spec.h"
 
-#include <signal.h>
-
-#include "common/wire/payload.h"
 #include "gmock/gmock.h"
 #include "google/protobuf/wrappers.pb.h"
 #include "gtest/gtest.h"
+#include <signal.h>
+
+#include "common/wire/payload.h"
 
 namespace banyan {
 namespace {
@@ -33,8 +33,8 @@ TEST(ExecSpec, NamesEveryWrongField) {
   args.add_argv("");
   args.set_stop_signal("SIGFOO");
   (*args.mutable_env())["A=B"] = "x";
-  EXPECT_THAT(ErrorOf(args), testing::AllOf(HasSubstr("argv[0]"), HasSubstr("stop_signal"), HasSubstr("env"),
-                                            HasSubstr("TERM, INT")));
+  EXPECT_THAT(ErrorOf(args), testing::AllOf(HasSubstr("argv[0]"), HasSubstr("stop_signal"),
+                                            HasSubstr("env"), HasSubstr("TERM, INT")));
   EXPECT_FALSE(ParseExecSpec({}).ok());
   EXPECT_FALSE(ParseExecSpec({Payload()}).ok());
 }

@@ -1,18 +1,18 @@
 // Real programs under a real runtime.
 #include "server/modules/exec.h"
 
-#include <signal.h>
-
 #include <fstream>
 #include <future>
 #include <sstream>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include <signal.h>
 
 #include "common/os/filesystem.h"
 #include "common/time/system_clock.h"
 #include "common/time/system_timers.h"
 #include "common/wire/payload.h"
-#include "gmock/gmock.h"
-#include "gtest/gtest.h"
 #include "server/behaviours/supervisor.h"
 #include "server/behaviours/supervisor_client.h"
 #include "server/modules/exec_programs.h"
@@ -25,13 +25,14 @@ using modules::v1::ExecArgs;
 
 class ExecTest : public testing::Test {
  protected:
-  ExecTest() : runtime_([&] {
-    Runtime::Options o;
-    o.clock = &clock_;
-    o.timers = &timers_;
-    o.workers = 2;
-    return o;
-  }()) {
+  ExecTest()
+      : runtime_([&] {
+          Runtime::Options o;
+          o.clock = &clock_;
+          o.timers = &timers_;
+          o.workers = 2;
+          return o;
+        }()) {
     AddShippedModules(&modules_);
     host_.modules = &modules_;
     host_.programs = &spawner_;
@@ -55,7 +56,8 @@ class ExecTest : public testing::Test {
   }
 
   // Starts an exec child under a supervisor and returns the supervisor's pid.
-  Pid Supervise(ExecArgs args, absl::Duration shutdown = absl::Seconds(10), uint32_t intensity = 0) {
+  Pid Supervise(ExecArgs args, absl::Duration shutdown = absl::Seconds(10),
+                uint32_t intensity = 0) {
     ChildSpec child;
     child.id = "program";
     child.start.module = "exec";
@@ -65,7 +67,8 @@ class ExecTest : public testing::Test {
     spec->flags.intensity = intensity;
     spec->children = {child};
     std::promise<StartResult> started;
-    StartSupervisor(runtime_, spec, {}, {}, [&](StartResult r) { started.set_value(std::move(r)); });
+    StartSupervisor(runtime_, spec, {}, {},
+                    [&](StartResult r) { started.set_value(std::move(r)); });
     StartResult r = started.get_future().get();
     EXPECT_TRUE(r.started()) << r.reason.ToString();
     return r.pid;
@@ -76,7 +79,8 @@ class ExecTest : public testing::Test {
     spec.module = "exec";
     spec.args = std::move(args);
     std::promise<StartResult> started;
-    StartModule(runtime_, spec, {.child_id = "alone"}, [&](StartResult r) { started.set_value(std::move(r)); });
+    StartModule(runtime_, spec, {.child_id = "alone"},
+                [&](StartResult r) { started.set_value(std::move(r)); });
     return started.get_future().get();
   }
   ExitReason DownOf(Pid pid) {
@@ -113,7 +117,8 @@ class ExecTest : public testing::Test {
   }
   static bool Gone(pid_t pid) { return kill(pid, 0) != 0; }
   static void WaitGone(pid_t pid) {
-    for (int i = 0; i < 3000 && !Gone(pid); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    for (int i = 0; i < 3000 && !Gone(pid); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
     EXPECT_TRUE(Gone(pid));
   }
 
@@ -155,7 +160,8 @@ TEST_F(ExecTest, BadArgumentsAndMissingProgramsFailTheStart) {
 }
 
 TEST_F(ExecTest, TellsTheProgramWhoItIsAndAnswersStatus) {
-  ExecArgs args = Shell("echo $BANYAN_CHILD $BANYAN_NODE $BANYAN_ADDR $BANYAN_FENCE $OWN; exec sleep 100");
+  ExecArgs args =
+      Shell("echo $BANYAN_CHILD $BANYAN_NODE $BANYAN_ADDR $BANYAN_FENCE $OWN; exec sleep 100");
   (*args.mutable_env())["OWN"] = "mine";
   args.set_output(dir_);
   Pid sup = Supervise(args);
@@ -190,8 +196,8 @@ TEST_F(ExecTest, StubbornProgramsAreKilledWithTheirDescendants) {
   pid_t descendant = std::stoi(FirstLine());
   pid_t program = Status(Child(sup)).os_pid();
   std::promise<absl::StatusOr<OpResult>> done;
-  SupervisorClient(sup).TerminateChild(runtime_, "program",
-                                       [&](absl::StatusOr<OpResult> r) { done.set_value(std::move(r)); });
+  SupervisorClient(sup).TerminateChild(
+      runtime_, "program", [&](absl::StatusOr<OpResult> r) { done.set_value(std::move(r)); });
   EXPECT_EQ(done.get_future().get()->code, OpResult::Code::kOk);
   WaitGone(program);
   WaitGone(descendant);
@@ -211,7 +217,8 @@ TEST_F(ExecTest, ExclusiveProgramsFreezeWithTheLease) {
   spec.module = "exec";
   spec.args = {wire::MakePayload(Shell("exec sleep 1000"))};
   std::promise<StartResult> started;
-  StartModule(runtime_, spec, {.exclusive = true}, [&](StartResult r) { started.set_value(std::move(r)); });
+  StartModule(runtime_, spec, {.exclusive = true},
+              [&](StartResult r) { started.set_value(std::move(r)); });
   Pid child = started.get_future().get().pid;
   pid_t program = Status(child).os_pid();
   auto state = [&] {

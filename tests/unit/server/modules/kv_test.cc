@@ -63,12 +63,13 @@ TEST_F(KvTest, PutsGetsAndDeletes) {
 TEST_F(KvTest, TakesBytesAsTheyComeFromTheWire) {
   Run([&](Self& t) -> Task<void> {
     StartResult kv = co_await Start(t);
-    Payload put = Payload::Any("type.googleapis.com/banyan.modules.v1.Put", PutOf("k", "v").SerializeAsString());
+    Payload put = Payload::Any("type.googleapis.com/banyan.modules.v1.Put",
+                               PutOf("k", "v").SerializeAsString());
     t.Cast(kv.pid, put);
     auto got = co_await Ask<pb::GetReply>(t, kv.pid, GetOf("k"));
     EXPECT_EQ(got->value(), "v");
-    absl::StatusOr<Payload> garbage =
-        co_await t.Call(kv.pid, Payload::Any("type.googleapis.com/banyan.modules.v1.Put", "\xff\xff\xff"));
+    absl::StatusOr<Payload> garbage = co_await t.Call(
+        kv.pid, Payload::Any("type.googleapis.com/banyan.modules.v1.Put", "\xff\xff\xff"));
     EXPECT_EQ(ErrorReason(garbage.status()), "PAYLOAD_INVALID");
     EXPECT_TRUE(rt_->IsAlive(kv.pid));
   });
@@ -84,7 +85,8 @@ TEST_F(KvTest, RefusesBadKeysAndUnknownRequests) {
     }
     auto longest = co_await Ask<pb::PutReply>(t, kv.pid, PutOf(std::string(1024, 'x'), "v"));
     EXPECT_TRUE(longest.ok());
-    absl::StatusOr<Payload> unknown = co_await t.Call(kv.pid, Payload::Any("type.googleapis.com/x.Y", ""));
+    absl::StatusOr<Payload> unknown =
+        co_await t.Call(kv.pid, Payload::Any("type.googleapis.com/x.Y", ""));
     EXPECT_EQ(ErrorReason(unknown.status()), "CALL_NOT_HANDLED");
     absl::StatusOr<Payload> nothing = co_await t.Call(kv.pid, Payload());
     EXPECT_EQ(ErrorReason(nothing.status()), "CALL_NOT_HANDLED");
@@ -135,7 +137,8 @@ TEST_F(KvTest, StateIsShownAndReplaced) {
     StartResult kv = co_await Start(t);
     pb::KvArgs state;
     (*state.mutable_initial())["x"] = "y";
-    auto replaced = co_await sys::ReplaceState(t, kv.pid, [&](const Payload&) { return wire::MakePayload(state); });
+    auto replaced = co_await sys::ReplaceState(
+        t, kv.pid, [&](const Payload&) { return wire::MakePayload(state); });
     EXPECT_TRUE(replaced.ok()) << replaced.status();
     absl::StatusOr<Payload> got = co_await sys::GetState(t, kv.pid);
     CO_ASSERT(got.ok());

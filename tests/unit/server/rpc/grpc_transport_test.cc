@@ -6,10 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "common/base/error.h"
-#include "common/time/thread_executor.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+
+#include "common/base/error.h"
+#include "common/time/thread_executor.h"
 #include "server/rpc/internal_services.h"
 #include "server/rpc/server.h"
 
@@ -58,8 +59,8 @@ class Recorder : public StreamHandler {
   bool echo = false;
 
  private:
-  void Wait(std::unique_lock<Mutex>& lock, const std::function<bool()>& until)
-      ABSL_NO_THREAD_SAFETY_ANALYSIS {
+  void Wait(std::unique_lock<Mutex>& lock,
+            const std::function<bool()>& until) ABSL_NO_THREAD_SAFETY_ANALYSIS {
     EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(10), until));
   }
   Mutex mu_;
@@ -120,7 +121,8 @@ class GrpcTransportTest : public ::testing::Test {
   GrpcTransport serving_{&executor_, &channels_};
   PeerService peer_service_{&serving_};
   MembershipService membership_service_{
-      &serving_, [](internal::v1::ResolveRequest request, uint32_t, Answer<internal::v1::ResolveResponse> answer) {
+      &serving_, [](internal::v1::ResolveRequest request, uint32_t,
+                    Answer<internal::v1::ResolveResponse> answer) {
         answer.Fail(MakeError("NAME_NOT_REGISTERED", "nobody has it", {{"name", request.name()}}));
       }};
   Recorder client_end_;
@@ -229,7 +231,9 @@ TEST_F(GrpcTransportTest, AnIdleReaderHoldsTheWriterUp) {
   Mutex mu;
   std::condition_variable_any go;
   bool open = false;
-  Run([&] { client_end_.stream = client_.Dial(server_->address(), StreamKind::kPeer, &client_end_); });
+  Run([&] {
+    client_end_.stream = client_.Dial(server_->address(), StreamKind::kPeer, &client_end_);
+  });
   ThreadExecutor slow("slow");
   GrpcTransport slow_transport(&slow, &channels_);
   PeerService slow_peer(&slow_transport);

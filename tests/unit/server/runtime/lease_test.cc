@@ -1,6 +1,7 @@
 // Freezing: exclusive processes are not dispatched without a lease, and lose nothing by it.
-#include "common/time/virtual_time.h"
 #include "gtest/gtest.h"
+
+#include "common/time/virtual_time.h"
 #include "server/runtime/runtime.h"
 
 namespace banyan {

@@ -4,10 +4,11 @@
 #include <condition_variable>
 #include <mutex>
 
-#include "common/base/error.h"
-#include "common/time/system_clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+
+#include "common/base/error.h"
+#include "common/time/system_clock.h"
 
 namespace banyan {
 namespace {
@@ -75,10 +76,11 @@ TEST_F(RuntimeThreads, ExternalCallIsAnsweredOnce) {
   Latch done(kCalls);
   std::atomic<int> ok{0};
   for (int i = 0; i < kCalls; ++i) {
-    rt.Call(server, Text("x"), clock_.Now() + absl::Seconds(30), [&](absl::StatusOr<Payload> r, Pid) {
-      if (r.ok()) ++ok;
-      done.Count();
-    });
+    rt.Call(server, Text("x"), clock_.Now() + absl::Seconds(30),
+            [&](absl::StatusOr<Payload> r, Pid) {
+              if (r.ok()) ++ok;
+              done.Count();
+            });
   }
   done.Wait();
   EXPECT_EQ(ok.load(), kCalls);
@@ -103,10 +105,11 @@ TEST_F(RuntimeThreads, CallThatIsNotAnsweredTimesOut) {
   });
   Latch done(1);
   std::string reason;  // not the Status: TSan cannot see into Debian's reference counts
-  rt.Call(silent, Text("x"), clock_.Now() + absl::Milliseconds(20), [&](absl::StatusOr<Payload> r, Pid) {
-    reason = ErrorReason(r.status());
-    done.Count();
-  });
+  rt.Call(silent, Text("x"), clock_.Now() + absl::Milliseconds(20),
+          [&](absl::StatusOr<Payload> r, Pid) {
+            reason = ErrorReason(r.status());
+            done.Count();
+          });
   done.Wait();
   EXPECT_EQ(reason, "CALL_TIMEOUT");
 }

@@ -69,16 +69,15 @@ TEST(DecodeChildSpec, ListsAllThatIsWrong) {
   in.mutable_placement()->add_constraints()->set_key("zone");
   in.mutable_placement()->add_preferences()->mutable_constraint()->set_key("zone");
   in.mutable_placement()->add_spread()->set_max_skew(0);
-  EXPECT_THAT(
-      Fields(DecodeChildSpec(in).status()),
-      UnorderedElementsAre(
-          "spec.id", "spec.start.module", "spec.start.name", "spec.start.start_timeout",
-          "spec.start.mailbox.max_messages", "spec.start.args[0].value.type_url",
-          "spec.shutdown.timeout", "spec.significant", "spec.labels",
-          "spec.restart_backoff.multiplier", "spec.resources", "spec.placement.node",
-          "spec.placement.constraints[0].values", "spec.placement.preferences[0].weight",
-          "spec.placement.preferences[0].constraint.values", "spec.placement.spread[0].key",
-          "spec.placement.spread[0].max_skew"));
+  EXPECT_THAT(Fields(DecodeChildSpec(in).status()),
+              UnorderedElementsAre(
+                  "spec.id", "spec.start.module", "spec.start.name", "spec.start.start_timeout",
+                  "spec.start.mailbox.max_messages", "spec.start.args[0].value.type_url",
+                  "spec.shutdown.timeout", "spec.significant", "spec.labels",
+                  "spec.restart_backoff.multiplier", "spec.resources", "spec.placement.node",
+                  "spec.placement.constraints[0].values", "spec.placement.preferences[0].weight",
+                  "spec.placement.preferences[0].constraint.values", "spec.placement.spread[0].key",
+                  "spec.placement.spread[0].max_skew"));
 }
 
 TEST(DecodeChildSpec, NeedsABody) {
@@ -108,9 +107,10 @@ TEST(DecodeSupervisorSpec, NamesTheChild) {
   in.mutable_children(1)->set_restart(v1::RESTART_TYPE_TRANSIENT);
   in.mutable_children(1)->set_significant(true);
   in.mutable_children(2)->mutable_shutdown()->mutable_timeout()->set_seconds(-1);
-  EXPECT_THAT(Fields(DecodeSupervisorSpec(in).status()),
-              UnorderedElementsAre("spec.period", "spec.period", "spec.children[2].shutdown.timeout",
-                                   "spec.children[1].significant", "spec.children[2].id"));
+  EXPECT_THAT(
+      Fields(DecodeSupervisorSpec(in).status()),
+      UnorderedElementsAre("spec.period", "spec.period", "spec.children[2].shutdown.timeout",
+                           "spec.children[1].significant", "spec.children[2].id"));
 }
 
 TEST(DecodeSupervisorSpec, TemplatesAreForSimpleOneForOneOnly) {

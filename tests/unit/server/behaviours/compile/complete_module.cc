@@ -1,4 +1,5 @@
-// A module that has the mandatory callbacks of its behaviours, and none of the optional ones. Compiles.
+// A module that has the mandatory callbacks of its behaviours, and none of the optional ones.
+// Compiles.
 #include "server/behaviours/example/job_queue.h"
 #include "server/behaviours/gen_server.h"
 #include "server/behaviours/module.h"
@@ -9,7 +10,9 @@ using namespace banyan;  // NOLINT: a test of names as users write them
 
 class Complete : public JobQueue {
   Task<absl::StatusOr<Payload>> HandleJob(Payload job) override { return job; }
-  Verdict HandleFailure(const Payload&, const absl::Status&, int) override { return Verdict::kGiveUp; }
+  Verdict HandleFailure(const Payload&, const absl::Status&, int) override {
+    return Verdict::kGiveUp;
+  }
 };
 
 class Server : public GenServer {

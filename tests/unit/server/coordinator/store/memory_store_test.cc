@@ -2,6 +2,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+
 #include "tests/unit/server/coordinator/store/manual_executor.h"
 
 namespace banyan {
@@ -38,7 +39,9 @@ class MemoryStoreFaults : public ::testing::Test {
     return MemoryStore(disk_, {&executor_, &time_, &time_}, std::move(faults));
   }
   Store::Done Note(std::string name) {
-    return [this, name](absl::StatusOr<uint64_t> r) { trace_.push_back(name + (r.ok() ? " ok" : " failed")); };
+    return [this, name](absl::StatusOr<uint64_t> r) {
+      trace_.push_back(name + (r.ok() ? " ok" : " failed"));
+    };
   }
   ManualExecutor executor_;
   FakeTime time_;

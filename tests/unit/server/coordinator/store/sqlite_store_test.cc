@@ -1,18 +1,18 @@
 #include "server/coordinator/store/sqlite_store.h"
 
+#include <fstream>
+#include <future>
+#include <thread>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <future>
-#include <thread>
-
 #include "common/base/error.h"
-#include "gmock/gmock.h"
-#include "gtest/gtest.h"
 #include "tests/unit/common/os/temp_dir.h"
 
 namespace banyan {
@@ -154,7 +154,9 @@ TEST_F(SqliteFile, MissingFolderIsAnError) {
 TEST_F(SqliteFile, BackupIsAWholeStoreWhileCommitsGoOn) {
   auto store = Open({.path = path_});
   for (int i = 0; i < 50; ++i) {
-    ASSERT_TRUE(CommitAndWait(store.get(), Txn().Put("fill" + std::to_string(i), std::string(100'000, 'x'))).ok());
+    ASSERT_TRUE(
+        CommitAndWait(store.get(), Txn().Put("fill" + std::to_string(i), std::string(100'000, 'x')))
+            .ok());
   }
   std::atomic<bool> stop = false;
   // The two keys always change together.

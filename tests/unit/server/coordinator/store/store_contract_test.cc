@@ -3,6 +3,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+
 #include "server/coordinator/store/memory_store.h"
 #include "server/coordinator/store/sqlite_store.h"
 #include "tests/unit/common/os/temp_dir.h"
@@ -30,7 +31,8 @@ class MemoryBench : public Bench {
 
  private:
   ManualExecutor executor_;
-  std::shared_ptr<MemoryDisk> disk_ = std::make_shared<MemoryDisk>(MemoryDisk{std::string(16, 'm')});
+  std::shared_ptr<MemoryDisk> disk_ =
+      std::make_shared<MemoryDisk>(MemoryDisk{std::string(16, 'm')});
 };
 
 class SqliteBench : public Bench {
@@ -111,7 +113,8 @@ TYPED_TEST(StoreContract, KeepsAnyBytes) {
   EXPECT_THAT(this->Load("v"), ElementsAre(KeyValue{"v", bytes}));
   EXPECT_THAT(this->Load("empty"), ElementsAre(KeyValue{"empty", ""}));
   EXPECT_THAT(this->Load("big"), ElementsAre(KeyValue{"big", big}));
-  EXPECT_THAT(this->Load(std::string("k\0", 2)), ElementsAre(KeyValue{std::string("k\0x", 3), "nul"}));
+  EXPECT_THAT(this->Load(std::string("k\0", 2)),
+              ElementsAre(KeyValue{std::string("k\0x", 3), "nul"}));
   EXPECT_THAT(this->Load("\xff"), ElementsAre(KeyValue{"\xff\xfe", "high"}));
 }
 
