@@ -93,6 +93,9 @@ absl::StatusOr<Pid> SpawnKeeper(Runtime* runtime, std::shared_ptr<const ChildSpe
   options.trap_exit = true;
   options.module = "banyan.keeper";
   options.child_id = context.child_id;
+  // Marks it as the child's own: a keeper that has not started its child yet must be fenced off too, or it
+  // would start a life that is over in the node's next one.
+  options.fence = context.fence;
   return runtime->Spawn(
       [spec = std::move(spec), context = std::move(context), stuck_after, events = std::move(events)](Self& self) {
         return KeeperBody(self, spec, context, stuck_after, events);

@@ -5,12 +5,13 @@
 namespace banyan::sim {
 
 void History::Violation(std::string text) {
-  if (violations_.size() < 20) violations_.push_back(std::move(text));
+  if (violations_.size() < 20) violations_.push_back(fmt::format("at {:.3f} s: {}", seconds_(), text));
 }
 
 void History::Started(const std::string& child, uint64_t fence, const std::string& node, bool assignment_durable) {
   ++starts_;
   live_[{child, fence}] = node;
+  log_.push_back(fmt::format("{:8.3f} {} starts on {} with fence {}", seconds_(), child, node, fence));
   if (!assignment_durable) {
     Violation(fmt::format("INV-7: {} started on {} with fence {}, which no durable assignment has", child, node, fence));
   }
@@ -30,7 +31,10 @@ void History::Dispatched(const std::string& child, uint64_t fence, const std::st
   newest = std::max(newest, fence);
 }
 
-void History::Ended(const std::string& child, uint64_t fence) { live_.erase({child, fence}); }
+void History::Ended(const std::string& child, uint64_t fence) {
+  live_.erase({child, fence});
+  log_.push_back(fmt::format("{:8.3f} {} of fence {} ends", seconds_(), child, fence));
+}
 
 std::map<std::string, std::vector<std::pair<uint64_t, std::string>>> History::Live() const {
   std::map<std::string, std::vector<std::pair<uint64_t, std::string>>> out;

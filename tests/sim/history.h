@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -23,8 +24,14 @@ class History {
   uint64_t starts() const { return starts_; }
   uint64_t dispatches() const { return dispatches_; }
   void Violation(std::string text);
+  // Stamps what is written down from now on.
+  void set_clock(std::function<double()> seconds) { seconds_ = std::move(seconds); }
+  // Every start, in order: for people who look at a failed run.
+  const std::vector<std::string>& log() const { return log_; }
 
  private:
+  std::function<double()> seconds_ = [] { return 0.0; };
+  std::vector<std::string> log_;
   std::map<std::pair<std::string, uint64_t>, std::string> live_;
   std::map<std::string, uint64_t> newest_dispatched_;
   std::map<std::string, uint64_t> newest_started_;

@@ -85,7 +85,7 @@ class SimCluster::Watcher : public StreamHandler {
 SimCluster::NodeProcess::NodeProcess(SimCluster* c, int index)
     : host(&c->time_, c->ClockRate(), absl::Seconds(1 + static_cast<int64_t>(c->random_.Below(100'000)))),
       random(c->random_.Next()),
-      transport(&c->network_, NodeName(index), &host),
+      transport(std::make_unique<testing::SimTransport>(&c->network_, NodeName(index), &host)),
       runtime({.clock = &host, .timers = &host, .workers = 0, .executor = &host}) {
   const std::string name = NodeName(index);
   modules.AddBehaviour("probe", [c, name] { return std::make_unique<Probe>(c, name); });
@@ -105,14 +105,17 @@ SimCluster::NodeProcess::NodeProcess(SimCluster* c, int index)
   options.has_watcher = true;
   node = std::make_unique<Node>(
       Node::Deps{.runtime = &runtime, .clock = &host, .timers = &host, .executor = &host, .random = &random,
-                 .transport = &transport},
+                 .transport = transport.get()},
       std::move(options), Node::Hooks{});
   node->Start();
 }
 
 SimCluster::NodeProcess::~NodeProcess() {
-  node.reset();
+  // kill -9: nothing that ends now is told to anybody.
+  host.Kill();
+  transport.reset();
   runtime.Shutdown();
+  node.reset();
 }
 
 SimCluster::CoordinatorProcess::CoordinatorProcess(SimCluster* c)
@@ -137,6 +140,7 @@ SimCluster::SimCluster(Options options)
     return absl::Microseconds(200 + random_.Below(2000)) + (random_.Below(50) == 0 ? absl::Milliseconds(200) : absl::ZeroDuration());
   });
   disk_ = MemoryStore::NewDisk(&random_);
+  history_.set_clock([this] { return absl::ToDoubleSeconds(time_.Now() - Instant()); });
 }
 
 SimCluster::~SimCluster() {
@@ -187,7 +191,7 @@ bool SimCluster::WaitForNodes(int active, absl::Duration limit) {
 std::vector<v1::ChildInfo> SimCluster::Children(const std::string& supervisor) {
   absl::StatusOr<v1::ListChildrenResponse> r;
   if (!Ask<v1::ListChildrenResponse>(absl::Seconds(5), &r, [&](Reply<v1::ListChildrenResponse> done) {
-        coordinator().ListChildren(Target{Name{supervisor}}, PageArgs{.page_size = 1000}, false, nullptr, std::move(done));
+        coordinator().ListChildren(Target{Target::Name{supervisor}}, PageArgs{.page_size = 1000}, false, nullptr, std::move(done));
       }) || !r.ok()) {
     return {};
   }

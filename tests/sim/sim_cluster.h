@@ -78,7 +78,7 @@ class SimCluster {
     ~NodeProcess();
     SimHost host;
     SeededRandom random;
-    testing::SimTransport transport;
+    std::unique_ptr<testing::SimTransport> transport;
     Modules modules;
     Host services;
     Runtime runtime;

@@ -16,7 +16,7 @@ class SimHost : public Clock, public Timers, public Executor {
  public:
   SimHost(VirtualTime* time, double rate, absl::Duration offset)
       : time_(time), state_(std::make_shared<State>()), rate_(rate), offset_(offset), origin_(time->Now()) {}
-  ~SimHost() override { state_->dead = true; }
+  ~SimHost() override { Kill(); }
 
   Instant Now() const override { return Instant::FromNanos(1) + offset_ + (time_->Now() - origin_) * rate_; }
   absl::Time WallNow() const override { return time_->WallNow(); }
@@ -38,6 +38,11 @@ class SimHost : public Clock, public Timers, public Executor {
     time_->Post([state = state_, fn = std::move(fn)]() mutable { Run(state, std::move(fn)); });
   }
 
+  // From here on nothing runs.
+  void Kill() {
+    state_->dead = true;
+    state_->held.clear();  // they hold the state
+  }
   void Pause() { state_->paused = true; }
   void Resume() {
     state_->paused = false;
