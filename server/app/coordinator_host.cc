@@ -21,7 +21,8 @@
 namespace banyan::app {
 namespace {
 
-constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
+// All calls have been answered or cut by then; what is waited for is that clients hang up.
+constexpr absl::Duration kShutdownGrace = absl::Milliseconds(300);
 
 CoordinatorOptions OptionsFrom(const Settings& s) {
   CoordinatorOptions o;
