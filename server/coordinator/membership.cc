@@ -308,6 +308,7 @@ void Membership::OnResyncEnd(ControlSession* session, const internal::v1::Resync
     member->record.set_state(v1::NODE_STATE_ACTIVE);
     Store(*member);
     Changed(member);
+    core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_UPDATED, member->name());
   }
   core_->names.OnResync(member, chunks);
   core_->reconciler.OnResync(member, chunks, session->last_crash);
