@@ -21,6 +21,7 @@
 #include "server/app/os_load.h"
 #include "server/app/run_on.h"
 #include "server/app/version.h"
+#include "server/modules/exec_programs.h"
 #include "server/modules/modules.h"
 #include "server/node/node.h"
 #include "server/rpc/internal_services.h"
@@ -31,7 +32,8 @@
 namespace banyan::app {
 namespace {
 
-constexpr absl::Duration kShutdownGrace = absl::Seconds(2);
+// All calls have been answered or cut by then; what is waited for is that clients hang up.
+constexpr absl::Duration kShutdownGrace = absl::Milliseconds(300);
 constexpr std::chrono::seconds kResolveLimit{5};
 
 int WorkersFor(const Settings& s) {
@@ -68,6 +70,7 @@ struct NodeHost::Parts {
   WatchPage* page = nullptr;
   Modules modules;
   ProcessSpawner programs;
+  ExecPrograms exec_programs;
   Host host;
   std::unique_ptr<Runtime> runtime;
   ThreadExecutor executor;
@@ -120,6 +123,7 @@ void NodeHost::Parts::MakeRuntime() {
   host.supervisor_events = &reports;
   host.reports = &reports;
   host.programs = &programs;
+  host.exec_programs = &exec_programs;
   host.allow_exec = settings.allow_exec;
   host.node = settings.name;
   host.address = address;
@@ -220,6 +224,7 @@ void NodeHost::Parts::MakeNode() {
     log::Flush();
     std::abort();
   };
+  hooks.frozen = [this](bool frozen) { exec_programs.SetFrozen(frozen); };
   hooks.dead = [] { log::Warn("declared_dead"); };
   hooks.left = [] { log::Info("left"); };
   hooks.refused = [](absl::Status why) {

@@ -80,6 +80,9 @@ class Node {
     // Code of an exclusive child is still on a thread when the lease has run out: the process must be
     // aborted, or two lives of the child could run. Only for children with overrun = ABORT.
     std::function<void(std::vector<Pid>)> overrun;
+    // The lease froze this node's exclusive children (true), or a renewed one thawed them: for what the
+    // runtime cannot freeze itself, such as OS programs. On the executor.
+    std::function<void(bool frozen)> frozen;
     // This life was declared DEAD; cluster children are being killed. With rejoin_when_dead the node
     // joins anew afterwards by itself.
     std::function<void()> dead;

@@ -223,8 +223,11 @@ std::vector<std::string> Node::Core::coordinators() const {
   return coordinators_;
 }
 void Node::Core::SetFrozen(bool frozen) {
-  MutexLock lock(&mu_);
-  frozen_ = frozen;
+  {
+    MutexLock lock(&mu_);
+    frozen_ = frozen;
+  }
+  if (hooks.frozen) hooks.frozen(frozen);
 }
 void Node::Core::SetCoordinators(std::vector<std::string> coordinators) {
   // The one in use first.
