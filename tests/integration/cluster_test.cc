@@ -159,6 +159,32 @@ TEST_F(Cluster, TERMMovesTheChildrenAndEndsWithStatusZero) {
   EXPECT_EQ(StateOf("n1"), v1::NODE_STATE_LEFT);
 }
 
+TEST_F(Cluster, TERMEndsACoordinatorWithNodesAttached) {
+  StartCluster(1);
+  coordinator().Signal(SIGTERM);
+  EXPECT_EQ(coordinator().WaitForExit(), 0) << coordinator().output();
+  node("n1").SignalFirst(SIGTERM);
+  EXPECT_EQ(node("n1").WaitForExit(), 0) << node("n1").output();
+}
+
+TEST_F(Cluster, DevIsACoordinatorAndANodeInOneProcess) {
+  Daemon dev({"dev", "--listen", "127.0.0.1:0", "--state-dir", Folder("dev")});
+  ASSERT_TRUE(dev.WaitUntilServing()) << dev.output();
+  ASSERT_TRUE(dev.WaitForOutput("joined")) << dev.output();
+  Client c(dev.address());
+  v1::SpawnRequest spawn;
+  v1::SpawnResponse spawned;
+  spawn.mutable_start()->set_module("kv");
+  const Outcome outcome = Client::Do(c.actors, &v1::Actors::Stub::Spawn, spawn, &spawned);
+  ASSERT_TRUE(outcome.ok()) << outcome;
+  v1::Target target;
+  *target.mutable_pid() = spawned.pid();
+  kv::SizeReply reply;
+  EXPECT_TRUE(c.Call(target, kv::Size(), &reply).ok());
+  dev.Signal(SIGTERM);
+  EXPECT_EQ(dev.WaitForExit(), 0) << dev.output();
+}
+
 TEST_F(Cluster, ASecondNodeOfTheSameNameIsRefused) {
   StartCluster(1);
   StartStores();

@@ -13,6 +13,7 @@
 
 #include "common/base/check.h"
 #include "common/os/process_tree.h"
+#include "gtest/gtest.h"
 
 namespace banyan::test {
 namespace {
@@ -64,6 +65,9 @@ Daemon::~Daemon() {
     WaitForExit();
   }
   reader_.join();
+  for (const char* bad : {"Sanitizer", "runtime error:", "invariant broken"}) {
+    EXPECT_EQ(output().find(bad), std::string::npos) << output();
+  }
   if (const char* loud = std::getenv("BANYAN_TEST_OUTPUT"); loud != nullptr) {
     std::fputs(output().c_str(), stderr);
   }
