@@ -11,7 +11,8 @@ namespace banyan {
 
 namespace pb = internal::v1;
 
-void AssignedChildren::BeginStart(const pb::Command& command, std::shared_ptr<const ChildSpec> spec) {
+void AssignedChildren::BeginStart(const pb::Command& command,
+                                  std::shared_ptr<const ChildSpec> spec) {
   const Path path(command.path().begin(), command.path().end());
   Child& child = children_[path];
   child = Child();
@@ -30,10 +31,13 @@ void AssignedChildren::BeginStart(const pb::Command& command, std::shared_ptr<co
   context.restarts = command.start().starts();
   context.labels = spec->labels;
   context.exclusive = child.exclusive();
-  if (command.start().has_hand_off()) context.hand_off = wire::FromProto(command.start().hand_off());
-  for (const v1::Payload& arg : command.start().extra_args()) context.extra_args.push_back(wire::FromProto(arg));
+  if (command.start().has_hand_off())
+    context.hand_off = wire::FromProto(command.start().hand_off());
+  for (const v1::Payload& arg : command.start().extra_args())
+    context.extra_args.push_back(wire::FromProto(arg));
 
-  KeeperEvents events = [weak = node_->weak_from_this(), path, order = child.order](KeeperEvent event) {
+  KeeperEvents events = [weak = node_->weak_from_this(), path,
+                         order = child.order](KeeperEvent event) {
     auto node = weak.lock();
     if (!node) return;
     node->Post([path, order, event = std::move(event)](Node::Core& core) {
@@ -46,7 +50,8 @@ void AssignedChildren::BeginStart(const pb::Command& command, std::shared_ptr<co
     // The node is full: not the child's fault.
     pb::Report report = ReportOf(child);
     report.mutable_start_failed()->set_refused(true);
-    const ExitReason reason = ExitReason::Error("node_overloaded", std::string(keeper.status().message()));
+    const ExitReason reason =
+        ExitReason::Error("node_overloaded", std::string(keeper.status().message()));
     wire::ToProto(reason, node_->identity(), report.mutable_start_failed()->mutable_reason());
     Forget(path);
     return node_->AddReport(std::move(report));
@@ -131,7 +136,8 @@ void AssignedChildren::StopChild(Child* child, KeeperStop how) {
   node_->deps.runtime->Send(child->keeper, Payload::Local(how));
   if (child->pid.valid()) return;
   // Its keeper waits for init and hears nothing till that is over.
-  const absl::Duration patience = how.policy.brutal_kill ? absl::ZeroDuration() : how.policy.timeout;
+  const absl::Duration patience =
+      how.policy.brutal_kill ? absl::ZeroDuration() : how.policy.timeout;
   node_->After(patience, [path = child->path, order = child->order](Node::Core& core) {
     core.children.KillStarting(path, order);
   });
@@ -165,7 +171,8 @@ void AssignedChildren::StopNext() {
     child.next.reset();
     if (!youngest || child.order > youngest->order) youngest = &child;
   }
-  if (youngest) return StopChild(youngest, {youngest->spec->shutdown_or_default(), ExitReason::Shutdown()});
+  if (youngest)
+    return StopChild(youngest, {youngest->spec->shutdown_or_default(), ExitReason::Shutdown()});
   stopping_all_ = false;
   if (auto done = std::exchange(stopped_all_, nullptr)) done();
 }
@@ -197,10 +204,10 @@ void AssignedChildren::AppendStatus(const Child& child, pb::ChildStatus* out) co
   out->set_fence(child.fence.value());
   if (child.pid.valid()) wire::ToProto(child.pid, node_->identity(), out->mutable_pid());
   const bool frozen = child.exclusive() && node_->lease.frozen();
-  out->set_state(child.told_to_stop     ? v1::ACTOR_STATE_TERMINATING
-                 : !child.pid.valid()   ? v1::ACTOR_STATE_STARTING
-                 : frozen               ? v1::ACTOR_STATE_FROZEN
-                                        : v1::ACTOR_STATE_RUNNING);
+  out->set_state(child.told_to_stop   ? v1::ACTOR_STATE_TERMINATING
+                 : !child.pid.valid() ? v1::ACTOR_STATE_STARTING
+                 : frozen             ? v1::ACTOR_STATE_FROZEN
+                                      : v1::ACTOR_STATE_RUNNING);
   *out->mutable_age() = wire::ToProto(node_->deps.clock->Now() - child.since);
 }
 
@@ -211,7 +218,8 @@ pb::Report AssignedChildren::ReportOf(const Child& child) const {
   return report;
 }
 
-void AssignedChildren::PublishEvent(const Child& child, v1::SupervisorEvent::Kind kind, const ExitReason* reason) const {
+void AssignedChildren::PublishEvent(const Child& child, v1::SupervisorEvent::Kind kind,
+                                    const ExitReason* reason) const {
   v1::SupervisorEvent event;
   event.set_kind(kind);
   for (const std::string& id : child.path) event.add_path(id);
@@ -228,7 +236,8 @@ void AssignedChildren::PublishEvent(const Child& child, v1::SupervisorEvent::Kin
 
 void AssignedChildren::CountsChanged() {
   if (!node_->deps.watch_page) return;
-  const bool has = std::any_of(children_.begin(), children_.end(), [](const auto& c) { return c.second.exclusive(); });
+  const bool has = std::any_of(children_.begin(), children_.end(),
+                               [](const auto& c) { return c.second.exclusive(); });
   node_->deps.watch_page->SetHasExclusive(has);
 }
 

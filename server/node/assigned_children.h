@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+
 #include "banyan/internal/v1/membership.pb.h"
 #include "common/base/pid.h"
 #include "server/core/child_spec.h"
@@ -16,8 +17,8 @@
 
 namespace banyan {
 
-// The children of cluster-wide supervisors that the coordinator has assigned to this node. Carries out
-// its commands and reports what becomes of them (cluster.md 6.2). On the executor.
+// The children of cluster-wide supervisors that the coordinator has assigned to this node. Carries
+// out its commands and reports what becomes of them (cluster.md 6.2). On the executor.
 //
 //   starting -> running -> (ends by itself: Exited) gone
 //            -> stopping -> (Stopped) gone
@@ -45,8 +46,8 @@ class AssignedChildren {
 
   // The answer is a CommandResult's error; what follows from the command comes as reports.
   absl::Status OnCommand(const internal::v1::Command& command);
-  // Stops all, the youngest first, one after the other; kills the rest at `deadline`. `done` when all are
-  // gone.
+  // Stops all, the youngest first, one after the other; kills the rest at `deadline`. `done` when
+  // all are gone.
   void StopAll(Instant deadline, std::function<void()> done);
   // This life is over: forgets all children, whose processes are being killed. Nothing is reported.
   void Abandon();
@@ -72,7 +73,8 @@ class AssignedChildren {
   void OnEnded(Child* child, KeeperEvent event);
   void RememberFence(const Path& path, Fence fence);
   internal::v1::Report ReportOf(const Child& child) const;
-  void PublishEvent(const Child& child, v1::SupervisorEvent::Kind kind, const ExitReason* reason = nullptr) const;
+  void PublishEvent(const Child& child, v1::SupervisorEvent::Kind kind,
+                    const ExitReason* reason = nullptr) const;
   void CountsChanged();
   void StopNext();
 

@@ -1,8 +1,10 @@
-// The coordinator's commands, and the fence rules that make repeating them harmless (cluster.md 6.2).
+// The coordinator's commands, and the fence rules that make repeating them harmless
+// (cluster.md 6.2).
+#include "fmt/format.h"
+
 #include "common/base/error.h"
 #include "common/wire/exit_reason.h"
 #include "common/wire/payload.h"
-#include "fmt/format.h"
 #include "server/node/assigned_children.h"
 #include "server/node/node_core.h"
 #include "server/wire/child_spec.h"
@@ -12,7 +14,9 @@ namespace {
 
 namespace pb = internal::v1;
 
-AssignedChildren::Path PathOf(const pb::Command& command) { return {command.path().begin(), command.path().end()}; }
+AssignedChildren::Path PathOf(const pb::Command& command) {
+  return {command.path().begin(), command.path().end()};
+}
 
 pb::Report ReportFor(const pb::Command& command) {
   pb::Report report;
@@ -93,7 +97,8 @@ void AssignedChildren::Begin(const pb::Command& command) {
   absl::StatusOr<ChildSpec> spec = wire::DecodeChildSpec(command.start().spec());
   if (spec.ok()) return BeginStart(command, std::make_shared<const ChildSpec>(*std::move(spec)));
   pb::Report report = ReportFor(command);
-  wire::ToProto(SpecProblem(spec.status()), node_->identity(), report.mutable_start_failed()->mutable_reason());
+  wire::ToProto(SpecProblem(spec.status()), node_->identity(),
+                report.mutable_start_failed()->mutable_reason());
   node_->AddReport(std::move(report));
 }
 
@@ -108,7 +113,8 @@ void AssignedChildren::AnswerFromMemory(const pb::Command& command, const Child*
   }
   if (child && child->next && child->next->fence() == command.fence()) return;
   for (const pb::Report& kept : node_->reports.unacked()) {
-    const bool same = kept.fence() == command.fence() && PathOf(command) == Path(kept.path().begin(), kept.path().end());
+    const bool same = kept.fence() == command.fence() &&
+                      PathOf(command) == Path(kept.path().begin(), kept.path().end());
     if (same && !kept.has_started()) return;  // its end is on its way
   }
   report.mutable_not_started();
@@ -124,12 +130,14 @@ void AssignedChildren::Stop(const pb::Command& command, KeeperStop how, bool by_
     if (by_policy) how.policy = child.spec->shutdown_or_default();
     return StopChild(&child, how);
   }
-  if (it != children_.end() && it->second.next && it->second.next->fence() == command.fence()) it->second.next.reset();
+  if (it != children_.end() && it->second.next && it->second.next->fence() == command.fence())
+    it->second.next.reset();
   // It is not here, and with this fence it never will be.
   RememberFence(path, fence);
   for (const pb::Report& kept : node_->reports.unacked()) {
     if (kept.fence() == command.fence() && path == Path(kept.path().begin(), kept.path().end()) &&
-        (kept.has_exited() || kept.has_stopped() || kept.has_start_failed() || kept.has_not_started())) {
+        (kept.has_exited() || kept.has_stopped() || kept.has_start_failed() ||
+         kept.has_not_started())) {
       return;  // how it ended is on its way
     }
   }
@@ -140,7 +148,8 @@ void AssignedChildren::Stop(const pb::Command& command, KeeperStop how, bool by_
 
 void AssignedChildren::Update(const pb::Command& command) {
   auto it = children_.find(PathOf(command));
-  if (it == children_.end() || !SameStart(it->second.fence, wire::FenceFromProto(command.fence()))) return;
+  if (it == children_.end() || !SameStart(it->second.fence, wire::FenceFromProto(command.fence())))
+    return;
   absl::StatusOr<ChildSpec> spec = wire::DecodeChildSpec(command.update().spec());
   // What cannot be read changes nothing: the child runs by the spec that it was started with.
   if (spec.ok()) it->second.spec = std::make_shared<const ChildSpec>(*std::move(spec));
@@ -151,7 +160,9 @@ void AssignedChildren::RememberFence(const Path& path, Fence fence) {
   highest = std::max(highest, fence);
   if (fences_.size() <= node_->options.fences_max) return;
   // Commands of former sessions are refused anyway, so forgetting children that are gone is safe.
-  std::erase_if(fences_, [&](const auto& entry) { return entry.first != path && !children_.contains(entry.first); });
+  std::erase_if(fences_, [&](const auto& entry) {
+    return entry.first != path && !children_.contains(entry.first);
+  });
 }
 
 }  // namespace banyan

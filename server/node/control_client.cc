@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
+#include "fmt/format.h"
+
 #include "common/base/error.h"
 #include "common/wire/status.h"
 #include "common/wire/time.h"
-#include "fmt/format.h"
 #include "server/node/node_core.h"
 
 namespace banyan {
@@ -32,9 +33,11 @@ absl::StatusOr<LeaseTimes> ReadTimes(const pb::LeaseTimes& in) {
   out.freeze = wire::FromProto(in.freeze());
   out.node = wire::FromProto(in.node());
   out.coordinator = wire::FromProto(in.coordinator());
-  const bool ordered = absl::ZeroDuration() < out.heartbeat && out.heartbeat < out.freeze && out.freeze < out.node &&
-                       out.node < out.coordinator;
-  if (!ordered) return absl::InvalidArgumentError("lease times that are not heartbeat < freeze < node < coordinator");
+  const bool ordered = absl::ZeroDuration() < out.heartbeat && out.heartbeat < out.freeze &&
+                       out.freeze < out.node && out.node < out.coordinator;
+  if (!ordered)
+    return absl::InvalidArgumentError(
+        "lease times that are not heartbeat < freeze < node < coordinator");
   return out;
 }
 
@@ -67,7 +70,8 @@ void ControlClient::Restart() {
 void ControlClient::Dial() {
   state_ = State::kDialling;
   stream_.Dial(
-      redial_.current(), StreamKind::kControl, [this](std::string bytes) { OnFrame(std::move(bytes)); },
+      redial_.current(), StreamKind::kControl,
+      [this](std::string bytes) { OnFrame(std::move(bytes)); },
       [this](const absl::Status& status) {
         if (state_ != State::kOff) Lost(status);
       });
@@ -123,14 +127,17 @@ void ControlClient::OnFrame(std::string bytes) {
       result.mutable_command_result()->set_command_seq(command.command_seq());
       absl::Status status;
       if (command.epoch() != epoch_ || command.control_session() != session_) {
-        status = MakeError("NOT_LEADER", fmt::format("a command of session {}/{}; the present one is {}/{}",
-                                                     command.epoch(), command.control_session(), epoch_, session_));
+        status =
+            MakeError("NOT_LEADER",
+                      fmt::format("a command of session {}/{}; the present one is {}/{}",
+                                  command.epoch(), command.control_session(), epoch_, session_));
       } else if (command.has_set_drain()) {
         node_->OnDrain(command.set_drain());
       } else {
         status = node_->children.OnCommand(command);
       }
-      if (!status.ok()) wire::ToProto(status, node_->identity(), result.mutable_command_result()->mutable_error());
+      if (!status.ok())
+        wire::ToProto(status, node_->identity(), result.mutable_command_result()->mutable_error());
       return Send(result);
     }
     case pb::ControlResponse::kReportAck:
@@ -153,7 +160,8 @@ void ControlClient::OnFrame(std::string bytes) {
 void ControlClient::OnHelloAck(const pb::HelloAck& ack) {
   // L5: a leader of the past must not command us.
   if (ack.epoch() < node_->lease.epoch()) return Protocol("an epoch that is over");
-  if (ack.node_id() == 0 || ack.incarnation() == 0) return Protocol("a hello_ack without an identity");
+  if (ack.node_id() == 0 || ack.incarnation() == 0)
+    return Protocol("a hello_ack without an identity");
   absl::StatusOr<LeaseTimes> times = ReadTimes(ack.times());
   if (!times.ok()) return Protocol(std::string(times.status().message()));
   state_ = State::kUp;

@@ -12,8 +12,9 @@
 
 namespace banyan {
 
-// The node's control stream: dials the coordinators in turn, says hello, resyncs, then carries frames
-// both ways. Redials with the same incarnation until the node is told that this life is over.
+// The node's control stream: dials the coordinators in turn, says hello, resyncs, then carries
+// frames both ways. Redials with the same incarnation until the node is told that this life is
+// over.
 //
 //   off -> dialling -> (HelloAck) -> up -> (close) -> waiting -> dialling ...
 class ControlClient {

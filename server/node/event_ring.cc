@@ -12,22 +12,33 @@ namespace {
 v1::SupervisorEvent::Kind KindOf(SupervisorEvent::Kind kind) {
   using E = v1::SupervisorEvent;
   switch (kind) {
-    case SupervisorEvent::Kind::kSupervisorStarted: return E::KIND_SUPERVISOR_STARTED;
-    case SupervisorEvent::Kind::kSupervisorExited: return E::KIND_SUPERVISOR_EXITED;
-    case SupervisorEvent::Kind::kChildStarted: return E::KIND_CHILD_STARTED;
-    case SupervisorEvent::Kind::kChildStartFailed: return E::KIND_CHILD_START_FAILED;
-    case SupervisorEvent::Kind::kChildExited: return E::KIND_CHILD_EXITED;
-    case SupervisorEvent::Kind::kChildRestarted: return E::KIND_CHILD_RESTARTED;
-    case SupervisorEvent::Kind::kChildTerminated: return E::KIND_CHILD_TERMINATED;
-    case SupervisorEvent::Kind::kChildDeleted: return E::KIND_CHILD_DELETED;
-    case SupervisorEvent::Kind::kIntensityExceeded: return E::KIND_INTENSITY_EXCEEDED;
+    case SupervisorEvent::Kind::kSupervisorStarted:
+      return E::KIND_SUPERVISOR_STARTED;
+    case SupervisorEvent::Kind::kSupervisorExited:
+      return E::KIND_SUPERVISOR_EXITED;
+    case SupervisorEvent::Kind::kChildStarted:
+      return E::KIND_CHILD_STARTED;
+    case SupervisorEvent::Kind::kChildStartFailed:
+      return E::KIND_CHILD_START_FAILED;
+    case SupervisorEvent::Kind::kChildExited:
+      return E::KIND_CHILD_EXITED;
+    case SupervisorEvent::Kind::kChildRestarted:
+      return E::KIND_CHILD_RESTARTED;
+    case SupervisorEvent::Kind::kChildTerminated:
+      return E::KIND_CHILD_TERMINATED;
+    case SupervisorEvent::Kind::kChildDeleted:
+      return E::KIND_CHILD_DELETED;
+    case SupervisorEvent::Kind::kIntensityExceeded:
+      return E::KIND_INTENSITY_EXCEEDED;
   }
   return E::KIND_UNSPECIFIED;
 }
 
 bool HasReason(SupervisorEvent::Kind kind) {
-  return kind == SupervisorEvent::Kind::kSupervisorExited || kind == SupervisorEvent::Kind::kChildStartFailed ||
-         kind == SupervisorEvent::Kind::kChildExited || kind == SupervisorEvent::Kind::kChildTerminated;
+  return kind == SupervisorEvent::Kind::kSupervisorExited ||
+         kind == SupervisorEvent::Kind::kChildStartFailed ||
+         kind == SupervisorEvent::Kind::kChildExited ||
+         kind == SupervisorEvent::Kind::kChildTerminated;
 }
 
 }  // namespace
@@ -81,17 +92,18 @@ void EventRing::Publish(v1::SupervisorEvent event) {
   }
   if (woken.empty()) return;
   // One turn later, so that a burst is one answer.
-  executor_->Post([self = shared_from_this(), woken = std::make_shared<std::list<Waiter>>(std::move(woken))] {
-    for (Waiter& w : *woken) {
-      if (w.timer) self->timers_->Cancel(w.timer);
-      NodeEvents events;
-      {
-        MutexLock lock(&self->mu_);
-        events = self->Read(w.after, w.max);
-      }
-      w.done(std::move(events));
-    }
-  });
+  executor_->Post(
+      [self = shared_from_this(), woken = std::make_shared<std::list<Waiter>>(std::move(woken))] {
+        for (Waiter& w : *woken) {
+          if (w.timer) self->timers_->Cancel(w.timer);
+          NodeEvents events;
+          {
+            MutexLock lock(&self->mu_);
+            events = self->Read(w.after, w.max);
+          }
+          w.done(std::move(events));
+        }
+      });
 }
 
 uint64_t EventRing::end() const {
@@ -109,7 +121,8 @@ NodeEvents EventRing::Read(uint64_t after, size_t max) const {
   return out;
 }
 
-void EventRing::Next(uint64_t after, size_t max, Instant deadline, std::function<void(NodeEvents)> done) {
+void EventRing::Next(uint64_t after, size_t max, Instant deadline,
+                     std::function<void(NodeEvents)> done) {
   NodeEvents ready;
   {
     MutexLock lock(&mu_);
@@ -133,7 +146,8 @@ void EventRing::Expire(uint64_t id) {
     NodeEvents nothing;
     {
       MutexLock lock(&self->mu_);
-      auto it = std::find_if(self->waiters_.begin(), self->waiters_.end(), [&](const Waiter& w) { return w.id == id; });
+      auto it = std::find_if(self->waiters_.begin(), self->waiters_.end(),
+                             [&](const Waiter& w) { return w.id == id; });
       if (it == self->waiters_.end()) return;
       expired.splice(expired.begin(), self->waiters_, it);
       nothing = self->Read(expired.front().after, expired.front().max);

@@ -18,7 +18,8 @@ struct Sweep : std::enable_shared_from_this<Sweep> {
   std::atomic<size_t> open{0};
   std::atomic<size_t> found{0};
 
-  // Each process is asked on its own turn, so that the answer and the kill are in order with its spawns.
+  // Each process is asked on its own turn, so that the answer and the kill are in order with its
+  // spawns.
   void Look() {
     std::vector<ProcessSnapshot> all = runtime->List();
     found = 0;
@@ -45,8 +46,9 @@ struct Sweep : std::enable_shared_from_this<Sweep> {
   }
 
   void Later(absl::Duration d, std::function<void()> fn) {
-    timers->ScheduleAt(runtime->clock().Now() + d,
-                       [self = shared_from_this(), fn = std::move(fn)] { self->executor->Post(fn); });
+    timers->ScheduleAt(runtime->clock().Now() + d, [self = shared_from_this(), fn = std::move(fn)] {
+      self->executor->Post(fn);
+    });
   }
 
   // Only while the sweep is alive elsewhere: its last closure ends this too.

@@ -1,8 +1,9 @@
 #include "server/node/held_names.h"
 
+#include "fmt/format.h"
+
 #include "common/base/error.h"
 #include "common/base/target.h"
-#include "fmt/format.h"
 #include "server/node/node_core.h"
 
 namespace banyan {
@@ -14,9 +15,10 @@ absl::Status Unavailable() {
 
 }  // namespace
 
-void HeldNames::Request(std::string name, Pid pid, std::map<std::string, std::string> metadata, bool exclusive,
-                        Granted done) {
-  if (auto problem = NameProblem(name)) return done(MakeFieldError("TARGET_INVALID", {{"name", *problem}}));
+void HeldNames::Request(std::string name, Pid pid, std::map<std::string, std::string> metadata,
+                        bool exclusive, Granted done) {
+  if (auto problem = NameProblem(name))
+    return done(MakeFieldError("TARGET_INVALID", {{"name", *problem}}));
   pid = wire::Import(pid, node_->identity());
   if (!node_->deps.runtime->IsAlive(pid)) {
     return done(MakeError("NOPROC", fmt::format("{} is no process of this node", FormatPid(pid)),
@@ -44,18 +46,20 @@ void HeldNames::OnReply(const internal::v1::NameReply& reply) {
   }
   if (!reply.granted()) {
     const Pid holder = wire::FromProto(reply.entry().pid(), {});
-    return pending.done(MakeError("NAME_TAKEN", fmt::format("the name \"{}\" is taken", pending.name),
+    return pending.done(MakeError("NAME_TAKEN",
+                                  fmt::format("the name \"{}\" is taken", pending.name),
                                   {{"name", pending.name}, {"pid", FormatPid(holder)}}));
   }
   Held& held = held_[pending.name];
-  if (held.monitor) node_->deps.runtime->Demonitor(held.monitor);  // granted anew to another process
+  if (held.monitor)
+    node_->deps.runtime->Demonitor(held.monitor);  // granted anew to another process
   held.entry = reply.entry();
   held.entry.set_name(pending.name);
   wire::ToProto(pending.pid, node_->identity(), held.entry.mutable_pid());
   held.pid = pending.pid;
   held.monitor = node_->deps.runtime->Monitor(
-      pending.pid, [weak = node_->weak_from_this(), name = pending.name, version = held.entry.reg_version()](
-                       Pid, const ExitReason&) {
+      pending.pid, [weak = node_->weak_from_this(), name = pending.name,
+                    version = held.entry.reg_version()](Pid, const ExitReason&) {
         if (auto node = weak.lock()) {
           node->Post([name, version](Node::Core& core) { core.names.OnHolderDown(name, version); });
         }

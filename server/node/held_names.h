@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+
 #include "banyan/internal/v1/membership.pb.h"
 #include "banyan/v1/registry.pb.h"
 #include "common/base/pid.h"
@@ -14,8 +15,8 @@
 
 namespace banyan {
 
-// Dynamic names that processes of this node hold. The coordinator grants them; this table is where it
-// learns them from after a change of leader. On the executor.
+// Dynamic names that processes of this node hold. The coordinator grants them; this table is where
+// it learns them from after a change of leader. On the executor.
 class HeldNames {
  public:
   using Granted = std::function<void(absl::StatusOr<v1::NameEntry>)>;
@@ -27,10 +28,12 @@ class HeldNames {
 
   explicit HeldNames(Node::Core* node) : node_(node) {}
 
-  void Request(std::string name, Pid pid, std::map<std::string, std::string> metadata, bool exclusive, Granted done);
+  void Request(std::string name, Pid pid, std::map<std::string, std::string> metadata,
+               bool exclusive, Granted done);
   bool Release(const std::string& name, Pid pid);
   void OnReply(const internal::v1::NameReply& reply);
-  // Requests without an answer fail: what was granted without our knowing is dropped at the next resync.
+  // Requests without an answer fail: what was granted without our knowing is dropped at the next
+  // resync.
   void OnSessionLost();
   // This life is over: every holder gets exit {name_lost, NAME}.
   void Abandon();

@@ -32,7 +32,8 @@ struct Keeper {
     }
   }
 
-  // OTP's shutdown of a child: ask, wait, kill. A second word (a kill after a stop) cuts the waiting.
+  // OTP's shutdown of a child: ask, wait, kill. A second word (a kill after a stop) cuts the
+  // waiting.
   Task<void> StopChild(KeeperStop how) {
     std::optional<KeeperStop> sooner;
     if (!how.policy.brutal_kill) {
@@ -87,17 +88,19 @@ Task<ExitReason> KeeperBody(Self& self, std::shared_ptr<const ChildSpec> spec, S
 
 }  // namespace
 
-absl::StatusOr<Pid> SpawnKeeper(Runtime* runtime, std::shared_ptr<const ChildSpec> spec, StartContext context,
-                                absl::Duration stuck_after, KeeperEvents events) {
+absl::StatusOr<Pid> SpawnKeeper(Runtime* runtime, std::shared_ptr<const ChildSpec> spec,
+                                StartContext context, absl::Duration stuck_after,
+                                KeeperEvents events) {
   SpawnOptions options;
   options.trap_exit = true;
   options.module = "banyan.keeper";
   options.child_id = context.child_id;
-  // Marks it as the child's own: a keeper that has not started its child yet must be fenced off too, or it
-  // would start a life that is over in the node's next one.
+  // Marks it as the child's own: a keeper that has not started its child yet must be fenced off
+  // too, or it would start a life that is over in the node's next one.
   options.fence = context.fence;
   return runtime->Spawn(
-      [spec = std::move(spec), context = std::move(context), stuck_after, events = std::move(events)](Self& self) {
+      [spec = std::move(spec), context = std::move(context), stuck_after,
+       events = std::move(events)](Self& self) {
         return KeeperBody(self, spec, context, stuck_after, events);
       },
       std::move(options));

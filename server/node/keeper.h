@@ -20,11 +20,12 @@ struct KeeperEvent {
 };
 using KeeperEvents = std::function<void(KeeperEvent)>;  // called on the keeper's turn
 
-// The parent of one child that the coordinator assigned to this node: a small process that starts it,
-// watches it, and stops it as told. One for each child, so that a slow init or a slow stop holds up
-// nobody else. It ends with its child.
-absl::StatusOr<Pid> SpawnKeeper(Runtime* runtime, std::shared_ptr<const ChildSpec> spec, StartContext context,
-                                absl::Duration stuck_after, KeeperEvents events);
+// The parent of one child that the coordinator assigned to this node: a small process that starts
+// it, watches it, and stops it as told. One for each child, so that a slow init or a slow stop
+// holds up nobody else. It ends with its child.
+absl::StatusOr<Pid> SpawnKeeper(Runtime* runtime, std::shared_ptr<const ChildSpec> spec,
+                                StartContext context, absl::Duration stuck_after,
+                                KeeperEvents events);
 
 // To a keeper, as local payloads.
 struct KeeperStop {

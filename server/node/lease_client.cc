@@ -92,7 +92,8 @@ void LeaseClient::OnClose(const absl::Status& status) {
   if (ErrorReason(status) == "DEAD") return node_->OnDead();
   const NodeOptions& o = node_->options;
   pause_ = std::min(o.redial_max, std::max(o.redial_min, 2 * pause_));
-  dial_timer_.Set(node_->deps.clock->Now() + pause_ * node_->deps.random->Unit(), [this] { Dial(); });
+  dial_timer_.Set(node_->deps.clock->Now() + pause_ * node_->deps.random->Unit(),
+                  [this] { Dial(); });
 }
 
 // ------------------------------------------------------------------- freeze
@@ -113,7 +114,8 @@ void LeaseClient::Watch() {
   if (now < lease_.freeze_at()) return ArmFreeze();
   SetFrozen(true);
   if (node_->deps.runtime->RunningExclusive().empty()) {
-    if (!std::exchange(frozen_told_, true) && node_->deps.watch_page) node_->deps.watch_page->SetFrozen(true);
+    if (!std::exchange(frozen_told_, true) && node_->deps.watch_page)
+      node_->deps.watch_page->SetFrozen(true);
     return;
   }
   if (now >= lease_.expires_at() && !overrun_told_) {
@@ -123,11 +125,12 @@ void LeaseClient::Watch() {
   }
   const absl::Duration look_again = std::min(times_.heartbeat / 5, absl::Milliseconds(50));
   const Instant next = now + look_again;
-  freeze_timer_.Set(now < lease_.expires_at() ? std::min(next, lease_.expires_at()) : next, [this] { Watch(); });
+  freeze_timer_.Set(now < lease_.expires_at() ? std::min(next, lease_.expires_at()) : next,
+                    [this] { Watch(); });
 }
 
-// Those on a thread whose child does not say that an overrun is only to be reported. A process below a
-// child is its child's, whatever its depth; one of unknown descent counts.
+// Those on a thread whose child does not say that an overrun is only to be reported. A process
+// below a child is its child's, whatever its depth; one of unknown descent counts.
 std::vector<Pid> LeaseClient::MustAbort() const {
   std::map<Pid, Pid> parents;
   for (const ProcessSnapshot& s : node_->deps.runtime->List()) parents[s.pid] = s.parent;

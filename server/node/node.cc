@@ -9,9 +9,7 @@ namespace banyan {
 Node::Node(Deps deps, NodeOptions options, Hooks hooks)
     : core_(std::make_shared<Core>(deps, std::move(options), std::move(hooks))) {}
 
-Node::~Node() {
-  core_->deps.runtime->SetRouter(nullptr);
-}
+Node::~Node() { core_->deps.runtime->SetRouter(nullptr); }
 
 void Node::Start() {
   core_->Post([](Core& core) { core.Start(); });
@@ -34,7 +32,8 @@ std::optional<ClusterView::Member> Node::FindNode(const std::string& node) const
   return *m;
 }
 
-void Node::ResolveTarget(Target target, Instant deadline, std::function<void(absl::StatusOr<Resolved>)> done) {
+void Node::ResolveTarget(Target target, Instant deadline,
+                         std::function<void(absl::StatusOr<Resolved>)> done) {
   core_->Post([target = std::move(target), deadline, done = std::move(done)](Core& core) {
     core.Resolve(target, deadline, done);
   });
@@ -43,10 +42,12 @@ void Node::ForgetRoute(const std::string& name) {
   core_->Post([name](Core& core) { core.routes.Erase(name); });
 }
 
-void Node::RegisterName(std::string name, Pid pid, std::map<std::string, std::string> metadata, bool exclusive,
-                        std::function<void(absl::StatusOr<v1::NameEntry>)> done) {
+void Node::RegisterName(std::string name, Pid pid, std::map<std::string, std::string> metadata,
+                        bool exclusive, std::function<void(absl::StatusOr<v1::NameEntry>)> done) {
   core_->Post([name = std::move(name), pid, metadata = std::move(metadata), exclusive,
-               done = std::move(done)](Core& core) { core.names.Request(name, pid, metadata, exclusive, done); });
+               done = std::move(done)](Core& core) {
+    core.names.Request(name, pid, metadata, exclusive, done);
+  });
 }
 void Node::UnregisterName(std::string name, Pid pid, std::function<void(bool)> done) {
   core_->Post([name = std::move(name), pid, done = std::move(done)](Core& core) {
@@ -72,7 +73,8 @@ void Node::ListHeldNames(std::function<void(std::vector<v1::NameEntry>)> done) {
 void Node::ListAssigned(std::function<void(std::vector<internal::v1::ChildStatus>)> done) {
   core_->Post([done = std::move(done)](Core& core) {
     std::vector<internal::v1::ChildStatus> out;
-    for (const auto& [path, child] : core.children.children()) core.children.AppendStatus(child, &out.emplace_back());
+    for (const auto& [path, child] : core.children.children())
+      core.children.AppendStatus(child, &out.emplace_back());
     done(std::move(out));
   });
 }
@@ -82,7 +84,8 @@ void Node::PublishEvent(v1::SupervisorEvent event) { core_->events->Publish(std:
 void Node::EventsEnd(std::function<void(uint64_t)> done) {
   core_->Post([done = std::move(done)](Core& core) { done(core.events->end()); });
 }
-void Node::NextEvents(uint64_t after, size_t max, Instant deadline, std::function<void(NodeEvents)> done) {
+void Node::NextEvents(uint64_t after, size_t max, Instant deadline,
+                      std::function<void(NodeEvents)> done) {
   core_->Post([after, max, deadline, done = std::move(done)](Core& core) {
     core.events->Next(after, max, deadline, done);
   });

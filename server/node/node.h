@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+
 #include "banyan/internal/v1/membership.pb.h"
 #include "banyan/v1/registry.pb.h"
 #include "banyan/v1/supervisors.pb.h"
@@ -32,10 +33,10 @@ class SupervisorEvents;
 
 // Where a request for a target goes.
 struct Resolved {
-  Pid pid;                 // local (node_id 0) or of another node; invalid when local_name is set
-  std::string local_name;  // a node-local name of another node, which that node resolves
-  std::string node;        // name of the node; its own name for local ones
-  std::string address;     // of the other node, "host:port"; empty for local ones
+  Pid pid;                   // local (node_id 0) or of another node; invalid when local_name is set
+  std::string local_name;    // a node-local name of another node, which that node resolves
+  std::string node;          // name of the node; its own name for local ones
+  std::string address;       // of the other node, "host:port"; empty for local ones
   uint64_t reg_version = 0;  // of the registration that led here; 0: none
   bool local() const { return pid.valid() && pid.local(); }
 };
@@ -47,16 +48,16 @@ struct NodeEvents {
   uint64_t missed = 0;  // events before the first one that were dropped already
 };
 
-// One node of a cluster: a runtime, its membership, the children that the coordinator has assigned to
-// it, and its sessions with other nodes (cluster.md 2 to 6).
+// One node of a cluster: a runtime, its membership, the children that the coordinator has assigned
+// to it, and its sessions with other nodes (cluster.md 2 to 6).
 //
 //   out -> (HelloAck) -> member -> (stream breaks) -> member, redialling -> member
-//                        member -> (own DEAD) -> out, cluster children killed -> (Hello, new life) ...
-//                        member -> (Leave) -> left
+//                        member -> (own DEAD) -> out, cluster children killed -> (Hello, new life)
+//                        ... member -> (Leave) -> left
 //
-// A single-threaded state machine on one executor, shared with its transport. Every public method may be
-// called from any thread and only posts unless it says otherwise; callbacks run on the executor, once,
-// and must not block. No gRPC and no OS in here: it runs in the simulator as it is.
+// A single-threaded state machine on one executor, shared with its transport. Every public method
+// may be called from any thread and only posts unless it says otherwise; callbacks run on the
+// executor, once, and must not block. No gRPC and no OS in here: it runs in the simulator as it is.
 class Node {
  public:
   // Finds the holder of a name, at the coordinator. `done` may be called from any thread.
@@ -76,15 +77,16 @@ class Node {
     ResolveFn resolve;  // unset: names of other nodes are COORDINATOR_UNAVAILABLE
     // The node has joined: what its state directory should remember. Also when a value changes.
     std::function<void(const std::string& cluster_id, const std::string& store_id, uint32_t epoch,
-                       wire::NodeIdentity self)> joined;
-    // Code of an exclusive child is still on a thread when the lease has run out: the process must be
-    // aborted, or two lives of the child could run. Only for children with overrun = ABORT.
+                       wire::NodeIdentity self)>
+        joined;
+    // Code of an exclusive child is still on a thread when the lease has run out: the process must
+    // be aborted, or two lives of the child could run. Only for children with overrun = ABORT.
     std::function<void(std::vector<Pid>)> overrun;
-    // The lease froze this node's exclusive children (true), or a renewed one thawed them: for what the
-    // runtime cannot freeze itself, such as OS programs. On the executor.
+    // The lease froze this node's exclusive children (true), or a renewed one thawed them: for what
+    // the runtime cannot freeze itself, such as OS programs. On the executor.
     std::function<void(bool frozen)> frozen;
-    // This life was declared DEAD; cluster children are being killed. With rejoin_when_dead the node
-    // joins anew afterwards by itself.
+    // This life was declared DEAD; cluster children are being killed. With rejoin_when_dead the
+    // node joins anew afterwards by itself.
     std::function<void()> dead;
     // It has left (a drain with then_leave, or Stop).
     std::function<void()> left;
@@ -99,10 +101,11 @@ class Node {
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  // Begins to listen to peers and to join. Modules must have been registered with the runtime's host.
+  // Begins to listen to peers and to join. Modules must have been registered with the runtime's
+  // host.
   void Start();
-  // Stops the assigned children in reverse order of their starts, each by its shutdown policy, kills
-  // what is left at `deadline`, then leaves the cluster.
+  // Stops the assigned children in reverse order of their starts, each by its shutdown policy,
+  // kills what is left at `deadline`, then leaves the cluster.
   void Stop(absl::Duration deadline, std::function<void()> done);
 
   // --- read at once, from any thread
@@ -121,20 +124,21 @@ class Node {
   std::optional<ClusterView::Member> FindNode(const std::string& node) const;
 
   // --- targets
-  // Where to send what is for `target`. Cluster names may wait for a child that is being started, until
-  // `deadline`, then CHILD_RESTARTING. Groups and child paths of cluster-wide supervisors are the
-  // coordinator's: COORDINATOR_UNAVAILABLE unless a local supervisor has that name.
-  // Errors: NOPROC (a pid of a former life), NODE_NOT_FOUND, NAME_NOT_REGISTERED, TARGET_INVALID,
+  // Where to send what is for `target`. Cluster names may wait for a child that is being started,
+  // until `deadline`, then CHILD_RESTARTING. Groups and child paths of cluster-wide supervisors are
+  // the coordinator's: COORDINATOR_UNAVAILABLE unless a local supervisor has that name. Errors:
+  // NOPROC (a pid of a former life), NODE_NOT_FOUND, NAME_NOT_REGISTERED, TARGET_INVALID,
   // COORDINATOR_UNAVAILABLE, CHILD_RESTARTING.
-  void ResolveTarget(Target target, Instant deadline, std::function<void(absl::StatusOr<Resolved>)> done);
+  void ResolveTarget(Target target, Instant deadline,
+                     std::function<void(absl::StatusOr<Resolved>)> done);
   // The route was wrong (NOPROC, NOCONNECTION): ask the coordinator next time.
   void ForgetRoute(const std::string& name);
 
   // --- dynamic names
   // Grants are the coordinator's; the holder must be a process of this node.
   // Errors: NAME_TAKEN, RECOVERING, COORDINATOR_UNAVAILABLE, NOPROC, TARGET_INVALID.
-  void RegisterName(std::string name, Pid pid, std::map<std::string, std::string> metadata, bool exclusive,
-                    std::function<void(absl::StatusOr<v1::NameEntry>)> done);
+  void RegisterName(std::string name, Pid pid, std::map<std::string, std::string> metadata,
+                    bool exclusive, std::function<void(absl::StatusOr<v1::NameEntry>)> done);
   // False: no process of this node has it (or another than `pid`, if that is valid).
   void UnregisterName(std::string name, Pid pid, std::function<void(bool)> done);
   // Dynamic names and child names held by processes of this node.
@@ -144,13 +148,16 @@ class Node {
   void ListAssigned(std::function<void(std::vector<internal::v1::ChildStatus>)> done);
 
   // --- events of this node's supervisors
-  // For Host::supervisor_events: what local supervisors do goes into the ring. Lives as long as the node.
+  // For Host::supervisor_events: what local supervisors do goes into the ring. Lives as long as the
+  // node.
   SupervisorEvents* supervisor_events();
   void PublishEvent(v1::SupervisorEvent event);
   // Position of the next event.
   void EventsEnd(std::function<void(uint64_t)> done);
-  // Answers at once if there are events from `after` on, else when one comes, or empty at `deadline`.
-  void NextEvents(uint64_t after, size_t max, Instant deadline, std::function<void(NodeEvents)> done);
+  // Answers at once if there are events from `after` on, else when one comes, or empty at
+  // `deadline`.
+  void NextEvents(uint64_t after, size_t max, Instant deadline,
+                  std::function<void(NodeEvents)> done);
 
   PeerRouter& peers();  // on the executor
 

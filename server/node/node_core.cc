@@ -75,8 +75,8 @@ void Node::Core::SetIdentity(wire::NodeIdentity self) {
   identity_ = self;
 }
 
-// Another life of this node's children may run elsewhere from now on, so everything of theirs ends here
-// before this process may be a member again.
+// Another life of this node's children may run elsewhere from now on, so everything of theirs ends
+// here before this process may be a member again.
 void Node::Core::OnDead() {
   if (fencing_) return;
   fencing_ = true;
@@ -196,7 +196,8 @@ void Node::Core::OnRoutes(const pb::RouteUpdate& update) {
   for (const v1::NameEntry& e : update.released()) routes.Release(e.name(), e.reg_version());
   for (const v1::NameEntry& e : update.registered()) {
     // Only names that were asked for here come; one that is not cached any more is not wanted.
-    if (routes.Find(e.name())) routes.Put(e.name(), {wire::FromProto(e.pid(), identity()), e.reg_version()});
+    if (routes.Find(e.name()))
+      routes.Put(e.name(), {wire::FromProto(e.pid(), identity()), e.reg_version()});
   }
 }
 

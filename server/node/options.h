@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+
 #include "banyan/internal/v1/membership.pb.h"
 #include "server/cluster/options.h"
 
@@ -15,7 +16,7 @@ namespace banyan {
 // What a node is configured with, and what its process knows of its past. The node itself makes no
 // call to the OS: whoever builds it reads the state directory.
 struct NodeOptions {
-  std::string name;                       // unique in the cluster
+  std::string name;  // unique in the cluster
   std::string cluster_name = "banyan";
   std::string address;                    // where others reach it, "host:port"
   std::vector<std::string> coordinators;  // tried in turn; replaced by what a coordinator tells
@@ -41,11 +42,11 @@ struct NodeOptions {
   absl::Duration hello_timeout = absl::Seconds(5);  // no answer: the next coordinator
   absl::Duration stuck_after = absl::Seconds(30);   // a killed child that has not ended is reported
 
-  size_t reports_max = 10'000;   // unacknowledged; above it the control stream is begun anew
-  size_t events_max = 10'000;    // kept for node-local WatchEvents
-  size_t routes_max = 65'536;    // names whose holder is remembered
-  size_t fences_max = 100'000;   // highest fences of children that are no more
-  uint32_t schedulers = 0;       // shown in the load
+  size_t reports_max = 10'000;  // unacknowledged; above it the control stream is begun anew
+  size_t events_max = 10'000;   // kept for node-local WatchEvents
+  size_t routes_max = 65'536;   // names whose holder is remembered
+  size_t fences_max = 100'000;  // highest fences of children that are no more
+  uint32_t schedulers = 0;      // shown in the load
 
   PeerOptions peer;
 };

@@ -5,15 +5,17 @@
 #include <vector>
 
 #include "absl/time/time.h"
+
 #include "common/time/clock.h"
 
 namespace banyan {
 
-// Which coordinator is dialled next, and when: all addresses in turn, then a pause that doubles, with
-// full jitter, so that a fleet does not come back in step.
+// Which coordinator is dialled next, and when: all addresses in turn, then a pause that doubles,
+// with full jitter, so that a fleet does not come back in step.
 class Redial {
  public:
-  Redial(absl::Duration min, absl::Duration max, Random* random) : min_(min), max_(max), random_(random) {}
+  Redial(absl::Duration min, absl::Duration max, Random* random)
+      : min_(min), max_(max), random_(random) {}
 
   // Keeps the present one in front if it is still there.
   void SetAddresses(std::vector<std::string> addresses);

@@ -1,8 +1,9 @@
 // From a target to the process or node that it means now (cluster.md 4.1).
 #include <algorithm>
 
-#include "common/base/error.h"
 #include "fmt/format.h"
+
+#include "common/base/error.h"
 #include "server/node/node_core.h"
 
 namespace banyan {
@@ -12,19 +13,23 @@ namespace {
 constexpr absl::Duration kStartingPause = absl::Milliseconds(50);
 
 absl::Status NoProc(Pid pid, std::string why) {
-  return MakeError("NOPROC", fmt::format("{} {}", FormatPid(pid), why), {{"target", FormatPid(pid)}});
+  return MakeError("NOPROC", fmt::format("{} {}", FormatPid(pid), why),
+                   {{"target", FormatPid(pid)}});
 }
 
 absl::Status NoNode(const std::string& node) {
-  return MakeError("NODE_NOT_FOUND", fmt::format("no node \"{}\" is known here", node), {{"node", node}});
+  return MakeError("NODE_NOT_FOUND", fmt::format("no node \"{}\" is known here", node),
+                   {{"node", node}});
 }
 
 absl::Status NoName(const std::string& name) {
-  return MakeError("NAME_NOT_REGISTERED", fmt::format("nobody has the name \"{}\"", name), {{"name", name}});
+  return MakeError("NAME_NOT_REGISTERED", fmt::format("nobody has the name \"{}\"", name),
+                   {{"name", name}});
 }
 
 absl::Status Unavailable() {
-  return MakeError("COORDINATOR_UNAVAILABLE", "only the coordinator knows, and it cannot be reached now");
+  return MakeError("COORDINATOR_UNAVAILABLE",
+                   "only the coordinator knows, and it cannot be reached now");
 }
 
 }  // namespace
@@ -41,7 +46,8 @@ absl::StatusOr<Resolved> Node::Core::There(Pid pid, uint64_t reg_version) const 
   const std::shared_ptr<const ClusterView> members = view();
   const ClusterView::Member* m = members->Find(pid.node_id);
   if (!m) return NoNode(fmt::format("{}", pid.node_id));
-  if (pid.incarnation < m->id.incarnation) return NoProc(pid, "belongs to a former life of its node");
+  if (pid.incarnation < m->id.incarnation)
+    return NoProc(pid, "belongs to a former life of its node");
   Resolved r;
   r.pid = pid;
   r.node = m->name;
@@ -51,7 +57,8 @@ absl::StatusOr<Resolved> Node::Core::There(Pid pid, uint64_t reg_version) const 
 }
 
 void Node::Core::Resolve(Target target, Instant deadline, ResolveDone done) {
-  if (const auto* by = std::get_if<Target::ByPid>(&target.kind)) return ResolvePid(*by, std::move(done));
+  if (const auto* by = std::get_if<Target::ByPid>(&target.kind))
+    return ResolvePid(*by, std::move(done));
   if (auto* name = std::get_if<Target::Name>(&target.kind)) {
     return ResolveName(std::move(name->name), deadline, std::move(done));
   }
@@ -79,7 +86,8 @@ void Node::Core::ResolvePid(const Target::ByPid& by, ResolveDone done) {
   const wire::NodeIdentity self = identity();
   if (pid.node_id == 0) return done(Here(Pid{0, 0, pid.id}));
   if (pid.node_id != self.node_id) return done(There(pid, 0));
-  if (pid.incarnation != self.incarnation) return done(NoProc(pid, "belongs to a former life of this node"));
+  if (pid.incarnation != self.incarnation)
+    return done(NoProc(pid, "belongs to a former life of this node"));
   done(Here(Pid{0, 0, pid.id}));
 }
 
@@ -101,7 +109,8 @@ void Node::Core::ResolveLocalName(const Target::LocalName& local, ResolveDone do
 
 // What this node's own processes have comes first; then what is remembered; then the coordinator.
 void Node::Core::ResolveName(std::string name, Instant deadline, ResolveDone done) {
-  if (const HeldNames::Held* held = names.Find(name)) return done(Here(held->pid, held->entry.reg_version()));
+  if (const HeldNames::Held* held = names.Find(name))
+    return done(Here(held->pid, held->entry.reg_version()));
   if (std::optional<Pid> pid = deps.runtime->Whereis(name)) {
     const AssignedChildren::Child* child = children.FindByName(name);
     return done(Here(*pid, child ? child->reg_version : 0));
@@ -117,8 +126,8 @@ void Node::Core::ResolveName(std::string name, Instant deadline, ResolveDone don
     // Alone, a node knows all names that there are.
     return done(options.coordinators.empty() ? NoName(name) : Unavailable());
   }
-  hooks.resolve(name, [weak = weak_from_this(), name, deadline,
-                       done = std::move(done)](absl::StatusOr<internal::v1::ResolveResponse> response) {
+  hooks.resolve(name, [weak = weak_from_this(), name, deadline, done = std::move(done)](
+                          absl::StatusOr<internal::v1::ResolveResponse> response) {
     std::shared_ptr<Core> self = weak.lock();
     if (!self) return;
     self->Post([name, deadline, done, response = std::move(response)](Core& core) {
@@ -141,12 +150,12 @@ void Node::Core::OnResolved(std::string name, Instant deadline, ResolveDone done
   if (!response->starting()) return done(NoName(name));
   const Instant now = deps.clock->Now();
   if (now >= deadline) {
-    return done(MakeError("CHILD_RESTARTING", fmt::format("the child that has the name \"{}\" is being started", name),
+    return done(MakeError("CHILD_RESTARTING",
+                          fmt::format("the child that has the name \"{}\" is being started", name),
                           {{"name", name}}));
   }
-  After(std::min(kStartingPause, deadline - now), [name, deadline, done](Core& core) {
-    core.ResolveName(name, deadline, done);
-  });
+  After(std::min(kStartingPause, deadline - now),
+        [name, deadline, done](Core& core) { core.ResolveName(name, deadline, done); });
 }
 
 }  // namespace banyan

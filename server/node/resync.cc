@@ -27,7 +27,8 @@ class ChunkWriter {
     Flush();
     pb::ControlRequest end;
     end.mutable_resync_end()->set_count(count_);
-    end.mutable_resync_end()->set_hash(std::string(reinterpret_cast<const char*>(&hash_), sizeof(hash_)));
+    end.mutable_resync_end()->set_hash(
+        std::string(reinterpret_cast<const char*>(&hash_), sizeof(hash_)));
     control_->Send(end);
   }
 

@@ -8,12 +8,13 @@
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
+
 #include "common/base/pid.h"
 
 namespace banyan {
 
-// Holders of cluster names as the coordinator told, least recently used out first. There is no age: a
-// route holds until somebody says that it is wrong.
+// Holders of cluster names as the coordinator told, least recently used out first. There is no age:
+// a route holds until somebody says that it is wrong.
 class RouteCache {
  public:
   struct Route {

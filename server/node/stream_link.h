@@ -11,14 +11,15 @@
 
 namespace banyan {
 
-// The one stream that somebody has at a time. What a former one still says is not heard, and a stream
-// is never destroyed inside its own callback. On the executor.
+// The one stream that somebody has at a time. What a former one still says is not heard, and a
+// stream is never destroyed inside its own callback. On the executor.
 class StreamLink {
  public:
   using FrameFn = std::function<void(std::string)>;
   using CloseFn = std::function<void(absl::Status)>;
 
-  StreamLink(Transport* transport, Executor* executor) : transport_(transport), executor_(executor) {}
+  StreamLink(Transport* transport, Executor* executor)
+      : transport_(transport), executor_(executor) {}
   StreamLink(const StreamLink&) = delete;
   StreamLink& operator=(const StreamLink&) = delete;
 

@@ -5,19 +5,24 @@
 namespace banyan::sim {
 
 void History::Violation(std::string text) {
-  if (violations_.size() < 20) violations_.push_back(fmt::format("at {:.3f} s: {}", seconds_(), text));
+  if (violations_.size() < 20)
+    violations_.push_back(fmt::format("at {:.3f} s: {}", seconds_(), text));
 }
 
-void History::Started(const std::string& child, uint64_t fence, const std::string& node, bool assignment_durable) {
+void History::Started(const std::string& child, uint64_t fence, const std::string& node,
+                      bool assignment_durable) {
   ++starts_;
   live_[{child, fence}] = node;
-  log_.push_back(fmt::format("{:8.3f} {} starts on {} with fence {}", seconds_(), child, node, fence));
+  log_.push_back(
+      fmt::format("{:8.3f} {} starts on {} with fence {}", seconds_(), child, node, fence));
   if (!assignment_durable) {
-    Violation(fmt::format("INV-7: {} started on {} with fence {}, which no durable assignment has", child, node, fence));
+    Violation(fmt::format("INV-7: {} started on {} with fence {}, which no durable assignment has",
+                          child, node, fence));
   }
   uint64_t& newest = newest_started_[child];
   if (fence <= newest) {
-    Violation(fmt::format("INV-6: {} started on {} with fence {}, after one with {}", child, node, fence, newest));
+    Violation(fmt::format("INV-6: {} started on {} with fence {}, after one with {}", child, node,
+                          fence, newest));
   }
   newest = std::max(newest, fence);
 }
@@ -26,7 +31,8 @@ void History::Dispatched(const std::string& child, uint64_t fence, const std::st
   ++dispatches_;
   uint64_t& newest = newest_dispatched_[child];
   if (fence < newest) {
-    Violation(fmt::format("INV-5: {} of fence {} ran on {} after its successor of fence {} had", child, fence, node, newest));
+    Violation(fmt::format("INV-5: {} of fence {} ran on {} after its successor of fence {} had",
+                          child, fence, node, newest));
   }
   newest = std::max(newest, fence);
 }

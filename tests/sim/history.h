@@ -13,7 +13,8 @@ namespace banyan::sim {
 class History {
  public:
   // A life of a child begins: INV-6 fences rise, INV-7 its assignment was durable before.
-  void Started(const std::string& child, uint64_t fence, const std::string& node, bool assignment_durable);
+  void Started(const std::string& child, uint64_t fence, const std::string& node,
+               bool assignment_durable);
   // Its code runs: INV-5, never after a newer life has run.
   void Dispatched(const std::string& child, uint64_t fence, const std::string& node);
   void Ended(const std::string& child, uint64_t fence);

@@ -1,8 +1,9 @@
 #include "tests/sim/sim_cluster.h"
 
+#include "fmt/format.h"
+
 #include "banyan/internal/v1/membership.pb.h"
 #include "banyan/internal/v1/store.pb.h"
-#include "fmt/format.h"
 #include "server/behaviours/gen_server.h"
 
 namespace banyan::sim {
@@ -46,7 +47,9 @@ class SimCluster::Probe : public GenServer {
 class SimCluster::Watcher : public StreamHandler {
  public:
   Watcher(SimCluster* cluster, std::string name, wire::NodeIdentity id, std::string process_id)
-      : time_(&cluster->time_), transport_(&cluster->network_, std::move(name), time_), id_(id),
+      : time_(&cluster->time_),
+        transport_(&cluster->network_, std::move(name), time_),
+        id_(id),
         process_id_(std::move(process_id)) {
     Dial();
   }
@@ -83,7 +86,8 @@ class SimCluster::Watcher : public StreamHandler {
 };
 
 SimCluster::NodeProcess::NodeProcess(SimCluster* c, int index)
-    : host(&c->time_, c->ClockRate(), absl::Seconds(1 + static_cast<int64_t>(c->random_.Below(100'000)))),
+    : host(&c->time_, c->ClockRate(),
+           absl::Seconds(1 + static_cast<int64_t>(c->random_.Below(100'000)))),
       random(c->random_.Next()),
       transport(std::make_unique<testing::SimTransport>(&c->network_, NodeName(index), &host)),
       runtime({.clock = &host, .timers = &host, .workers = 0, .executor = &host}) {
@@ -103,10 +107,13 @@ SimCluster::NodeProcess::NodeProcess(SimCluster* c, int index)
   options.process_id = fmt::format("{}-{}", name, c->nodes_[index].lives);
   options.state_lock = true;
   options.has_watcher = true;
-  node = std::make_unique<Node>(
-      Node::Deps{.runtime = &runtime, .clock = &host, .timers = &host, .executor = &host, .random = &random,
-                 .transport = transport.get()},
-      std::move(options), Node::Hooks{});
+  node = std::make_unique<Node>(Node::Deps{.runtime = &runtime,
+                                           .clock = &host,
+                                           .timers = &host,
+                                           .executor = &host,
+                                           .random = &random,
+                                           .transport = transport.get()},
+                                std::move(options), Node::Hooks{});
   node->Start();
 }
 
@@ -119,25 +126,34 @@ SimCluster::NodeProcess::~NodeProcess() {
 }
 
 SimCluster::CoordinatorProcess::CoordinatorProcess(SimCluster* c)
-    : host(&c->time_, c->ClockRate(), absl::Seconds(1 + static_cast<int64_t>(c->random_.Below(100'000)))),
+    : host(&c->time_, c->ClockRate(),
+           absl::Seconds(1 + static_cast<int64_t>(c->random_.Below(100'000)))),
       random(c->random_.Next()),
       transport(&c->network_, "coord", &host) {
-  store = std::make_unique<MemoryStore>(c->disk_, MemoryStore::Deps{.executor = &host, .clock = &host, .timers = &host});
+  store = std::make_unique<MemoryStore>(
+      c->disk_, MemoryStore::Deps{.executor = &host, .clock = &host, .timers = &host});
   CoordinatorOptions options = c->options_.coordinator;
   options.cluster_name = "sim";
   options.advertise_address = "coord";
-  coordinator = std::make_unique<Coordinator>(
-      Coordinator::Deps{.clock = &host, .timers = &host, .executor = &host, .random = &random, .transport = &transport,
-                        .store = store.get()},
-      options);
+  coordinator = std::make_unique<Coordinator>(Coordinator::Deps{.clock = &host,
+                                                                .timers = &host,
+                                                                .executor = &host,
+                                                                .random = &random,
+                                                                .transport = &transport,
+                                                                .store = store.get()},
+                                              options);
   coordinator->Start([](absl::Status status) { BANYAN_CHECK(status.ok()); });
 }
 
 SimCluster::SimCluster(Options options)
-    : options_(std::move(options)), random_(options_.seed), network_(&time_), nodes_(options_.nodes) {
+    : options_(std::move(options)),
+      random_(options_.seed),
+      network_(&time_),
+      nodes_(options_.nodes) {
   network_.set_latency([this](const std::string&, const std::string&) {
     // Mostly a millisecond, now and then long.
-    return absl::Microseconds(200 + random_.Below(2000)) + (random_.Below(50) == 0 ? absl::Milliseconds(200) : absl::ZeroDuration());
+    return absl::Microseconds(200 + random_.Below(2000)) +
+           (random_.Below(50) == 0 ? absl::Milliseconds(200) : absl::ZeroDuration());
   });
   disk_ = MemoryStore::NewDisk(&random_);
   history_.set_clock([this] { return absl::ToDoubleSeconds(time_.Now() - Instant()); });
@@ -176,9 +192,12 @@ bool SimCluster::WaitForNodes(int active, absl::Duration limit) {
   Instant end = time_.Now() + limit;
   while (time_.Now() < end) {
     absl::StatusOr<v1::ListNodesResponse> nodes;
-    if (coordinator_up() && Ask<v1::ListNodesResponse>(absl::Seconds(1), &nodes, [&](Reply<v1::ListNodesResponse> done) {
-          coordinator().ListNodes({}, false, nullptr, std::move(done));
-        }) && nodes.ok()) {
+    if (coordinator_up() &&
+        Ask<v1::ListNodesResponse>(absl::Seconds(1), &nodes,
+                                   [&](Reply<v1::ListNodesResponse> done) {
+                                     coordinator().ListNodes({}, false, nullptr, std::move(done));
+                                   }) &&
+        nodes.ok()) {
       int n = 0;
       for (const v1::NodeInfo& info : nodes->nodes()) n += info.state() == v1::NODE_STATE_ACTIVE;
       if (n >= active) return true;
@@ -190,9 +209,13 @@ bool SimCluster::WaitForNodes(int active, absl::Duration limit) {
 
 std::vector<v1::ChildInfo> SimCluster::Children(const std::string& supervisor) {
   absl::StatusOr<v1::ListChildrenResponse> r;
-  if (!Ask<v1::ListChildrenResponse>(absl::Seconds(5), &r, [&](Reply<v1::ListChildrenResponse> done) {
-        coordinator().ListChildren(Target{Target::Name{supervisor}}, PageArgs{.page_size = 1000}, false, nullptr, std::move(done));
-      }) || !r.ok()) {
+  if (!Ask<v1::ListChildrenResponse>(absl::Seconds(5), &r,
+                                     [&](Reply<v1::ListChildrenResponse> done) {
+                                       coordinator().ListChildren(Target{Target::Name{supervisor}},
+                                                                  PageArgs{.page_size = 1000},
+                                                                  false, nullptr, std::move(done));
+                                     }) ||
+      !r.ok()) {
     return {};
   }
   return {r->children().begin(), r->children().end()};
@@ -203,7 +226,8 @@ void SimCluster::KillSomeChild(int i) {
   for (const ProcessSnapshot& p : runtime(i).List()) {
     if (p.module == "probe") probes.push_back(p.pid);
   }
-  if (!probes.empty()) runtime(i).Exit(probes[random_.Below(probes.size())], ExitReason::Error("sim"));
+  if (!probes.empty())
+    runtime(i).Exit(probes[random_.Below(probes.size())], ExitReason::Error("sim"));
 }
 
 bool SimCluster::AssignmentDurable(const std::string& child, uint64_t fence) const {

@@ -20,8 +20,8 @@
 
 namespace banyan::sim {
 
-// A whole cluster in one thread on virtual time: the coordinator and the nodes that ship, on simulated
-// processes, network and disk. Everything follows from the seed.
+// A whole cluster in one thread on virtual time: the coordinator and the nodes that ship, on
+// simulated processes, network and disk. Everything follows from the seed.
 class SimCluster {
  public:
   struct Options {
@@ -39,7 +39,8 @@ class SimCluster {
   History& history() { return history_; }
   int size() const { return static_cast<int>(nodes_.size()); }
 
-  // --- processes. Names are "n1", "n2", ...; addresses are the names, the coordinator's is "coord".
+  // --- processes. Names are "n1", "n2", ...; addresses are the names, the coordinator's is
+  // "coord".
   void StartCoordinator();
   void CrashCoordinator();
   bool coordinator_up() const { return coordinator_ != nullptr; }

@@ -10,15 +10,22 @@
 
 namespace banyan::sim {
 
-// One simulated OS process: a clock of its own rate and offset, timers and an executor on the one event
-// loop. A crash drops all that was to run; a pause (SIGSTOP) holds it up while the clock goes on.
+// One simulated OS process: a clock of its own rate and offset, timers and an executor on the one
+// event loop. A crash drops all that was to run; a pause (SIGSTOP) holds it up while the clock goes
+// on.
 class SimHost : public Clock, public Timers, public Executor {
  public:
   SimHost(VirtualTime* time, double rate, absl::Duration offset)
-      : time_(time), state_(std::make_shared<State>()), rate_(rate), offset_(offset), origin_(time->Now()) {}
+      : time_(time),
+        state_(std::make_shared<State>()),
+        rate_(rate),
+        offset_(offset),
+        origin_(time->Now()) {}
   ~SimHost() override { Kill(); }
 
-  Instant Now() const override { return Instant::FromNanos(1) + offset_ + (time_->Now() - origin_) * rate_; }
+  Instant Now() const override {
+    return Instant::FromNanos(1) + offset_ + (time_->Now() - origin_) * rate_;
+  }
   absl::Time WallNow() const override { return time_->WallNow(); }
   Id ScheduleAt(Instant at, std::function<void()> fn) override {
     if (at.infinite()) return 0;

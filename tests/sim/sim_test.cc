@@ -1,10 +1,11 @@
-// The cluster under faults, from seeds. BANYAN_SEED=S runs one seed; BANYAN_SEEDS=N the first N. A failure
-// prints the seed, what was done to the cluster, and the rule that broke.
+// The cluster under faults, from seeds. BANYAN_SEED=S runs one seed; BANYAN_SEEDS=N the first N. A
+// failure prints the seed, what was done to the cluster, and the rule that broke.
 #include <algorithm>
 #include <cstdlib>
 
 #include "fmt/format.h"
 #include "gtest/gtest.h"
+
 #include "tests/sim/sim_cluster.h"
 
 namespace banyan::sim {
@@ -29,7 +30,8 @@ ChildSpec ProbeSpec(std::string id) {
 class SimRun {
  public:
   explicit SimRun(uint64_t seed)
-      : cluster_({.seed = seed, .nodes = 3 + static_cast<int>(seed % 3), .coordinator = Times()}), seed_(seed) {}
+      : cluster_({.seed = seed, .nodes = 3 + static_cast<int>(seed % 3), .coordinator = Times()}),
+        seed_(seed) {}
 
   void All() {
     SCOPED_TRACE(fmt::format("BANYAN_SEED={}", seed_));
@@ -43,14 +45,16 @@ class SimRun {
       std::sort(lines.begin(), lines.end());
       std::string log;
       for (const std::string& line : lines) log += line + "\n";
-      std::fprintf(stderr, "seed %llu did:\n%s", static_cast<unsigned long long>(seed_), log.c_str());
+      std::fprintf(stderr, "seed %llu did:\n%s", static_cast<unsigned long long>(seed_),
+                   log.c_str());
     }
   }
   uint64_t starts() { return cluster_.history().starts(); }
 
  private:
   void Note(std::string what) {
-    log_.push_back(fmt::format("{:8.3f} {}", absl::ToDoubleSeconds(cluster_.time().Now() - Instant()), what));
+    log_.push_back(
+        fmt::format("{:8.3f} {}", absl::ToDoubleSeconds(cluster_.time().Now() - Instant()), what));
   }
 
   template <typename T>
@@ -58,7 +62,8 @@ class SimRun {
     // A client: the same request id until there is an answer.
     for (int tries = 0; tries < 200; ++tries) {
       absl::StatusOr<T> r;
-      if (cluster_.Ask<T>(absl::Seconds(20), &r, [&](Reply<T> done) { request(id, std::move(done)); })) {
+      if (cluster_.Ask<T>(absl::Seconds(20), &r,
+                          [&](Reply<T> done) { request(id, std::move(done)); })) {
         if (r.ok()) return;
         if (r.status().code() != absl::StatusCode::kUnavailable) {
           FAIL() << id << ": " << r.status();
@@ -93,18 +98,20 @@ class SimRun {
     duty.children[3].restart = RestartType::kTransient;
     StartSupervisor("duty", duty);
     SupervisorSpec group;
-    group.flags = {.strategy = seed_ % 2 ? Strategy::kOneForAll : Strategy::kRestForOne, .intensity = 100'000};
+    group.flags = {.strategy = seed_ % 2 ? Strategy::kOneForAll : Strategy::kRestForOne,
+                   .intensity = 100'000};
     for (int i = 0; i < 3; ++i) group.children.push_back(ProbeSpec(fmt::format("group{}", i)));
     StartSupervisor("group", group);
     for (int i = 0; i < kPool; ++i) AddToPool();
   }
 
   void AddToPool() {
-    Must<v1::StartChildResponse>(fmt::format("pool-{}", pool_++), [&](std::string id, Reply<v1::StartChildResponse> done) {
-      StartChildArgs args{.supervisor = Target{Target::Name{"pool"}}};
-      args.request_id = id;
-      cluster_.coordinator().StartChild(std::move(args), std::move(done));
-    });
+    Must<v1::StartChildResponse>(
+        fmt::format("pool-{}", pool_++), [&](std::string id, Reply<v1::StartChildResponse> done) {
+          StartChildArgs args{.supervisor = Target{Target::Name{"pool"}}};
+          args.request_id = id;
+          cluster_.coordinator().StartChild(std::move(args), std::move(done));
+        });
   }
 
   // ------------------------------------------------------------- faults
@@ -145,11 +152,13 @@ class SimRun {
       case 3:
         Note("cut " + name + " from coordinator");
         cluster_.network().Block(name, "coord");
-        return Later(absl::Milliseconds(500 + random.Below(40'000)), [this, name] { cluster_.network().Heal(name, "coord"); });
+        return Later(absl::Milliseconds(500 + random.Below(40'000)),
+                     [this, name] { cluster_.network().Heal(name, "coord"); });
       case 4:
         Note("isolate " + name);
         cluster_.network().Isolate(name);
-        return Later(absl::Milliseconds(500 + random.Below(60'000)), [this, name] { cluster_.network().Join(name); });
+        return Later(absl::Milliseconds(500 + random.Below(60'000)),
+                     [this, name] { cluster_.network().Join(name); });
       case 5:
         if (!cluster_.node_up(i) || cluster_.node_paused(i)) return;
         Note("pause " + name);
@@ -165,7 +174,8 @@ class SimRun {
       case 7:
         Note("one-way loss coordinator to " + name);
         cluster_.network().BlockOneWay("coord", name);
-        return Later(absl::Milliseconds(500 + random.Below(50'000)), [this, name] { cluster_.network().Heal("coord", name); });
+        return Later(absl::Milliseconds(500 + random.Below(50'000)),
+                     [this, name] { cluster_.network().Heal("coord", name); });
       default:
         if (cluster_.node_up(i) && !cluster_.node_paused(i)) cluster_.KillSomeChild(i);
         return;
@@ -204,7 +214,8 @@ class SimRun {
   std::string WhyNotConverged() {
     auto live = cluster_.history().Live();
     size_t want = 0;
-    for (auto [sup, count] : {std::pair<const char*, int>{"pool", pool_}, {"duty", 4}, {"group", 3}}) {
+    for (auto [sup, count] :
+         {std::pair<const char*, int>{"pool", pool_}, {"duty", 4}, {"group", 3}}) {
       std::vector<v1::ChildInfo> children = cluster_.Children(sup);
       if (static_cast<int>(children.size()) != count) {
         return fmt::format("{} has {} children, not {}", sup, children.size(), count);
@@ -212,18 +223,22 @@ class SimRun {
       for (const v1::ChildInfo& c : children) {
         ++want;
         if (c.state() != v1::CHILD_STATE_RUNNING) {
-          return fmt::format("{}/{} is {} ({})", sup, c.id(), v1::ChildState_Name(c.state()), c.state_reason());
+          return fmt::format("{}/{} is {} ({})", sup, c.id(), v1::ChildState_Name(c.state()),
+                             c.state_reason());
         }
         auto it = live.find(c.id());
         if (it == live.end()) return fmt::format("{}/{} runs nowhere", sup, c.id());
-        if (it->second.size() != 1) return fmt::format("{}/{} has {} lives", sup, c.id(), it->second.size());
+        if (it->second.size() != 1)
+          return fmt::format("{}/{} has {} lives", sup, c.id(), it->second.size());
         auto [fence, node] = it->second[0];
         if (fence != c.fence() || node != c.node()) {
-          return fmt::format("{}/{} runs on {} with fence {}; recorded: {} on {}", sup, c.id(), node, fence, c.fence(), c.node());
+          return fmt::format("{}/{} runs on {} with fence {}; recorded: {} on {}", sup, c.id(),
+                             node, fence, c.fence(), c.node());
         }
       }
     }
-    if (live.size() != want) return fmt::format("{} children live, {} are wanted", live.size(), want);
+    if (live.size() != want)
+      return fmt::format("{} children live, {} are wanted", live.size(), want);
     return "";
   }
 

@@ -175,7 +175,8 @@ TEST_F(AssignedChildrenTest, ANameIsThereBeforeInitAndGoneAfter) {
   const Pid pid = Started({"sup", "x"}, 100, "the/name");
   EXPECT_EQ(runtime->Whereis("the/name"), pid);
   std::optional<Resolved> resolved;
-  node->ResolveTarget(Target::Named("the/name"), time.Now(), [&](absl::StatusOr<Resolved> r) { resolved = *r; });
+  node->ResolveTarget(Target::Named("the/name"), time.Now(),
+                      [&](absl::StatusOr<Resolved> r) { resolved = *r; });
   Settle();
   ASSERT_TRUE(resolved);
   EXPECT_EQ(resolved->pid, pid);
@@ -190,12 +191,13 @@ TEST_F(AssignedChildrenTest, AStopDuringInitEndsIt) {
     StartOptions options;
     options.parent = self.pid();
     ++world.stuck_inits;
-    co_return co_await StartProcess(self,
-                                    [](Self& me, StartAck) -> Task<ExitReason> {
-                                      me.SetTrapExit(true);
-                                      for (;;) co_await me.Receive();
-                                    },
-                                    options);
+    co_return co_await StartProcess(
+        self,
+        [](Self& me, StartAck) -> Task<ExitReason> {
+          me.SetTrapExit(true);
+          for (;;) co_await me.Receive();
+        },
+        options);
   });
   c.SendCommand(StartCommand({"sup", "x"}, 100, "hanging"));
   Settle();

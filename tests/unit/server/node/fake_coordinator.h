@@ -1,12 +1,12 @@
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <functional>
 #include <list>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "banyan/internal/v1/membership.pb.h"
 #include "common/base/error.h"
@@ -20,14 +20,19 @@
 
 namespace banyan::testing {
 
-inline Payload Text(std::string s) { return Payload::Any("type.googleapis.com/test.Text", std::move(s)); }
+inline Payload Text(std::string s) {
+  return Payload::Any("type.googleapis.com/test.Text", std::move(s));
+}
 
-// A coordinator that does what the test says: acknowledges heartbeats, greets, keeps what it is sent.
+// A coordinator that does what the test says: acknowledges heartbeats, greets, keeps what it is
+// sent.
 class FakeCoordinator {
  public:
   FakeCoordinator(VirtualTime* time, SimNetwork* network) : transport(network, "c:1", time) {
-    transport.Listen(StreamKind::kControl, [this](std::unique_ptr<Stream> s) { return Accept(std::move(s), false); });
-    transport.Listen(StreamKind::kLease, [this](std::unique_ptr<Stream> s) { return Accept(std::move(s), true); });
+    transport.Listen(StreamKind::kControl,
+                     [this](std::unique_ptr<Stream> s) { return Accept(std::move(s), false); });
+    transport.Listen(StreamKind::kLease,
+                     [this](std::unique_ptr<Stream> s) { return Accept(std::move(s), true); });
   }
 
   void Send(const internal::v1::ControlResponse& frame) {
@@ -55,7 +60,9 @@ class FakeCoordinator {
   void EndControl(absl::Status status) {
     if (control) control->stream->Close(std::move(status));
   }
-  static absl::Status Dead() { return WithErrorInfo(absl::AbortedError("dead"), {.reason = "DEAD"}); }
+  static absl::Status Dead() {
+    return WithErrorInfo(absl::AbortedError("dead"), {.reason = "DEAD"});
+  }
 
   bool greet = true;
   bool ack = true;
@@ -81,8 +88,10 @@ class FakeCoordinator {
     bool lease = false;
     std::unique_ptr<Stream> stream;
     void OnFrame(std::string bytes) override {
-      if (lease) owner->OnBeat(this, bytes);
-      else owner->OnControl(this, bytes);
+      if (lease)
+        owner->OnBeat(this, bytes);
+      else
+        owner->OnControl(this, bytes);
     }
     void OnClose(absl::Status) override {
       if (owner->control == this) owner->control = nullptr;
@@ -119,7 +128,8 @@ class FakeCoordinator {
     }
     if (request.has_resync_end()) {
       uint64_t n = 0;
-      for (const auto& c : chunks) n += static_cast<uint64_t>(c.children_size() + c.reports_size() + c.names_size());
+      for (const auto& c : chunks)
+        n += static_cast<uint64_t>(c.children_size() + c.reports_size() + c.names_size());
       EXPECT_EQ(request.resync_end().count(), n);
       ++resyncs;
     }
@@ -184,8 +194,9 @@ class NodeTest : public ::testing::Test {
     options.coordinators = {"c:1"};
     options.process_id = "p1";
     options.peer.idle_close = absl::Hours(100);
-    node = std::make_unique<Node>(Node::Deps{runtime.get(), &time, &time, &time, &random, transport.get(), nullptr},
-                                  options, hooks);
+    node = std::make_unique<Node>(
+        Node::Deps{runtime.get(), &time, &time, &time, &random, transport.get(), nullptr}, options,
+        hooks);
     node->Start();
   }
   void Crash() {
@@ -201,8 +212,8 @@ class NodeTest : public ::testing::Test {
   }
   void Settle(absl::Duration d = absl::Milliseconds(100)) { time.RunFor(d); }
 
-  internal::v1::Command StartCommand(std::vector<std::string> path, uint64_t fence, std::string module = "counter",
-                                     std::string name = "") {
+  internal::v1::Command StartCommand(std::vector<std::string> path, uint64_t fence,
+                                     std::string module = "counter", std::string name = "") {
     internal::v1::Command cmd = c.NewCommand(std::move(path), fence);
     v1::ChildSpec* spec = cmd.mutable_start()->mutable_spec();
     spec->set_id("x");
@@ -232,9 +243,10 @@ class NodeTest : public ::testing::Test {
   }
   std::string Call(Pid pid, std::string what = "count") {
     std::string out = "no answer";
-    runtime->Call(pid, Text(std::move(what)), time.Now() + absl::Seconds(2), [&](absl::StatusOr<Payload> r, Pid) {
-      out = r.ok() ? r->bytes() : ErrorReason(r.status());
-    });
+    runtime->Call(pid, Text(std::move(what)), time.Now() + absl::Seconds(2),
+                  [&](absl::StatusOr<Payload> r, Pid) {
+                    out = r.ok() ? r->bytes() : ErrorReason(r.status());
+                  });
     Settle(absl::Seconds(3));
     return out;
   }
@@ -247,7 +259,8 @@ class NodeTest : public ::testing::Test {
       return Initialised::Ok();
     }
     Task<Next> OnMessage(Message m) override {
-      if (m.is_call() && m.payload().bytes() == "crash") return Next::Stop(ExitReason::Error("crash"));
+      if (m.is_call() && m.payload().bytes() == "crash")
+        return Next::Stop(ExitReason::Error("crash"));
       if (m.is_call()) self().Answer(m.call_from(), Text(std::to_string(++count_)));
       return Next::Wait();
     }

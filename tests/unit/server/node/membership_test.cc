@@ -71,7 +71,8 @@ TEST_F(Membership, FreezesWithoutAcksAndThawsWithItsState) {
 }
 
 TEST_F(Membership, L1TheLeaseRunsFromTheSendTime) {
-  network.set_latency([](const std::string&, const std::string&) { return absl::Milliseconds(400); });
+  network.set_latency(
+      [](const std::string&, const std::string&) { return absl::Milliseconds(400); });
   Settle(absl::Seconds(5));
   network.Isolate("c:1");
   // The newest acknowledged heartbeat was sent before now, so the freeze comes before now + freeze.
@@ -192,14 +193,27 @@ TEST_F(Membership, GarbageFromTheCoordinatorNeverHarms) {
   for (int i = 0; i < 300; ++i) {
     internal::v1::ControlResponse r;
     switch (garbage.Below(6)) {
-      case 0: r.mutable_command()->set_epoch(static_cast<uint32_t>(garbage.Below(3))); break;
-      case 1: r.mutable_report_ack()->set_up_to(garbage.Next()); break;
-      case 2: r.mutable_name_reply()->set_request_seq(garbage.Below(3)); break;
-      case 3: r.mutable_view()->add_nodes()->set_node_id(static_cast<uint32_t>(garbage.Below(5))); break;
-      case 4: r.mutable_routes()->add_released()->set_name("x"); break;
+      case 0:
+        r.mutable_command()->set_epoch(static_cast<uint32_t>(garbage.Below(3)));
+        break;
+      case 1:
+        r.mutable_report_ack()->set_up_to(garbage.Next());
+        break;
+      case 2:
+        r.mutable_name_reply()->set_request_seq(garbage.Below(3));
+        break;
+      case 3:
+        r.mutable_view()->add_nodes()->set_node_id(static_cast<uint32_t>(garbage.Below(5)));
+        break;
+      case 4:
+        r.mutable_routes()->add_released()->set_name("x");
+        break;
       case 5: {
         auto cmd = c.NewCommand({"a"}, garbage.Next());
-        if (garbage.Below(2)) cmd.mutable_start(); else cmd.mutable_update();
+        if (garbage.Below(2))
+          cmd.mutable_start();
+        else
+          cmd.mutable_update();
         *r.mutable_command() = cmd;
         break;
       }

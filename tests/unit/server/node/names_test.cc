@@ -21,9 +21,11 @@ class Names : public NodeTest {
       }
     });
   }
-  absl::StatusOr<v1::NameEntry> Register(const std::string& name, bool granted, bool recovering = false) {
+  absl::StatusOr<v1::NameEntry> Register(const std::string& name, bool granted,
+                                         bool recovering = false) {
     absl::StatusOr<v1::NameEntry> out = absl::UnknownError("no answer");
-    node->RegisterName(name, pid, {}, false, [&](absl::StatusOr<v1::NameEntry> r) { out = std::move(r); });
+    node->RegisterName(name, pid, {}, false,
+                       [&](absl::StatusOr<v1::NameEntry> r) { out = std::move(r); });
     Settle(absl::Milliseconds(10));
     if (c.name_requests.empty()) return out;
     internal::v1::ControlResponse r;
@@ -39,7 +41,8 @@ class Names : public NodeTest {
   }
   absl::StatusOr<Resolved> Resolve(Target target, absl::Duration wait = absl::ZeroDuration()) {
     absl::StatusOr<Resolved> out = absl::UnknownError("no answer");
-    node->ResolveTarget(std::move(target), time.Now() + wait, [&](absl::StatusOr<Resolved> r) { out = std::move(r); });
+    node->ResolveTarget(std::move(target), time.Now() + wait,
+                        [&](absl::StatusOr<Resolved> r) { out = std::move(r); });
     Settle();
     return out;
   }

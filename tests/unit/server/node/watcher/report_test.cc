@@ -2,11 +2,12 @@
 
 #include <vector>
 
-#include "banyan/internal/v1/membership.grpc.pb.h"
 #include "fmt/format.h"
 #include "gmock/gmock.h"
 #include "grpcpp/server_builder.h"
 #include "gtest/gtest.h"
+
+#include "banyan/internal/v1/membership.grpc.pb.h"
 
 namespace banyan {
 namespace {

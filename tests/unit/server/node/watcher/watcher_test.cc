@@ -1,16 +1,16 @@
 #include "server/node/watcher/watcher.h"
 
+#include <cstring>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstring>
-
 #include "common/os/process_tree.h"
-#include "gmock/gmock.h"
-#include "gtest/gtest.h"
 
 namespace banyan {
 namespace {
