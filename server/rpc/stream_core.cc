@@ -40,7 +40,8 @@ void StreamCore::ReadAgain() {
 void StreamCore::Write(std::string bytes) {
   {
     MutexLock lock(&mu_);
-    if (closed_here_ || ended_ || wire_ == nullptr) return;
+    // With the reads over a client has no hold any more: nothing may be started on its call.
+    if (closed_here_ || ended_ || reads_over_ || wire_ == nullptr) return;
     out_.push_back(std::move(bytes));
     queued_.fetch_add(1, std::memory_order_relaxed);
   }

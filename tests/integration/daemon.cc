@@ -58,6 +58,8 @@ Daemon::Daemon(std::vector<std::string> args) {
 }
 
 Daemon::~Daemon() {
+  // A sanitizer's report takes a while, and ends the process.
+  if (!exit_ && output().find("Sanitizer") != std::string::npos) WaitForExit();
   if (!exit_) {
     if (const pid_t serving = pid(); serving != 0) kill(serving, SIGKILL);
     // A watcher ends by itself when its node has ended, after what the node had started.

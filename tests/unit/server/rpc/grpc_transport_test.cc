@@ -1,9 +1,11 @@
 #include "server/rpc/grpc_transport.h"
 
+#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -282,6 +284,37 @@ TEST_F(GrpcTransportTest, StopCutsWhatIsOpen) {
   Run([&] { late.stream = client_.Dial(server_->address(), StreamKind::kPeer, &late); });
   EXPECT_EQ(late.WaitForClose().code(), absl::StatusCode::kUnavailable);
   Run([&] { late.stream.reset(); });
+}
+
+// A component that has not heard of the end yet writes on; the sanitizer sees a write on a freed call.
+TEST_F(GrpcTransportTest, WritesGoOnWhileTheCallBreaks) {
+  Accept(StreamKind::kLease);
+  for (int round = 0; round < 30; ++round) {
+    Recorder writer;
+    Run([&] {
+      writer.stream = client_.Dial(server_->address(), StreamKind::kLease, &writer);
+      writer.stream->Write("hello");
+    });
+    Run([&] {
+      if (server_end_.stream != nullptr) server_end_.stream->Abort();
+    });
+    std::atomic<bool> closed{false};
+    std::thread busy([&] {
+      while (!closed) Run([&] { writer.stream->Write("x"); });
+    });
+    if (round % 2 == 0) Run([&] { writer.stream->Abort(); });
+    Run([&] {
+      if (server_end_.stream != nullptr) server_end_.stream->Abort();
+    });
+    if (round % 2 != 0) Run([&] { writer.stream->Close(absl::OkStatus()); });
+    EXPECT_NE(writer.WaitForClose().code(), absl::StatusCode::kInternal);
+    closed = true;
+    busy.join();
+    Run([&] {
+      writer.stream.reset();
+      server_end_.stream.reset();
+    });
+  }
 }
 
 TEST_F(GrpcTransportTest, AUnaryErrorCarriesDetailsAndTrailers) {
