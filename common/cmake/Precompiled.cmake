@@ -20,6 +20,8 @@ if(BANYAN_GRPC)
     <algorithm> <atomic> <chrono> <coroutine> <cstdint> <deque> <functional> <map> <memory> <optional> <set> <string>
     <string_view> <unordered_map> <utility> <variant> <vector>
     <absl/container/flat_hash_map.h> <absl/status/status.h> <absl/status/statusor.h> <absl/time/time.h>
-    <fmt/format.h> <grpcpp/grpcpp.h>)
+    <fmt/format.h> <grpcpp/grpcpp.h>
+    <banyan/v1/actors.pb.h> <banyan/v1/supervisors.pb.h> <banyan/v1/cluster.pb.h> <banyan/v1/registry.pb.h>
+    <banyan/internal/v1/membership.pb.h>)
   target_compile_options(banyan_pch_grpc PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
 endif()

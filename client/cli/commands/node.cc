@@ -88,7 +88,7 @@ Table NodeTable(Cli& cli, const v1::ListNodesResponse& nodes) {
                                     fmt::format("{:.0f}%", load.scheduler_utilization() * 100),
                                     Memory(load),
                                     node.version().empty() ? "-" : node.version(),
-                                    Age(node.start_time())};
+                                    Age(node.has_start_time() ? node.start_time() : node.join_time())};
     if (wide) {
       row.insert(row.end(), {node.address(), std::to_string(node.node_id()),
                              std::to_string(node.incarnation()), Labels(node.labels())});
