@@ -1,10 +1,10 @@
-#include <arpa/inet.h>
-#include <sys/socket.h>
-
 #include <random>
 
 #include "google/protobuf/dynamic_message.h"
 #include "grpcpp/generic/generic_stub.h"
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
 #include "tests/integration/cluster_fixture.h"
 
 namespace banyan::test {
@@ -21,8 +21,8 @@ class BadInput : public ClusterTest {
     for (const std::string& address : addresses()) {
       Client c(address);
       v1::GetServerInfoResponse response;
-      const Outcome outcome =
-          Client::Do(c.cluster, &v1::Cluster::Stub::GetServerInfo, v1::GetServerInfoRequest(), &response);
+      const Outcome outcome = Client::Do(c.cluster, &v1::Cluster::Stub::GetServerInfo,
+                                         v1::GetServerInfoRequest(), &response);
       EXPECT_TRUE(outcome.ok()) << address << ": " << outcome;
     }
   }
@@ -80,17 +80,17 @@ TEST_F(BadInput, NoMessageCrashesAServer) {
   StartCluster(1);
   std::mt19937 random(2);
   std::vector<std::string> methods;
-  for (const char* service : {"banyan.v1.Actors", "banyan.v1.Supervisors", "banyan.v1.Cluster",
-                              "banyan.v1.Registry"}) {
-    const auto* type = google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(service);
+  for (const char* service :
+       {"banyan.v1.Actors", "banyan.v1.Supervisors", "banyan.v1.Cluster", "banyan.v1.Registry"}) {
+    const auto* type =
+        google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(service);
     ASSERT_NE(type, nullptr) << service;
     for (int i = 0; i < type->method_count(); ++i) {
       methods.push_back(std::string("/") + service + "/" + type->method(i)->name());
     }
   }
-  for (const char* internal :
-       {"Membership/Lease", "Membership/Control", "Membership/Watcher", "Membership/Resolve",
-        "Membership/Relay", "Peer/Session"}) {
+  for (const char* internal : {"Membership/Lease", "Membership/Control", "Membership/Watcher",
+                               "Membership/Resolve", "Membership/Relay", "Peer/Session"}) {
     methods.push_back(std::string("/banyan.internal.v1.") + internal);
   }
   for (const std::string& address : addresses()) {
@@ -131,7 +131,8 @@ TEST_F(BadInput, ErrorsNameTheField) {
     EXPECT_THAT(outcome.fields, Contains("timeout"));
 
     call.clear_timeout();
-    call.mutable_payload()->mutable_value()->set_type_url("type.googleapis.com/google.protobuf.BytesValue");
+    call.mutable_payload()->mutable_value()->set_type_url(
+        "type.googleapis.com/google.protobuf.BytesValue");
     call.mutable_payload()->mutable_value()->set_value(std::string((4 << 20) + 1, 'x'));
     outcome = Client::Do(c.actors, &v1::Actors::Stub::Call, call, &called);
     EXPECT_EQ(outcome.reason, "PAYLOAD_TOO_LARGE") << outcome;
@@ -168,11 +169,13 @@ TEST_F(BadInput, ErrorsNameTheField) {
     list.set_filter("mailbox_length > many");
     list.set_order_by("nonsense");
     outcome = Client::Do(c.actors, &v1::Actors::Stub::ListActors, list, &listed);
-    EXPECT_THAT(outcome.fields, ::testing::UnorderedElementsAre("page_size", "filter", "order_by")) << outcome;
+    EXPECT_THAT(outcome.fields, ::testing::UnorderedElementsAre("page_size", "filter", "order_by"))
+        << outcome;
 
     v1::ListChildrenRequest children;
     v1::ListChildrenResponse children_out;
-    outcome = Client::Do(c.supervisors, &v1::Supervisors::Stub::ListChildren, children, &children_out);
+    outcome =
+        Client::Do(c.supervisors, &v1::Supervisors::Stub::ListChildren, children, &children_out);
     EXPECT_EQ(outcome.reason, "TARGET_INVALID") << outcome;
     EXPECT_THAT(outcome.fields, Contains("supervisor"));
 

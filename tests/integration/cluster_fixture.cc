@@ -71,8 +71,9 @@ ClusterTest::~ClusterTest() {
 }
 
 Daemon& ClusterTest::StartCoordinator() {
-  coordinator_ = std::make_unique<Daemon>(std::vector<std::string>{
-      "coordinator", "--listen", "127.0.0.1:0", "--state-dir", Folder("coordinator"), "--lease-scale", kScale});
+  coordinator_ = std::make_unique<Daemon>(
+      std::vector<std::string>{"coordinator", "--listen", "127.0.0.1:0", "--state-dir",
+                               Folder("coordinator"), "--lease-scale", kScale});
   EXPECT_TRUE(coordinator_->WaitUntilServing()) << coordinator_->output();
   coordinator_address_ = coordinator_->address();
   return *coordinator_;
@@ -88,10 +89,17 @@ Daemon& ClusterTest::RestartCoordinator() {
 }
 
 Daemon& ClusterTest::StartNode(const std::string& name, std::vector<std::string> more) {
-  std::vector<std::string> args = {"node",          "--name",        name,
-                                   "--listen",      "127.0.0.1:0",   "--coordinator",
-                                   coordinator_address_, "--state-dir", Folder(name),
-                                   "--lease-scale", kScale};
+  std::vector<std::string> args = {"node",
+                                   "--name",
+                                   name,
+                                   "--listen",
+                                   "127.0.0.1:0",
+                                   "--coordinator",
+                                   coordinator_address_,
+                                   "--state-dir",
+                                   Folder(name),
+                                   "--lease-scale",
+                                   kScale};
   args.insert(args.end(), more.begin(), more.end());
   auto& slot = nodes_[name];
   slot.reset();
@@ -195,7 +203,8 @@ std::map<std::string, v1::ChildInfo> ClusterTest::Children(const std::string& su
 
 int64_t ClusterTest::OsPid(Client& client, const std::string& supervisor, const std::string& id) {
   modules::v1::StatusReply reply;
-  return client.Call(ChildAt(supervisor, id), modules::v1::Status(), &reply).ok() ? reply.os_pid() : 0;
+  return client.Call(ChildAt(supervisor, id), modules::v1::Status(), &reply).ok() ? reply.os_pid()
+                                                                                  : 0;
 }
 
 }  // namespace banyan::test

@@ -5,15 +5,16 @@
 #include <memory>
 #include <string>
 
+#include "gmock/gmock.h"
+#include "grpcpp/channel.h"
+#include "gtest/gtest.h"
+
 #include "banyan/modules/v1/exec.pb.h"
 #include "banyan/modules/v1/kv.pb.h"
 #include "banyan/v1/actors.grpc.pb.h"
 #include "banyan/v1/cluster.grpc.pb.h"
 #include "banyan/v1/registry.grpc.pb.h"
 #include "banyan/v1/supervisors.grpc.pb.h"
-#include "gmock/gmock.h"
-#include "grpcpp/channel.h"
-#include "gtest/gtest.h"
 #include "tests/integration/daemon.h"
 
 namespace banyan::test {
@@ -41,11 +42,13 @@ class Client {
   std::unique_ptr<v1::Registry::Stub> registry;
   std::shared_ptr<grpc::Channel> channel;
 
-  // Calls a method of a stub with a deadline, e.g. Do(c.cluster, &v1::Cluster::Stub::GetNode, request, &out).
+  // Calls a method of a stub with a deadline, e.g. Do(c.cluster, &v1::Cluster::Stub::GetNode,
+  // request, &out).
   template <typename Stub, typename Request, typename Response>
   static Outcome Do(Stub& stub,
                     grpc::Status (std::decay_t<decltype(*stub)>::*method)(grpc::ClientContext*,
-                                                                          const Request&, Response*),
+                                                                          const Request&,
+                                                                          Response*),
                     const Request& request, Response* response) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + kPatience);

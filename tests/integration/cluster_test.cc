@@ -28,7 +28,9 @@ TEST_F(Cluster, ThreeNodesJoin) {
   for (const char* name : {"n1", "n2", "n3"}) {
     Client c = client(name);
     v1::ListNodesResponse response;
-    ASSERT_TRUE(Client::Do(c.cluster, &v1::Cluster::Stub::ListNodes, v1::ListNodesRequest(), &response).ok());
+    ASSERT_TRUE(
+        Client::Do(c.cluster, &v1::Cluster::Stub::ListNodes, v1::ListNodesRequest(), &response)
+            .ok());
     ASSERT_EQ(response.nodes_size(), 3);
     EXPECT_EQ(response.nodes(0).name(), "n1");
     EXPECT_EQ(response.nodes(2).address(), node("n3").address());
@@ -47,8 +49,8 @@ TEST_F(Cluster, AChildIsCalledByNameAndByPlaceThroughEveryServer) {
   kv::PutReply put_reply;
   Client first = client("n1");
   ASSERT_TRUE(first.Call(Named("store/b"), put, &put_reply).ok());
-  for (const std::string& address : {coordinator().address(), node("n1").address(), node("n2").address(),
-                                     node("n3").address()}) {
+  for (const std::string& address : {coordinator().address(), node("n1").address(),
+                                     node("n2").address(), node("n3").address()}) {
     Client c(address);
     for (const v1::Target& target : {Named("store/b"), ChildAt("stores", "b")}) {
       kv::Get get;
@@ -189,8 +191,9 @@ TEST_F(Cluster, ASecondNodeOfTheSameNameIsRefused) {
   StartCluster(1);
   StartStores();
   const auto before = Children("stores");
-  Daemon second({"node", "--name", "n1", "--listen", "127.0.0.1:0", "--coordinator", coordinator().address(),
-                 "--state-dir", Folder("elsewhere"), "--lease-scale", "0.1"});
+  Daemon second({"node", "--name", "n1", "--listen", "127.0.0.1:0", "--coordinator",
+                 coordinator().address(), "--state-dir", Folder("elsewhere"), "--lease-scale",
+                 "0.1"});
   EXPECT_TRUE(second.WaitForOutput("NAME_IN_USE")) << second.output();
   EXPECT_EQ(StateOf("n1"), v1::NODE_STATE_ACTIVE);
   for (const auto& [id, child] : Children("stores")) EXPECT_EQ(Life(child), Life(before.at(id)));
@@ -198,8 +201,8 @@ TEST_F(Cluster, ASecondNodeOfTheSameNameIsRefused) {
 
 TEST_F(Cluster, ASecondNodeOnTheSameStateFolderEnds) {
   StartCluster(1);
-  Daemon second({"node", "--name", "n1", "--listen", "127.0.0.1:0", "--coordinator", coordinator().address(),
-                 "--state-dir", Folder("n1"), "--lease-scale", "0.1"});
+  Daemon second({"node", "--name", "n1", "--listen", "127.0.0.1:0", "--coordinator",
+                 coordinator().address(), "--state-dir", Folder("n1"), "--lease-scale", "0.1"});
   EXPECT_EQ(second.WaitForExit(), 1);
   EXPECT_THAT(second.output(), HasSubstr("in use by process"));
   EXPECT_EQ(StateOf("n1"), v1::NODE_STATE_ACTIVE);
@@ -212,7 +215,9 @@ TEST_F(Cluster, ASecondCoordinatorOnTheSameStoreEnds) {
   EXPECT_THAT(second.output(), HasSubstr("in use by process"));
   Client c = coordinator_client();
   v1::GetClusterResponse response;
-  EXPECT_TRUE(Client::Do(c.cluster, &v1::Cluster::Stub::GetCluster, v1::GetClusterRequest(), &response).ok());
+  EXPECT_TRUE(
+      Client::Do(c.cluster, &v1::Cluster::Stub::GetCluster, v1::GetClusterRequest(), &response)
+          .ok());
 }
 
 TEST_F(Cluster, ANodesEndLeavesNoProgramBehind) {
@@ -264,7 +269,8 @@ TEST_F(Cluster, LocalSupervisorsAreManagedFromAnywhere) {
   *start.mutable_spec()->add_children() = KvChild("x");
   start.mutable_spec()->mutable_placement()->set_node("n2");
   v1::StartSupervisorResponse started;
-  Outcome outcome = Client::Do(n1.supervisors, &v1::Supervisors::Stub::StartSupervisor, start, &started);
+  Outcome outcome =
+      Client::Do(n1.supervisors, &v1::Supervisors::Stub::StartSupervisor, start, &started);
   ASSERT_TRUE(outcome.ok()) << outcome;
 
   Client any = coordinator_client();
@@ -306,7 +312,8 @@ TEST_F(Cluster, ActorsOfAllNodesAreListedInPages) {
     request.set_filter("module = kv");
     for (int page = 0; page < 10; ++page) {
       v1::ListActorsResponse response;
-      const Outcome outcome = Client::Do(c.actors, &v1::Actors::Stub::ListActors, request, &response);
+      const Outcome outcome =
+          Client::Do(c.actors, &v1::Actors::Stub::ListActors, request, &response);
       ASSERT_TRUE(outcome.ok()) << outcome;
       for (const v1::ActorInfo& actor : response.actors()) {
         EXPECT_TRUE(seen.insert(actor.pid().SerializeAsString()).second) << "twice";

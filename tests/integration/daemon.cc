@@ -1,5 +1,9 @@
 #include "tests/integration/daemon.h"
 
+#include <cstdlib>
+#include <cstring>
+
+#include "gtest/gtest.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -8,12 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <cstring>
-
 #include "common/base/check.h"
 #include "common/os/process_tree.h"
-#include "gtest/gtest.h"
 
 namespace banyan::test {
 namespace {

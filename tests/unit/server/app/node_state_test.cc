@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "gtest/gtest.h"
+
 #include "server/app/settings.h"
 
 namespace banyan::app {
@@ -56,9 +57,11 @@ TEST(SettingsTest, ExecIsOffWhereOthersCanReachTheNode) {
 }
 
 TEST(SettingsTest, AllProblemsAtOnce) {
-  auto settings = Read(Role::kNode, {{"name", {"a/b"}}, {"listen", {"10.0.0.1:1"}}, {"lease-scale", {"x"}}});
+  auto settings =
+      Read(Role::kNode, {{"name", {"a/b"}}, {"listen", {"10.0.0.1:1"}}, {"lease-scale", {"x"}}});
   ASSERT_FALSE(settings.ok());
-  for (const char* part : {"name (flag --name)", "--insecure", "lease-scale (flag --lease-scale)"}) {
+  for (const char* part :
+       {"name (flag --name)", "--insecure", "lease-scale (flag --lease-scale)"}) {
     EXPECT_NE(settings.status().message().find(part), absl::string_view::npos) << settings.status();
   }
 }

@@ -1,8 +1,9 @@
 #include "server/rpc/filter.h"
 
-#include "banyan/v1/types.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+
+#include "banyan/v1/types.pb.h"
 
 namespace banyan::rpc {
 namespace {
@@ -35,14 +36,16 @@ v1::ActorInfo Actor() {
 TEST(MessageFilter, ComparesFieldsOfEveryKind) {
   const v1::ActorInfo actor = Actor();
   for (const char* yes :
-       {"", "  ", "node = n1", "node=\"n1\" AND module = kv", "mailbox_length > 6", "mailbox_length >= 7",
-        "mailbox_length < 8 and mailbox_length <= 7", "mailbox_length != 8", "state = waiting",
-        "state = ACTOR_STATE_WAITING", "state != running", "trap_exit = true", "names = a/b", "names != c",
-        "labels.tier = gold", "labels.tier != silver", "labels.zone != x"}) {
+       {"", "  ", "node = n1", "node=\"n1\" AND module = kv", "mailbox_length > 6",
+        "mailbox_length >= 7", "mailbox_length < 8 and mailbox_length <= 7", "mailbox_length != 8",
+        "state = waiting", "state = ACTOR_STATE_WAITING", "state != running", "trap_exit = true",
+        "names = a/b", "names != c", "labels.tier = gold", "labels.tier != silver",
+        "labels.zone != x"}) {
     EXPECT_TRUE(Matches(yes, actor)) << yes;
   }
-  for (const char* no : {"node = n2", "node = n1 AND module = x", "mailbox_length > 7", "state = running",
-                         "trap_exit = false", "names = c", "labels.zone = \"\""}) {
+  for (const char* no :
+       {"node = n2", "node = n1 AND module = x", "mailbox_length > 7", "state = running",
+        "trap_exit = false", "names = c", "labels.zone = \"\""}) {
     EXPECT_FALSE(Matches(no, actor)) << no;
   }
 }
@@ -63,7 +66,8 @@ TEST(MessageFilter, SaysWhereAndWhy) {
 }
 
 TEST(MessageFilter, LabelsByTheirBareKeys) {
-  auto filter = MessageFilter::ParseLabels("tier = gold AND zone != a", *v1::ActorInfo::descriptor());
+  auto filter =
+      MessageFilter::ParseLabels("tier = gold AND zone != a", *v1::ActorInfo::descriptor());
   ASSERT_TRUE(filter.ok());
   EXPECT_TRUE(filter->Matches(Actor()));
 }

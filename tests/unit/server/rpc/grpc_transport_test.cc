@@ -286,7 +286,8 @@ TEST_F(GrpcTransportTest, StopCutsWhatIsOpen) {
   Run([&] { late.stream.reset(); });
 }
 
-// A component that has not heard of the end yet writes on; the sanitizer sees a write on a freed call.
+// A component that has not heard of the end yet writes on; the sanitizer sees a write on a freed
+// call.
 TEST_F(GrpcTransportTest, WritesGoOnWhileTheCallBreaks) {
   Accept(StreamKind::kLease);
   for (int round = 0; round < 30; ++round) {

@@ -1,7 +1,8 @@
 #include "server/rpc/page_token.h"
 
-#include "common/base/error.h"
 #include "gtest/gtest.h"
+
+#include "common/base/error.h"
 #include "server/rpc/fan_out.h"
 
 namespace banyan::rpc {
@@ -19,8 +20,9 @@ TEST(PageToken, ReadsBackWhatItMade) {
 
 TEST(PageToken, RefusesWhatIsNotItsOwn) {
   const std::string token = EncodeActorToken({1, 2}, "filter");
-  for (const std::string& bad : {std::string("x"), std::string("a-"), std::string("a-1-2"), token + "-0",
-                                 token + "z", "o" + token.substr(1), std::string(2000, '9')}) {
+  for (const std::string& bad :
+       {std::string("x"), std::string("a-"), std::string("a-1-2"), token + "-0", token + "z",
+        "o" + token.substr(1), std::string(2000, '9')}) {
     EXPECT_EQ(ErrorReason(DecodeActorToken(bad, "filter").status()), "PAGE_TOKEN_INVALID") << bad;
   }
   EXPECT_EQ(ErrorReason(DecodeActorToken(token, "other").status()), "PAGE_TOKEN_INVALID");

@@ -4,9 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "common/time/virtual_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+
+#include "common/time/virtual_time.h"
 
 namespace banyan::rpc {
 namespace {

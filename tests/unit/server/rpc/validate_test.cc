@@ -1,8 +1,9 @@
 #include "server/rpc/validate.h"
 
-#include "common/base/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+
+#include "common/base/error.h"
 
 namespace banyan::rpc {
 namespace {
@@ -54,7 +55,8 @@ TEST(Validate, MonitorTakesAThousandTargets) {
 
 TEST(Validate, APayloadTooLargeSaysTheLimit) {
   v1::CallRequest request;
-  request.mutable_payload()->mutable_value()->set_type_url("type.googleapis.com/google.protobuf.BytesValue");
+  request.mutable_payload()->mutable_value()->set_type_url(
+      "type.googleapis.com/google.protobuf.BytesValue");
   request.mutable_payload()->mutable_value()->set_value(std::string(4 << 20, 'x'));
   EXPECT_TRUE(Validate(request).ok());
   request.mutable_payload()->mutable_value()->mutable_value()->push_back('x');
