@@ -56,49 +56,51 @@ struct NodeBackend::NamedCall {
   int tries = 0;
 };
 
-void NodeBackend::CallAgain(std::shared_ptr<NamedCall> call) {
-  const auto on_error = [this, call](const absl::Status& status) {
-    const Instant now = deps_.clock->Now();
-    const Instant again = now + kResolveAgainFirst * (1 << call->tries);
-    if (!HolderIsGone(status) || ++call->tries >= kResolvesMax || again >= call->deadline ||
-        call->answer.closed()) {
-      return call->answer.Fail(status, self());
-    }
-    if (call->target.kind_case() == v1::Target::kName) deps_.node->ForgetRoute(call->target.name());
-    deps_.timers->ScheduleAt(again, [this, call] { CallAgain(call); });
-  };
-  ResolvePid(
-      call->context, call->target, call->deadline, [this, call, on_error](absl::StatusOr<Pid> pid) {
-        if (!pid.ok()) return on_error(pid.status());
-        deps_.runtime->Call(*pid, call->payload, call->deadline,
-                            [this, call, on_error](absl::StatusOr<Payload> reply, Pid callee) {
-                              if (!reply.ok()) return on_error(reply.status());
-                              const wire::NodeIdentity me = self();
-                              call->answer.With(
-                                  [&](v1::CallResponse* out) {
-                                    wire::ToProto(callee, me, out->mutable_pid());
-                                    return wire::ToProto(*reply, out->mutable_payload());
-                                  },
-                                  me);
-                            });
+void NodeBackend::CallResolved(std::shared_ptr<NamedCall> call, Pid pid) {
+  Payload payload = call->payload;
+  const Instant deadline = call->deadline;
+  deps_.runtime->Call(
+      pid, std::move(payload), deadline,
+      [this, call = std::move(call)](absl::StatusOr<Payload> reply, Pid callee) {
+        if (!reply.ok()) return CallFailed(call, reply.status());
+        const wire::NodeIdentity me = self();
+        call->answer.With(
+            [&](v1::CallResponse* out) {
+              wire::ToProto(callee, me, out->mutable_pid());
+              return wire::ToProto(*reply, out->mutable_payload());
+            },
+            me);
       });
+}
+
+void NodeBackend::CallFailed(std::shared_ptr<NamedCall> call, const absl::Status& status) {
+  const Instant again = deps_.clock->Now() + kResolveAgainFirst * (1 << call->tries);
+  if (!HolderIsGone(status) || ++call->tries >= kResolvesMax || again >= call->deadline ||
+      call->answer.closed()) {
+    return call->answer.Fail(status, self());
+  }
+  if (call->target.kind_case() == v1::Target::kName) deps_.node->ForgetRoute(call->target.name());
+  deps_.timers->ScheduleAt(again, [this, call] { CallAgain(call); });
+}
+
+void NodeBackend::CallAgain(std::shared_ptr<NamedCall> call) {
+  ResolvePid(call->context, call->target, call->deadline, [this, call](absl::StatusOr<Pid> pid) {
+    pid.ok() ? CallResolved(call, *pid) : CallFailed(call, pid.status());
+  });
 }
 
 void NodeBackend::Call(const CallContext& context, v1::CallRequest* request,
                        Answer<v1::CallResponse> answer) {
   const Instant deadline = CallDeadline(context, *request, deps_.clock->Now());
+  absl::StatusOr<Pid> pid = ResolveNow(request->target());
+  if (!pid.ok()) return answer.Fail(pid.status());
   Payload payload = wire::FromProto(std::move(*request->mutable_payload()));
   if (request->target().kind_case() == v1::Target::kPid) {
-    absl::StatusOr<Pid> pid = ResolveNow(request->target());
-    if (!pid.ok()) return answer.Fail(pid.status());
     return CallPid(*pid, std::move(payload), deadline, std::move(answer));
   }
-  if (!request->has_target()) {
-    return answer.Fail(MakeFieldError("TARGET_INVALID", {{"target", "must be set"}}));
-  }
-  CallAgain(
-      std::make_shared<NamedCall>(NamedCall{context, std::move(*request->mutable_target()),
-                                            std::move(payload), deadline, std::move(answer)}));
+  auto call = std::make_shared<NamedCall>(NamedCall{context, std::move(*request->mutable_target()),
+                                                    std::move(payload), deadline, std::move(answer)});
+  pid->valid() ? CallResolved(std::move(call), *pid) : CallAgain(std::move(call));
 }
 
 // ---------------------------------------------------------- Cast and Send

@@ -74,6 +74,8 @@ class NodeBackend final : public Backend {
 
   // --- actors
   void CallPid(Pid pid, Payload payload, Instant deadline, Answer<v1::CallResponse> answer);
+  void CallResolved(std::shared_ptr<NamedCall> call, Pid pid);
+  void CallFailed(std::shared_ptr<NamedCall> call, const absl::Status& status);
   void CallAgain(std::shared_ptr<NamedCall> call);
   void Deliver(Pid pid, Payload payload, bool cast);
   template <typename Request, typename Response>
