@@ -40,8 +40,8 @@ class PendingCall : public grpc::ServerUnaryReactor {
     Drop();
   }
 
-  // The reactions below are trivial, so gRPC may run them where it is, without a turn on its executor:
-  // one hop between threads less a call.
+  // The reactions below are trivial, so gRPC may run them where it is, without a turn on its
+  // executor: one hop between threads less a call.
   bool InternalInlineable() override { return true; }
 
  private:

@@ -59,18 +59,17 @@ struct NodeBackend::NamedCall {
 void NodeBackend::CallResolved(std::shared_ptr<NamedCall> call, Pid pid) {
   Payload payload = call->payload;
   const Instant deadline = call->deadline;
-  deps_.runtime->Call(
-      pid, std::move(payload), deadline,
-      [this, call = std::move(call)](absl::StatusOr<Payload> reply, Pid callee) {
-        if (!reply.ok()) return CallFailed(call, reply.status());
-        const wire::NodeIdentity me = self();
-        call->answer.With(
-            [&](v1::CallResponse* out) {
-              wire::ToProto(callee, me, out->mutable_pid());
-              return wire::ToProto(*reply, out->mutable_payload());
-            },
-            me);
-      });
+  deps_.runtime->Call(pid, std::move(payload), deadline,
+                      [this, call = std::move(call)](absl::StatusOr<Payload> reply, Pid callee) {
+                        if (!reply.ok()) return CallFailed(call, reply.status());
+                        const wire::NodeIdentity me = self();
+                        call->answer.With(
+                            [&](v1::CallResponse* out) {
+                              wire::ToProto(callee, me, out->mutable_pid());
+                              return wire::ToProto(*reply, out->mutable_payload());
+                            },
+                            me);
+                      });
 }
 
 void NodeBackend::CallFailed(std::shared_ptr<NamedCall> call, const absl::Status& status) {
@@ -98,8 +97,9 @@ void NodeBackend::Call(const CallContext& context, v1::CallRequest* request,
   if (request->target().kind_case() == v1::Target::kPid) {
     return CallPid(*pid, std::move(payload), deadline, std::move(answer));
   }
-  auto call = std::make_shared<NamedCall>(NamedCall{context, std::move(*request->mutable_target()),
-                                                    std::move(payload), deadline, std::move(answer)});
+  auto call =
+      std::make_shared<NamedCall>(NamedCall{context, std::move(*request->mutable_target()),
+                                            std::move(payload), deadline, std::move(answer)});
   pid->valid() ? CallResolved(std::move(call), *pid) : CallAgain(std::move(call));
 }
 
