@@ -81,14 +81,15 @@ Table NodeTable(Cli& cli, const v1::ListNodesResponse& nodes) {
   Table table(headers);
   for (const v1::NodeInfo& node : nodes.nodes()) {
     const v1::NodeLoad& load = node.load();
-    std::vector<std::string> row = {node.name(),
-                                    Colored(cli, StateText(node)),
-                                    Count(load.actors()),
-                                    Count(load.queued_messages()),
-                                    fmt::format("{:.0f}%", load.scheduler_utilization() * 100),
-                                    Memory(load),
-                                    node.version().empty() ? "-" : node.version(),
-                                    Age(node.has_start_time() ? node.start_time() : node.join_time())};
+    std::vector<std::string> row = {
+        node.name(),
+        Colored(cli, StateText(node)),
+        Count(load.actors()),
+        Count(load.queued_messages()),
+        fmt::format("{:.0f}%", load.scheduler_utilization() * 100),
+        Memory(load),
+        node.version().empty() ? "-" : node.version(),
+        Age(node.has_start_time() ? node.start_time() : node.join_time())};
     if (wide) {
       row.insert(row.end(), {node.address(), std::to_string(node.node_id()),
                              std::to_string(node.incarnation()), Labels(node.labels())});
