@@ -40,10 +40,6 @@ class PendingCall : public grpc::ServerUnaryReactor {
     Drop();
   }
 
-  // The reactions below are trivial, so gRPC may run them where it is, without a turn on its
-  // executor: one hop between threads less a call.
-  bool InternalInlineable() override { return true; }
-
  private:
   // The client gave up: the work goes on, but there is nobody to tell.
   void OnCancel() override {
