@@ -31,7 +31,10 @@ std::string Hint(const client::ApiError& error, const HintContext& context) {
     return "is a node or the coordinator running there? Another address: --addr HOST:PORT or "
            "BANYAN_ADDR";
   }
-  if (reason == "NAME_NOT_REGISTERED") return fmt::format("banyan name list {}", PrefixOf(name));
+  if (reason == "NAME_NOT_REGISTERED") {
+    const std::string prefix = PrefixOf(name);
+    return prefix.empty() ? "banyan name list" : fmt::format("banyan name list {}", prefix);
+  }
   if (reason == "NAME_TAKEN")
     return fmt::format("banyan name lookup {}", name.empty() ? "NAME" : name);
   if (reason == "NOPROC") return "banyan actor list";

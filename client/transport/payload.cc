@@ -162,9 +162,18 @@ pb::util::JsonPrintOptions PrintOptions(bool pretty) {
   return options;
 }
 
-std::string WithoutTrailingNewline(std::string text) {
-  while (!text.empty() && text.back() == '\n') text.pop_back();
-  return text;
+// Protobuf indents by one space and ends with a newline. Strings in JSON have no raw line breaks,
+// so every line's leading spaces are indentation.
+std::string Reindent(const std::string& json) {
+  std::string out;
+  bool at_line_start = true;
+  for (char c : json) {
+    if (at_line_start && c == ' ') out += ' ';
+    at_line_start = c == '\n' || (at_line_start && c == ' ');
+    out += c;
+  }
+  while (!out.empty() && out.back() == '\n') out.pop_back();
+  return out;
 }
 
 }  // namespace
@@ -231,7 +240,7 @@ std::string MessageToJson(const pb::Message& message, TypeRegistry* types, bool 
                   {"error", std::string(status.message())}};
     return shown.dump();
   }
-  return WithoutTrailingNewline(std::move(json));
+  return Reindent(json);
 }
 
 std::string PayloadToJson(const v1::Payload& payload, TypeRegistry* types, bool pretty) {
@@ -243,7 +252,7 @@ std::string PayloadToJson(const v1::Payload& payload, TypeRegistry* types, bool 
       pb::util::BinaryToJsonString(types->resolver(), TypeUrl(NameOfUrl(any.type_url())),
                                    any.value(), &json, PrintOptions(pretty));
   if (!status.ok()) return Opaque(any).dump(pretty ? 2 : -1);
-  return WithoutTrailingNewline(std::move(json));
+  return Reindent(json);
 }
 
 }  // namespace banyan::client

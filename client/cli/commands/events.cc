@@ -40,9 +40,10 @@ void PrintEvent(Cli& cli, const v1::SupervisorEvent& event) {
     return;
   }
   const v1::Pid& pid = event.child().has_pid() ? event.child().pid() : event.supervisor();
-  cli.out() << fmt::format("{:<12}  {:<20}  {:<24}  {:<12}  {}\n", Clock(event.time()),
-                           EventWords(event.kind()), where, cli.Pid(pid), Detail(cli, event))
-            << std::flush;
+  std::string line = fmt::format("{:<12}  {:<20}  {:<24}  {:<12}  {}", Clock(event.time()),
+                                 EventWords(event.kind()), where, cli.Pid(pid), Detail(cli, event));
+  line.erase(line.find_last_not_of(' ') + 1);
+  cli.out() << line << "\n" << std::flush;
 }
 
 void PrintHeader(Cli& cli) {
