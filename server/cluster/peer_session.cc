@@ -5,7 +5,7 @@
 #include "fmt/format.h"
 
 #include "common/base/check.h"
-#include "server/cluster/undeliverable.h"
+#include "server/runtime/undeliverable.h"
 
 namespace banyan {
 namespace {
@@ -78,6 +78,7 @@ void PeerSession::Push(SignalPtr signal) {
 
 void PeerSession::Refuse(SignalPtr signal, absl::Status why) {
   ++context_.stats->dropped;
+  if (!signal->from.local()) return;
   if (SignalPtr answer = Undeliverable(*signal, ExitReason::NoConnection(), std::move(why))) {
     context_.deps.runtime->Deliver(std::move(answer));
   }

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 
+#include "fmt/format.h"
+
 #include "common/base/check.h"
-#include "server/cluster/undeliverable.h"
+#include "common/base/error.h"
+#include "server/runtime/undeliverable.h"
 
 namespace banyan {
 namespace {
@@ -66,14 +69,7 @@ void PeerRouter::Core::Route(SignalPtr signal) {
 }
 
 void PeerRouter::Core::DrainInbox() {
-  Signal* newest = inbox_.exchange(nullptr, std::memory_order_acq_rel);
-  Signal* oldest = nullptr;
-  while (newest) {
-    Signal* next = newest->next;
-    newest->next = oldest;
-    oldest = newest;
-    newest = next;
-  }
+  Signal* oldest = OldestFirst(inbox_.exchange(nullptr, std::memory_order_acq_rel));
   {
     Runtime::DeliverBatch wake_once(deps_.runtime);
     while (oldest) {
@@ -135,8 +131,13 @@ void PeerRouter::Core::Hang(Peer* peer, uint64_t local_id) {
 
 void PeerRouter::Core::Fail(SignalPtr s, const ExitReason& reason) {
   if (s->kind <= SignalKind::kCast) ++stats_.dropped;
+  if (!s->from.local()) return;  // a sender elsewhere hears of it from its own session
   absl::Status call_error;
-  if (reason.kind() == ExitReason::Kind::kNoConnection) call_error = NotDelivered(s->to.node_id);
+  if (reason.kind() == ExitReason::Kind::kNoConnection) {
+    const std::string node = fmt::format("{}", s->to.node_id);
+    call_error = MakeError("NOT_DELIVERED", fmt::format("there is no connection to node {}", node),
+                           {{"node", node}});
+  }
   if (SignalPtr answer = Undeliverable(*s, reason, std::move(call_error)))
     deps_.runtime->Deliver(std::move(answer));
 }

@@ -5,7 +5,6 @@
 
 #include "common/base/check.h"
 #include "server/cluster/router_core.h"
-#include "server/cluster/undeliverable.h"
 
 namespace banyan {
 namespace {

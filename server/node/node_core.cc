@@ -75,6 +75,15 @@ void Node::Core::SetIdentity(wire::NodeIdentity self) {
   identity_ = self;
 }
 
+void Node::Core::EndMembership() {
+  control.Stop();
+  lease.Stop();
+  router.ClearIdentity();
+  names.Abandon();
+  SetIdentity({});
+  if (deps.watch_page) deps.watch_page->SetIdentity({});
+}
+
 // Another life of this node's children may run elsewhere from now on, so everything of theirs ends
 // here before this process may be a member again.
 void Node::Core::OnDead() {
@@ -82,12 +91,7 @@ void Node::Core::OnDead() {
   fencing_ = true;
   deps.runtime->SetLeaseUntil(Instant());
   const absl::Duration patience = lease.times().node - lease.times().freeze;
-  control.Stop();
-  lease.Stop();
-  router.ClearIdentity();
-  names.Abandon();
-  SetIdentity({});
-  if (deps.watch_page) deps.watch_page->SetIdentity({});
+  EndMembership();
   children.Abandon();
   reports.Clear();
   routes.Clear();
@@ -127,12 +131,7 @@ void Node::Core::Leave() {
   pb::ControlRequest request;
   request.mutable_leave()->set_reason("the node stops");
   control.Send(request);
-  control.Stop();
-  lease.Stop();
-  router.ClearIdentity();
-  names.Abandon();
-  SetIdentity({});
-  if (deps.watch_page) deps.watch_page->SetIdentity({});
+  EndMembership();
   if (hooks.left) hooks.left();
   if (auto left = std::exchange(left_, nullptr)) left();
 }

@@ -76,6 +76,8 @@ class Node::Core : public std::enable_shared_from_this<Node::Core> {
 
  private:
   using ResolveDone = std::function<void(absl::StatusOr<Resolved>)>;
+  // What ends with a life as a member, however it ends.
+  void EndMembership();
   void SetIdentity(wire::NodeIdentity self);
   void PublishView(const ClusterView& before, const ClusterView& after);
   void ResolvePid(const Target::ByPid& by, ResolveDone done);

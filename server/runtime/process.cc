@@ -54,13 +54,7 @@ bool Process::TryIdle() {
 void Process::DrainInbox() {
   Signal* newest = inbox_.exchange(nullptr, std::memory_order_acq_rel);
   BANYAN_CHECK(newest != kIdle());
-  Signal* oldest = nullptr;
-  while (newest) {
-    Signal* next = newest->next;
-    newest->next = oldest;
-    oldest = newest;
-    newest = next;
-  }
+  Signal* oldest = OldestFirst(newest);
   while (oldest) {
     SignalPtr s(oldest);
     oldest = oldest->next;

@@ -14,6 +14,7 @@
 #include "server/runtime/process.h"
 #include "server/runtime/process_table.h"
 #include "server/runtime/scheduler.h"
+#include "server/runtime/undeliverable.h"
 
 namespace banyan {
 
@@ -187,32 +188,10 @@ void Runtime::Enqueue(SignalPtr s) {
 }
 
 void Runtime::Bounce(SignalPtr s, ExitReason reason) {
-  SignalKind kind;
-  switch (s->kind) {
-    case SignalKind::kCall:
-    case SignalKind::kSystem:
-    case SignalKind::kMonitor:
-      kind = SignalKind::kDown;
-      break;
-    case SignalKind::kLink:
-      kind = SignalKind::kLinkExit;
-      break;
-    case SignalKind::kUnlink:
-      kind = SignalKind::kUnlinkAck;
-      break;
-    case SignalKind::kMessage:
-    case SignalKind::kCast:
-      counters_.dropped_messages.fetch_add(1, std::memory_order_relaxed);
-      return;
-    default:
-      return;  // exits, downs, acks: nobody is there to care
+  if (s->kind <= SignalKind::kCast) {
+    counters_.dropped_messages.fetch_add(1, std::memory_order_relaxed);
   }
-  auto answer = std::make_unique<Signal>(kind);
-  answer->from = s->to;
-  answer->to = s->from;
-  answer->ref = s->ref;
-  answer->reason = std::move(reason);
-  Enqueue(std::move(answer));
+  if (SignalPtr answer = Undeliverable(*s, reason)) Enqueue(std::move(answer));
 }
 
 void Runtime::Deliver(SignalPtr s) { Enqueue(std::move(s)); }

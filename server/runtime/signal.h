@@ -52,6 +52,18 @@ struct Signal {
 };
 using SignalPtr = std::unique_ptr<Signal>;
 
+// Turns a queue that was pushed to the front (newest first) into the order of arrival.
+inline Signal* OldestFirst(Signal* newest) {
+  Signal* oldest = nullptr;
+  while (newest) {
+    Signal* next = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = next;
+  }
+  return oldest;
+}
+
 // Where a reply goes. A value: may be kept, copied and given to another process.
 struct CallFrom {
   Pid caller;

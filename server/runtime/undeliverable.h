@@ -8,14 +8,11 @@ namespace banyan {
 
 // What the sender of a signal that cannot reach its receiver gets instead: an exit for a link, a
 // DOWN for a monitor, an error for a call, an acknowledgement for an unlink. Null where nobody
-// waits, and where the sender is not of this node.
+// waits.
 //
 // `reason` is noproc or noconnection. `call_error`, if not OK, is a call's answer rather than a
 // DOWN, so that its caller learns that it was not executed.
 SignalPtr Undeliverable(const Signal& signal, const ExitReason& reason,
                         absl::Status call_error = {});
-
-// NOT_DELIVERED: there was no connection to `node_id` when the call was to be sent.
-absl::Status NotDelivered(uint32_t node_id);
 
 }  // namespace banyan

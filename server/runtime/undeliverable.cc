@@ -1,13 +1,8 @@
-#include "server/cluster/undeliverable.h"
-
-#include "fmt/format.h"
-
-#include "common/base/error.h"
+#include "server/runtime/undeliverable.h"
 
 namespace banyan {
 
 SignalPtr Undeliverable(const Signal& s, const ExitReason& reason, absl::Status call_error) {
-  if (!s.from.local()) return nullptr;
   SignalKind kind;
   switch (s.kind) {
     case SignalKind::kCall:
@@ -33,11 +28,6 @@ SignalPtr Undeliverable(const Signal& s, const ExitReason& reason, absl::Status 
   answer->reason = reason;
   if (kind == SignalKind::kReply) answer->status = std::move(call_error);
   return answer;
-}
-
-absl::Status NotDelivered(uint32_t node_id) {
-  return MakeError("NOT_DELIVERED", fmt::format("there is no connection to node {}", node_id),
-                   {{"node", fmt::format("{}", node_id)}});
 }
 
 }  // namespace banyan
