@@ -113,7 +113,8 @@ absl::StatusOr<Target> ParseChild(std::string_view text) {
 }
 
 absl::StatusOr<Target> ParseUnchecked(std::string_view text) {
-  if (Consume(text, "pid:") || LooksLikePid(text)) {
+  // A pid's shape is looked for before the prefixes: a node may be called "pid" or "group".
+  if (LooksLikePid(text) || Consume(text, "pid:")) {
     BANYAN_ASSIGN_OR_RETURN(Target::ByPid pid, ParsePid(text));
     return Target{std::move(pid)};
   }

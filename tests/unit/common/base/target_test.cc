@@ -11,7 +11,7 @@ TEST(ParseTarget, RoundTripsEveryForm) {
   for (const char* text :
        {"n1:3:4711.2", "1:3:4711", "0:0:17", "name:counter/eu", "name:logger@n2", "name:logger@2",
         "group:workers", "group:workers#random", "group:workers#least", "group:w#hash=a:b#c",
-        "child:shop/payments/w3", "child:apps%2Fshop/w3", "group:1:17"}) {
+        "child:shop/payments/w3", "child:apps%2Fshop/w3", "group:1:17", "pid:1:17"}) {
     absl::StatusOr<Target> target = ParseTarget(text);
     ASSERT_TRUE(target.ok()) << text << ": " << target.status();
     EXPECT_EQ(FormatTarget(*target), text);

@@ -16,7 +16,7 @@
 
 #include "common/os/process_tree.h"
 #include "common/os/subreaper.h"
-#include "tests/unit/common/os/temp_dir.h"
+#include "tests/support/temp_dir.h"
 
 namespace banyan {
 namespace {

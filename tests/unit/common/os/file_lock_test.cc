@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/unit/common/os/temp_dir.h"
+#include "tests/support/temp_dir.h"
 
 namespace banyan {
 namespace {

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "common/os/random_bytes.h"
-#include "tests/unit/common/os/temp_dir.h"
+#include "tests/support/temp_dir.h"
 
 namespace banyan {
 namespace {

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/error.h"
-#include "tests/unit/common/os/temp_dir.h"
+#include "tests/support/temp_dir.h"
 
 namespace banyan {
 namespace {

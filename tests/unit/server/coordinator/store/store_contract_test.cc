@@ -6,7 +6,7 @@
 
 #include "server/coordinator/store/memory_store.h"
 #include "server/coordinator/store/sqlite_store.h"
-#include "tests/unit/common/os/temp_dir.h"
+#include "tests/support/temp_dir.h"
 #include "tests/unit/server/coordinator/store/manual_executor.h"
 
 namespace banyan {
