@@ -51,7 +51,7 @@ struct CoordinatorHost::Parts {
   LateBackend gate{&clock};
   rpc::Forwarder forwarder{ProcessChannels(), &clock};
   rpc::PublicServices services{&gate};
-  std::unique_ptr<rpc::MembershipService> membership;
+  std::unique_ptr<grpc::Service> membership;
   std::unique_ptr<rpc::RpcServer> server;
   std::unique_ptr<Coordinator> coordinator;
   std::unique_ptr<rpc::CoordinatorBackend> backend;
@@ -75,7 +75,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorHost>> CoordinatorHost::Start(const Se
 
   Parts* const p = parts.get();
   auto host = std::unique_ptr<CoordinatorHost>(new CoordinatorHost(std::move(parts)));
-  p->membership = std::make_unique<rpc::MembershipService>(
+  p->membership = rpc::MakeMembershipService(
       &p->transport, [p](internal::v1::ResolveRequest request, uint32_t node_id,
                          rpc::Answer<internal::v1::ResolveResponse> answer) {
         if (p->coordinator == nullptr) {

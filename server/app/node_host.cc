@@ -78,7 +78,7 @@ struct NodeHost::Parts {
   rpc::Forwarder forwarder{ProcessChannels(), &clock};
   LateBackend gate{&clock};
   rpc::PublicServices services{&gate};
-  rpc::PeerService peer_service{&transport};
+  std::unique_ptr<grpc::Service> peer_service = rpc::MakePeerService(&transport);
   std::unique_ptr<rpc::RpcServer> server;
   std::unique_ptr<Node> node;
   std::unique_ptr<rpc::NodeBackend> backend;
@@ -109,7 +109,7 @@ absl::Status NodeHost::Parts::Serve() {
   rpc::RpcServer::Options options;
   options.listen = settings.listen;
   options.services = services.services();
-  options.services.push_back(&peer_service);
+  options.services.push_back(peer_service.get());
   options.health_names = rpc::PublicServices::names();
   auto started = rpc::RpcServer::Start(std::move(options));
   if (!started.ok()) return started.status();
@@ -151,8 +151,7 @@ void NodeHost::Parts::Resolve(const std::string& name, Node::ResolveDone done) {
   s->stub = internal::v1::Membership::NewStub(ProcessChannels()->Get(coordinators.front()));
   s->request.set_name(name);
   s->request.set_subscribe(true);
-  s->context.AddMetadata(rpc::MembershipService::kNodeKey,
-                         fmt::format("{}", node->identity().node_id));
+  s->context.AddMetadata(rpc::kNodeKey, fmt::format("{}", node->identity().node_id));
   s->context.set_deadline(std::chrono::system_clock::now() + kResolveLimit);
   s->stub->async()->Resolve(
       &s->context, &s->request, &s->response,

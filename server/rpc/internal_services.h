@@ -1,75 +1,29 @@
 #pragma once
 
-#include <charconv>
 #include <cstdint>
 #include <functional>
+#include <memory>
 
-#include "banyan/internal/v1/membership.grpc.pb.h"
-#include "banyan/internal/v1/peer.grpc.pb.h"
+#include "grpcpp/impl/service_type.h"
+
+#include "banyan/internal/v1/membership.pb.h"
 #include "server/rpc/answer.h"
 #include "server/rpc/grpc_transport.h"
 
 namespace banyan::rpc {
 
-// The cluster's own protocol: its streams go to a component's transport as bytes.
-class PeerService final
-    : public internal::v1::Peer::WithRawCallbackMethod_Session<internal::v1::Peer::Service> {
- public:
-  explicit PeerService(GrpcTransport* transport) : transport_(transport) {}
-  GrpcTransport::Reactor* Session(grpc::CallbackServerContext* context) override {
-    return transport_->Accept(StreamKind::kPeer, context);
-  }
+// The cluster's own protocol: its streams go to a component's transport as bytes. `transport`
+// outlives the service.
 
- private:
-  GrpcTransport* const transport_;
-};
+std::unique_ptr<grpc::Service> MakePeerService(GrpcTransport* transport);
 
-using MembershipBase = internal::v1::Membership::WithRawCallbackMethod_Lease<
-    internal::v1::Membership::WithRawCallbackMethod_Control<
-        internal::v1::Membership::WithRawCallbackMethod_Watcher<
-            internal::v1::Membership::WithCallbackMethod_Resolve<
-                internal::v1::Membership::WithCallbackMethod_Relay<
-                    internal::v1::Membership::Service>>>>>;
+// `node_id`: who asks, 0 if it did not say.
+using ResolveFunction = std::function<void(internal::v1::ResolveRequest, uint32_t node_id,
+                                           Answer<internal::v1::ResolveResponse>)>;
+std::unique_ptr<grpc::Service> MakeMembershipService(GrpcTransport* transport,
+                                                     ResolveFunction resolve);
 
-class MembershipService final : public MembershipBase {
- public:
-  using Resolve_ = std::function<void(internal::v1::ResolveRequest, uint32_t node_id,
-                                      Answer<internal::v1::ResolveResponse>)>;
-  MembershipService(GrpcTransport* transport, Resolve_ resolve)
-      : transport_(transport), resolve_(std::move(resolve)) {}
-
-  GrpcTransport::Reactor* Lease(grpc::CallbackServerContext* context) override {
-    return transport_->Accept(StreamKind::kLease, context);
-  }
-  GrpcTransport::Reactor* Control(grpc::CallbackServerContext* context) override {
-    return transport_->Accept(StreamKind::kControl, context);
-  }
-  GrpcTransport::Reactor* Watcher(grpc::CallbackServerContext* context) override {
-    return transport_->Accept(StreamKind::kWatcher, context);
-  }
-  grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* context,
-                                    const internal::v1::ResolveRequest* request,
-                                    internal::v1::ResolveResponse* response) override {
-    auto* call = new PendingCall<internal::v1::ResolveResponse>(context, response);
-    resolve_(*request, NodeOf(*context), Answer<internal::v1::ResolveResponse>(call));
-    return call;
-  }
-
-  // Metadata by which a node says which one it is. 0 for what is not a number.
-  static constexpr char kNodeKey[] = "banyan-node";
-
- private:
-  static uint32_t NodeOf(const grpc::CallbackServerContext& context) {
-    auto it = context.client_metadata().find(kNodeKey);
-    uint32_t node = 0;
-    if (it != context.client_metadata().end()) {
-      std::from_chars(it->second.begin(), it->second.end(), node);
-    }
-    return node;
-  }
-
-  GrpcTransport* const transport_;
-  const Resolve_ resolve_;
-};
+// Metadata of a Resolve by which a node says which one it is, in decimal.
+inline constexpr char kNodeKey[] = "banyan-node";
 
 }  // namespace banyan::rpc

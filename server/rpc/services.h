@@ -1,160 +1,27 @@
 #pragma once
 
+#include <memory>
+#include <string>
 #include <vector>
 
-#include "banyan/v1/actors.grpc.pb.h"
-#include "banyan/v1/cluster.grpc.pb.h"
-#include "banyan/v1/registry.grpc.pb.h"
-#include "banyan/v1/supervisors.grpc.pb.h"
+#include "grpcpp/impl/service_type.h"
+
 #include "server/rpc/backend.h"
-#include "server/rpc/validate.h"
 
 namespace banyan::rpc {
 
 // The public services. Each method reads the RPC's context, checks the request's own fields and
 // hands it to the backend. Methods of the protos that are not in here answer UNIMPLEMENTED.
-
-template <typename Request, typename Response>
-using UnaryOf = void (Backend::*)(const CallContext&, Request*, Answer<Response>);
-template <typename Request, typename Response>
-using StreamOf = void (Backend::*)(const CallContext&, Request*, EventStreamPtr<Response>);
-
-template <typename Request, typename Response>
-grpc::ServerUnaryReactor* ServeUnary(Backend* backend, UnaryOf<Request, Response> method,
-                                     grpc::CallbackServerContext* server, const Request* request,
-                                     Response* response) {
-  auto* call = new PendingCall<Response>(server, response);
-  Answer<Response> answer(call);
-  absl::StatusOr<CallContext> context = ReadContext(server, backend->clock());
-  absl::Status bad = context.ok() ? Validate(*request) : context.status();
-  if (!bad.ok()) {
-    answer.Fail(bad);
-  } else {
-    // The library keeps a message of its own for this call alone, so it may be taken apart.
-    (backend->*method)(*context, const_cast<Request*>(request), std::move(answer));
-  }
-  return call;
-}
-
-template <typename Request, typename Response>
-grpc::ServerWriteReactor<Response>* ServeStream(Backend* backend,
-                                                StreamOf<Request, Response> method,
-                                                grpc::CallbackServerContext* server,
-                                                const Request* request) {
-  auto [reactor, stream] = EventStream<Response>::Open(server);
-  absl::StatusOr<CallContext> context = ReadContext(server, backend->clock());
-  absl::Status bad = context.ok() ? Validate(*request) : context.status();
-  if (!bad.ok()) {
-    stream->Close(bad);
-  } else {
-    (backend->*method)(*context, const_cast<Request*>(request), stream);
-  }
-  return reactor;
-}
-
-#define BANYAN_SERVE(Method)                                                                 \
-  grpc::ServerUnaryReactor* Method(grpc::CallbackServerContext* server,                      \
-                                   const v1::Method##Request* request,                       \
-                                   v1::Method##Response* response) override {                \
-    return ServeUnary<v1::Method##Request, v1::Method##Response>(backend_, &Backend::Method, \
-                                                                 server, request, response); \
-  }
-#define BANYAN_SERVE_STREAM(Method)                                                           \
-  grpc::ServerWriteReactor<v1::Method##Response>* Method(                                     \
-      grpc::CallbackServerContext* server, const v1::Method##Request* request) override {     \
-    return ServeStream<v1::Method##Request, v1::Method##Response>(backend_, &Backend::Method, \
-                                                                  server, request);           \
-  }
-
-class ActorsService final : public v1::Actors::CallbackService {
- public:
-  explicit ActorsService(Backend* backend) : backend_(backend) {}
-  BANYAN_SERVE(Call)
-  BANYAN_SERVE(Cast)
-  BANYAN_SERVE(Send)
-  BANYAN_SERVE(Spawn)
-  BANYAN_SERVE(Exit)
-  BANYAN_SERVE(Whereis)
-  BANYAN_SERVE(GetActor)
-  BANYAN_SERVE(ListActors)
-  BANYAN_SERVE_STREAM(Monitor)
-
- private:
-  Backend* const backend_;
-};
-
-class SupervisorsService final : public v1::Supervisors::CallbackService {
- public:
-  explicit SupervisorsService(Backend* backend) : backend_(backend) {}
-  BANYAN_SERVE(StartSupervisor)
-  BANYAN_SERVE(StopSupervisor)
-  BANYAN_SERVE(StartChild)
-  BANYAN_SERVE(TerminateChild)
-  BANYAN_SERVE(RestartChild)
-  BANYAN_SERVE(DeleteChild)
-  BANYAN_SERVE(GetChildSpec)
-  BANYAN_SERVE(ListChildren)
-  BANYAN_SERVE(CountChildren)
-  BANYAN_SERVE(ListSupervisors)
-  BANYAN_SERVE(GetTree)
-  BANYAN_SERVE(WaitOperation)
-  BANYAN_SERVE_STREAM(WatchEvents)
-
- private:
-  Backend* const backend_;
-};
-
-class ClusterService final : public v1::Cluster::CallbackService {
- public:
-  explicit ClusterService(Backend* backend) : backend_(backend) {}
-  BANYAN_SERVE(GetServerInfo)
-  BANYAN_SERVE(GetCluster)
-  BANYAN_SERVE(ListNodes)
-  BANYAN_SERVE(GetNode)
-  BANYAN_SERVE(ListModules)
-  BANYAN_SERVE(ConfirmDead)
-  BANYAN_SERVE(Cordon)
-  BANYAN_SERVE(Uncordon)
-  BANYAN_SERVE(Drain)
-  BANYAN_SERVE(RemoveNode)
-  BANYAN_SERVE_STREAM(WatchCluster)
-
- private:
-  Backend* const backend_;
-};
-
-class RegistryService final : public v1::Registry::CallbackService {
- public:
-  explicit RegistryService(Backend* backend) : backend_(backend) {}
-  BANYAN_SERVE(Register)
-  BANYAN_SERVE(Unregister)
-  BANYAN_SERVE(Lookup)
-  BANYAN_SERVE(ListNames)
-
- private:
-  Backend* const backend_;
-};
-
-#undef BANYAN_SERVE
-#undef BANYAN_SERVE_STREAM
-
-// All of them, and what a server needs to know about them.
+// The generated classes are seen by services.cc alone: they take a minute to compile.
 class PublicServices {
  public:
-  explicit PublicServices(Backend* backend)
-      : actors_(backend), supervisors_(backend), cluster_(backend), registry_(backend) {}
-  std::vector<grpc::Service*> services() {
-    return {&actors_, &supervisors_, &cluster_, &registry_};
-  }
-  static std::vector<std::string> names() {
-    return {"banyan.v1.Actors", "banyan.v1.Supervisors", "banyan.v1.Cluster", "banyan.v1.Registry"};
-  }
+  explicit PublicServices(Backend* backend);
+  ~PublicServices();
+  std::vector<grpc::Service*> services() const;
+  static std::vector<std::string> names();
 
  private:
-  ActorsService actors_;
-  SupervisorsService supervisors_;
-  ClusterService cluster_;
-  RegistryService registry_;
+  std::vector<std::unique_ptr<grpc::Service>> owned_;
 };
 
 }  // namespace banyan::rpc

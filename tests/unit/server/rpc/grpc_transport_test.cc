@@ -11,6 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "banyan/internal/v1/membership.grpc.pb.h"
 #include "common/base/error.h"
 #include "common/time/thread_executor.h"
 #include "server/rpc/internal_services.h"
@@ -88,7 +89,7 @@ class GrpcTransportTest : public ::testing::Test {
   void StartServer(const std::string& listen) {
     RpcServer::Options options;
     options.listen = listen;
-    options.services = {&peer_service_, &membership_service_};
+    options.services = {peer_service_.get(), membership_service_.get()};
     auto server = RpcServer::Start(std::move(options));
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -121,12 +122,12 @@ class GrpcTransportTest : public ::testing::Test {
   Channels channels_{grpc::InsecureChannelCredentials()};
   GrpcTransport client_{&executor_, &channels_};
   GrpcTransport serving_{&executor_, &channels_};
-  PeerService peer_service_{&serving_};
-  MembershipService membership_service_{
-      &serving_, [](internal::v1::ResolveRequest request, uint32_t,
-                    Answer<internal::v1::ResolveResponse> answer) {
+  std::unique_ptr<grpc::Service> peer_service_ = MakePeerService(&serving_);
+  std::unique_ptr<grpc::Service> membership_service_ =
+      MakeMembershipService(&serving_, [](internal::v1::ResolveRequest request, uint32_t,
+                                          Answer<internal::v1::ResolveResponse> answer) {
         answer.Fail(MakeError("NAME_NOT_REGISTERED", "nobody has it", {{"name", request.name()}}));
-      }};
+      });
   Recorder client_end_;
   Recorder server_end_;
   std::unique_ptr<RpcServer> server_;
@@ -238,10 +239,10 @@ TEST_F(GrpcTransportTest, AnIdleReaderHoldsTheWriterUp) {
   });
   ThreadExecutor slow("slow");
   GrpcTransport slow_transport(&slow, &channels_);
-  PeerService slow_peer(&slow_transport);
+  std::unique_ptr<grpc::Service> slow_peer = MakePeerService(&slow_transport);
   RpcServer::Options options;
   options.listen = "127.0.0.1:0";
-  options.services = {&slow_peer};
+  options.services = {slow_peer.get()};
   auto slow_server = RpcServer::Start(std::move(options));
   ASSERT_TRUE(slow_server.ok());
   Recorder reader;
