@@ -6,6 +6,8 @@
 
 #include <cxxabi.h>
 
+#include "server/runtime/process_exit.h"
+
 namespace banyan {
 namespace {
 
@@ -22,6 +24,8 @@ std::string TypeName(const std::type_info& type) {
 ExitReason CrashReason(std::exception_ptr error) {
   try {
     std::rethrow_exception(error);
+  } catch (const ProcessExit& e) {
+    return e.reason();
   } catch (const std::exception& e) {
     return ExitReason::Error(TypeName(typeid(e)), e.what());
   } catch (...) {

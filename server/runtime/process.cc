@@ -273,9 +273,11 @@ void Process::SetPendingExit(ExitReason reason) {
   if (!pending_exit_) pending_exit_ = std::make_unique<ExitReason>(std::move(reason));
 }
 
-Ref Process::OpenAlias(Pid watched) {
+Ref Process::OpenAlias(Pid watched, bool to_mailbox) {
   Ref ref = rt_->NextRef();
-  tables().aliases[ref].watched = watched;
+  Alias& alias = tables().aliases[ref];
+  alias.watched = watched;
+  alias.to_mailbox = to_mailbox;
   return ref;
 }
 

@@ -40,6 +40,7 @@ class Process {
   struct Alias {
     Pid watched;
     bool done = false;
+    bool to_mailbox = false;  // the response becomes a message, and uses the alias up
     CallReply reply;
   };
   using WatcherKey = std::pair<Pid, Ref>;
@@ -96,7 +97,7 @@ class Process {
   void ArmWait(Wait wait, Ref ref, Instant deadline, std::coroutine_handle<> h);
   void DisarmWait();
   void SetPendingExit(ExitReason reason);
-  Ref OpenAlias(Pid watched);
+  Ref OpenAlias(Pid watched, bool to_mailbox = false);
   void SendSignal(SignalKind kind, Pid to, Ref ref, ExitReason reason = {});
   void SendSignal(SignalPtr signal);
 
@@ -146,6 +147,8 @@ class Process {
   void HandleConnectionLost(uint32_t node_id, uint32_t incarnation);
   void ConfirmConnectionLost(const Signal& signal);
   void ActOnExit(SignalPtr signal);  // trapped: a message; else dies, or not for normal
+  // Takes `signal`, an answer or a DOWN, if it is a response that is wanted as a message.
+  bool DeliverResponse(SignalPtr& signal);
   void ResolveAlias(Ref ref, CallReply reply);
   void ResolveWatched(Pid watched, const ExitReason& reason);
   void AppendMessage(SignalPtr signal);

@@ -21,6 +21,7 @@ void Process::Handle(SignalPtr s) {
       if (tables_.timers.Erase(s->ref)) AppendMessage(std::move(s));
       return;
     case SignalKind::kReply:
+      if (DeliverResponse(s)) return;
       return ResolveAlias(
           s->ref,
           {CallReply::Outcome::kReply, std::move(s->status), std::move(s->payload), {}, s->from});
@@ -105,10 +106,19 @@ void Process::HandleUnlink(const Signal& s) {
 }
 
 void Process::HandleDown(SignalPtr s) {
+  if (DeliverResponse(s)) return;
   if (tables_.aliases.Find(s->ref)) {
     return ResolveAlias(s->ref, {CallReply::Outcome::kDown, {}, {}, std::move(s->reason), s->from});
   }
   if (tables_.monitors.Erase(s->ref)) AppendMessage(std::move(s));
+}
+
+bool Process::DeliverResponse(SignalPtr& s) {
+  Alias* alias = tables_.aliases.Find(s->ref);
+  if (!alias || !alias->to_mailbox) return false;
+  tables_.aliases.Erase(s->ref);
+  AppendMessage(std::move(s));
+  return true;
 }
 
 void Process::ResolveAlias(Ref ref, CallReply reply) {
@@ -125,7 +135,8 @@ void Process::ResolveAlias(Ref ref, CallReply reply) {
 // own).
 void Process::ResolveWatched(Pid watched, const ExitReason& reason) {
   tables_.aliases.ForEach([&](Ref, Alias& a) {
-    if (a.done || a.watched != watched) return;
+    // One that becomes a message waits for its own DOWN.
+    if (a.done || a.to_mailbox || a.watched != watched) return;
     a.done = true;
     a.reply = {CallReply::Outcome::kDown, {}, {}, reason, watched};
   });
@@ -155,8 +166,12 @@ void Process::HandleConnectionLost(uint32_t node_id, uint32_t incarnation) {
     if (lost(p)) monitors.emplace_back(ref, p);
   });
   for (const WatcherKey& w : watchers) tables_.watchers.Erase(w);
-  tables_.aliases.ForEach([&](Ref, Alias& a) {
+  tables_.aliases.ForEach([&](Ref ref, Alias& a) {
     if (a.done || !lost(a.watched)) return;
+    if (a.to_mailbox) {
+      monitors.emplace_back(ref, a.watched);
+      return;
+    }
     a.done = true;
     a.reply = {CallReply::Outcome::kDown, {}, {}, ExitReason::NoConnection(), a.watched};
   });

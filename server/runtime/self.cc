@@ -95,11 +95,19 @@ Ref Self::SendRequest(Pid to, Payload payload, SignalKind kind) {
   return ref;
 }
 
+Ref Self::SendRequestToMailbox(Pid to, Payload payload) {
+  SignalPtr s = MakeSignal(SignalKind::kCall, to, std::move(payload));
+  Ref ref = s->ref = p_->OpenAlias(to, true);
+  p_->SendSignal(std::move(s));
+  return ref;
+}
+
 Self::ReplyAwaiter Self::AwaitReply(Ref alias, Instant deadline) {
   return ReplyAwaiter(p_, alias, deadline);
 }
 
 Ref Self::OpenAlias(Pid watched) { return p_->OpenAlias(watched); }
+Ref Self::OpenAliasToMailbox() { return p_->OpenAlias({}, true); }
 
 void Self::CloseAlias(Ref ref) {
   Process::Alias* alias = p_->tables().aliases.Find(ref);

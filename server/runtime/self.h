@@ -103,6 +103,10 @@ class Self {
   // waited for is closed by CloseAlias(); what comes later is dropped and counted.
   Ref SendRequest(Pid to, Payload payload, SignalKind kind = SignalKind::kCall);
   ReplyAwaiter AwaitReply(Ref alias, Instant deadline);
+  // The same with a response that comes as a message with this ref: is_reply(), or is_down() when
+  // there is none. For whoever waits for other messages meanwhile; CloseAlias() gives the response
+  // up, unless it is in the mailbox already. See server/behaviours/requests.h.
+  Ref SendRequestToMailbox(Pid to, Payload payload);
   void CloseAlias(Ref alias);
   // Answers a call; by whoever has the CallFrom. Only the first answer counts.
   void Answer(const CallFrom& to, Payload payload);
@@ -110,6 +114,7 @@ class Self {
   // Opens an alias without a request, for another process to answer through (start handshakes). The
   // wait ends with kDown when `watched`, which must be linked or monitored, ends first.
   Ref OpenAlias(Pid watched);
+  Ref OpenAliasToMailbox();
 
   // --- links, monitors, exits
   // False: OTP's error `noproc`, for a dead local process and a caller that does not trap exits.

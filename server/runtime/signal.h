@@ -84,6 +84,8 @@ class Message {
   bool is_call() const { return kind() == SignalKind::kCall; }
   bool is_system() const { return kind() == SignalKind::kSystem; }
   bool is_timeout() const { return kind() == SignalKind::kTimeout; }
+  // The answer to a request of SendRequestToMailbox(): status(), payload().
+  bool is_reply() const { return kind() == SignalKind::kReply; }
   // {'EXIT', from(), reason()}: only a process that traps exits sees it.
   bool is_exit() const { return kind() == SignalKind::kExit || kind() == SignalKind::kLinkExit; }
   // {'DOWN', ref(), process, from(), reason()}.
@@ -93,6 +95,7 @@ class Message {
   Ref ref() const { return s_->ref; }
   const Payload& payload() const { return s_->payload; }
   const ExitReason& reason() const { return s_->reason; }
+  const absl::Status& status() const { return s_->status; }
   CallFrom call_from() const { return {s_->from, s_->ref, s_->to}; }
   Instant deadline() const { return s_->deadline; }
   const Signal& signal() const { return *s_; }
