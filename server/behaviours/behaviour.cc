@@ -9,6 +9,9 @@
 
 namespace banyan {
 
+Behaviour::Behaviour() = default;
+Behaviour::~Behaviour() = default;
+
 const Host& Behaviour::host() const { return HostOf(self_->runtime()); }
 
 absl::StatusOr<Payload> Behaviour::GetState() {
@@ -17,7 +20,7 @@ absl::StatusOr<Payload> Behaviour::GetState() {
 absl::Status Behaviour::ReplaceState(const Payload& state) {
   return MakeError("STATE_NOT_ACCESSIBLE", "this module does not let its state be replaced");
 }
-Task<absl::Status> Behaviour::OnCodeChange(Payload extra) {
+Task<absl::Status> Behaviour::OnCodeChange(CodeChange change) {
   return MakeError("CODE_CHANGE_UNSUPPORTED", "this module does not support code changes");
 }
 
@@ -62,7 +65,7 @@ Task<absl::StatusOr<Payload>> ChangeCode(Loop& loop, Payload extra) {
                         "code is changed only while the process is suspended: suspend it first");
   }
   try {
-    absl::Status status = co_await loop.behaviour.OnCodeChange(std::move(extra));
+    absl::Status status = co_await loop.behaviour.OnCodeChange({.extra = std::move(extra)});
     if (!status.ok()) co_return status;
     co_return Payload();
   } catch (...) {
@@ -72,13 +75,19 @@ Task<absl::StatusOr<Payload>> ChangeCode(Loop& loop, Payload extra) {
 }
 
 absl::StatusOr<Payload> Status(Loop& loop) {
-  SysStatus status{loop.self.pid(), loop.context.module, loop.suspended, loop.parent, {}};
+  SysStatus status;
+  status.pid = loop.self.pid();
+  status.module = loop.context.module;
+  status.suspended = loop.suspended;
+  status.parent = loop.parent;
   try {
-    absl::StatusOr<Payload> state = loop.behaviour.FormatStatus();
-    if (state.ok()) status.state = *std::move(state);
+    if (absl::StatusOr<Payload> state = loop.behaviour.GetState(); state.ok())
+      status.view.state = *std::move(state);
+    loop.behaviour.FormatStatus(status.view);
   } catch (...) {
-    // A failing format function hides the state, nothing more.
+    status.note = "format_status failed";
   }
+  status.state = status.view.state;
   return Payload::Local(std::move(status));
 }
 
@@ -196,13 +205,17 @@ bool Expired(const Loop& loop, const Message& m) {
 Task<ExitReason> RunBehaviour(Self& self, std::unique_ptr<Behaviour> behaviour,
                               std::vector<Payload> args,
                               std::shared_ptr<const StartContext> context, StartAck ack,
-                              Pid parent) {
+                              Pid parent, std::optional<Next> entered) {
   behaviour->Attach(&self, context.get());
   Loop loop{self, *behaviour, *context, parent};
   Next next;
   ExitReason end;
-  bool runs = co_await Initialise(loop, std::move(args), std::move(ack), &next, &end);
-  if (!runs) co_return end;
+  if (entered) {
+    next = *std::move(entered);
+  } else {
+    bool runs = co_await Initialise(loop, std::move(args), std::move(ack), &next, &end);
+    if (!runs) co_return end;
+  }
   while (!next.stop) {
     try {
       if (next.continuation) {

@@ -9,14 +9,18 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
+#include "server/behaviours/code_change.h"
 #include "server/behaviours/host.h"
 #include "server/behaviours/start.h"
+#include "server/behaviours/sys_event.h"
+#include "server/behaviours/sys_status.h"
 #include "server/runtime/self.h"
 
 namespace banyan {
 
+class SysDebug;
+struct DebugOption;
 struct StartContext;
-struct SysRequest;
 
 // What a process does after a callback: wait for the next message, at most `timeout`; first run
 // OnContinue; or end.
@@ -62,8 +66,8 @@ struct Initialised {
 // do not.
 class Behaviour {
  public:
-  virtual ~Behaviour() = default;
-  Behaviour() = default;
+  virtual ~Behaviour();
+  Behaviour();
   Behaviour(const Behaviour&) = delete;
   Behaviour& operator=(const Behaviour&) = delete;
 
@@ -85,16 +89,40 @@ class Behaviour {
   // message.
   virtual absl::StatusOr<Payload> GetState();
   virtual absl::Status ReplaceState(const Payload& state);
-  // The state as people may see it.
-  virtual absl::StatusOr<Payload> FormatStatus() { return GetState(); }
-  // New code or configuration, only while suspended. An error leaves the old state.
-  virtual Task<absl::Status> OnCodeChange(Payload extra);
+  // What people may see of it, in get_status and in reports: `view` comes filled in, with what
+  // GetState() gives as the state, and is shown as this leaves it. If this throws, people see it as
+  // it came, with a note.
+  virtual void FormatStatus(StatusView& view) {}
+  // New code or configuration, only while suspended. An error or exception leaves the process
+  // suspended; then the old state must be there still.
+  virtual Task<absl::Status> OnCodeChange(CodeChange change);
+  // The kind of behaviour, for people: "generic server", "state machine", ...
+  virtual std::string_view engine() const { return "process"; }
+
+  // --- sys events: what trace, log, statistics and installed functions hear. The loop reports the
+  // message (kIn) before OnMessage and OnTimeout, and kContinue before OnContinue; a behaviour
+  // reports the rest.
+  //
+  //   if (debugging()) Debug(SysEvent::Out(reply, caller));   // off: a test of one pointer
+  //
+  // Public for helpers of a behaviour that are not members.
+  bool debugging() const { return debug_ != nullptr; }
+  // Only if debugging(). Runs installed functions: afterwards debugging() may be false.
+  void Debug(const SysEvent& event);
+  // The kIn event of a message; asked for only if debugging().
+  virtual SysEvent InEvent(const Message& message) { return SysEvent::In(message); }
+  // The line that trace, log print and log_to_file show.
+  virtual std::string FormatEvent(const SysEvent& event) const { return FormatSysEvent(event); }
+  // The registered name, or the pid's text.
+  std::string DisplayName() const;
 
   // --- set by the loop before OnInit
   void Attach(Self* self, const StartContext* context) {
     self_ = self;
     context_ = context;
   }
+  // One option of the start; those that make no sense are logged and ignored. After Attach().
+  void StartDebug(const DebugOption& option);
 
  protected:
   Self& self() const { return *self_; }
@@ -105,13 +133,16 @@ class Behaviour {
  private:
   Self* self_ = nullptr;
   const StartContext* context_ = nullptr;
+  friend class SysServer;
+  std::unique_ptr<SysDebug> debug_;  // null: nothing is on
 };
 
 // The whole life of a process of `behaviour`: what a StartBody of a behaviour runs. `parent`: whose
-// exit ends it if it traps exits; invalid: nobody's.
+// exit ends it if it traps exits; invalid: nobody's. `entered`: what comes first for a process that
+// is initialised already, see EnterLoop(): OnInit does not run, `args` and `ack` are not used.
 Task<ExitReason> RunBehaviour(Self& self, std::unique_ptr<Behaviour> behaviour,
                               std::vector<Payload> args,
                               std::shared_ptr<const StartContext> context, StartAck ack,
-                              Pid parent);
+                              Pid parent, std::optional<Next> entered = std::nullopt);
 
 }  // namespace banyan
