@@ -121,7 +121,7 @@ class Behaviour {
     self_ = self;
     context_ = context;
   }
-  // One option of the start; those that make no sense are logged and ignored. After Attach().
+  // One option of the start, after Attach(). One that makes no sense is logged and ignored.
   void StartDebug(const DebugOption& option);
 
  protected:
@@ -134,6 +134,7 @@ class Behaviour {
   Self* self_ = nullptr;
   const StartContext* context_ = nullptr;
   friend class SysServer;
+  absl::Status SetDebug(const DebugOption& option);
   std::unique_ptr<SysDebug> debug_;  // null: nothing is on
 };
 
@@ -142,7 +143,7 @@ class Behaviour {
 // is initialised already, see EnterLoop(): OnInit does not run, `args` and `ack` are not used.
 Task<ExitReason> RunBehaviour(Self& self, std::unique_ptr<Behaviour> behaviour,
                               std::vector<Payload> args,
-                              std::shared_ptr<const StartContext> context, StartAck ack,
-                              Pid parent, std::optional<Next> entered = std::nullopt);
+                              std::shared_ptr<const StartContext> context, StartAck ack, Pid parent,
+                              std::optional<Next> entered = std::nullopt);
 
 }  // namespace banyan

@@ -75,11 +75,22 @@ Task<StartResult> StartBehaviour(Self& starter, std::function<std::unique_ptr<Be
   auto kept = std::make_shared<const StartContext>(std::move(context));
   // Without a link the process has no parent whose exit could end it.
   const Pid parent = options.link || options.monitor ? starter.pid() : Pid{};
-  StartBody body = [make = std::move(make), args = std::move(args), kept, parent](
-                       Self& self, StartAck ack) mutable {
-    return RunBehaviour(self, make(), std::move(args), std::move(kept), std::move(ack), parent);
-  };
-  kept = nullptr;
+  StartBody body;
+  if (options.debug.empty()) {
+    body = [make = std::move(make), args = std::move(args), kept = std::move(kept), parent](
+               Self& self, StartAck ack) mutable {
+      return RunBehaviour(self, make(), std::move(args), std::move(kept), std::move(ack), parent);
+    };
+  } else {  // apart, for the closure lives as long as the process
+    body = [make = std::move(make), args = std::move(args), kept = std::move(kept), parent,
+            debug = std::move(options.debug)](Self& self, StartAck ack) mutable {
+      std::unique_ptr<Behaviour> behaviour = make();
+      behaviour->Attach(&self, kept.get());
+      for (const DebugOption& option : debug) behaviour->StartDebug(option);
+      return RunBehaviour(self, std::move(behaviour), std::move(args), std::move(kept),
+                          std::move(ack), parent);
+    };
+  }
   return StartProcess(starter, std::move(body), std::move(options));
 }
 

@@ -3,9 +3,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 
+#include "server/behaviours/sys_debug.h"
 #include "server/runtime/runtime.h"
 #include "server/runtime/self.h"
 
@@ -74,6 +76,7 @@ struct StartOptions {
   bool exclusive = false;
   uint64_t fence = 0;
   uint32_t max_messages = 0;
+  std::vector<DebugOption> debug;  // on from the first event; for behaviours
 };
 
 // The body of such a process: initialises itself, tells `ack`, goes on, ends with the reason

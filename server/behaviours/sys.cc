@@ -34,6 +34,25 @@ SysRequest Of(SysRequest::Op op) {
   return r;
 }
 
+SysRequest Of(DebugOption option) {
+  SysRequest r = Of(SysRequest::Op::kDebug);
+  r.debug = std::move(option);
+  return r;
+}
+
+// An answer that is a local value.
+template <typename T>
+Task<absl::StatusOr<T>> AskFor(Self& self, Pid target, SysRequest request, absl::Duration timeout) {
+  absl::StatusOr<Payload> answer = co_await Ask(self, target, std::move(request), timeout);
+  if (!answer.ok()) co_return answer.status();
+  const T* value = answer->As<T>();
+  if (!value) {
+    co_return MakeError("CALL_NOT_HANDLED", "not a process that answers system requests",
+                        {{"type", ""}});
+  }
+  co_return *value;
+}
+
 }  // namespace
 
 Task<absl::StatusOr<Payload>> GetState(Self& self, Pid target, absl::Duration timeout) {
@@ -49,14 +68,7 @@ Task<absl::StatusOr<Payload>> ReplaceState(
 }
 
 Task<absl::StatusOr<SysStatus>> GetStatus(Self& self, Pid target, absl::Duration timeout) {
-  absl::StatusOr<Payload> answer =
-      co_await Ask(self, target, Of(SysRequest::Op::kGetStatus), timeout);
-  if (!answer.ok()) co_return answer.status();
-  const SysStatus* status = answer->As<SysStatus>();
-  if (!status)
-    co_return MakeError("CALL_NOT_HANDLED", "not a process that answers system requests",
-                        {{"type", ""}});
-  co_return *status;
+  return AskFor<SysStatus>(self, target, Of(SysRequest::Op::kGetStatus), timeout);
 }
 
 Task<absl::Status> Suspend(Self& self, Pid target, absl::Duration timeout) {
@@ -65,10 +77,28 @@ Task<absl::Status> Suspend(Self& self, Pid target, absl::Duration timeout) {
 Task<absl::Status> Resume(Self& self, Pid target, absl::Duration timeout) {
   return AskOk(self, target, Of(SysRequest::Op::kResume), timeout);
 }
-Task<absl::Status> ChangeCode(Self& self, Pid target, Payload extra, absl::Duration timeout) {
+Task<absl::Status> ChangeCode(Self& self, Pid target, CodeChange change, absl::Duration timeout) {
   SysRequest request = Of(SysRequest::Op::kChangeCode);
-  request.payload = std::move(extra);
+  request.change = std::move(change);
   return AskOk(self, target, std::move(request), timeout);
+}
+Task<absl::Status> Terminate(Self& self, Pid target, ExitReason reason, absl::Duration timeout) {
+  SysRequest request = Of(SysRequest::Op::kTerminate);
+  request.reason = std::move(reason);
+  return AskOk(self, target, std::move(request), timeout);
+}
+
+Task<absl::Status> Debug(Self& self, Pid target, DebugOption option, absl::Duration timeout) {
+  return AskOk(self, target, Of(std::move(option)), timeout);
+}
+Task<absl::StatusOr<std::vector<SysEvent>>> GetLog(Self& self, Pid target, absl::Duration timeout) {
+  return AskFor<std::vector<SysEvent>>(self, target,
+                                       Of(DebugOption::Of(DebugOption::Kind::kLogGet)), timeout);
+}
+Task<absl::StatusOr<std::optional<SysStatistics>>> GetStatistics(Self& self, Pid target,
+                                                                 absl::Duration timeout) {
+  return AskFor<std::optional<SysStatistics>>(
+      self, target, Of(DebugOption::Of(DebugOption::Kind::kStatisticsGet)), timeout);
 }
 
 Task<absl::Status> Stop(Self& self, Pid target, ExitReason reason, absl::Duration timeout) {

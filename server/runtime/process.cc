@@ -164,7 +164,8 @@ bool Process::Run() {
     }
     frozen_ = false;
     if (started_ && !Satisfied()) {
-      SetState(*this, ProcessSnapshot::State::kWaiting);
+      SetState(*this, suspended_ ? ProcessSnapshot::State::kSuspended
+                                 : ProcessSnapshot::State::kWaiting);
       if (TryIdle()) return false;
       continue;
     }
@@ -244,7 +245,7 @@ void Process::ArmWait(Wait wait, Ref ref, Instant deadline, std::coroutine_handl
   wait_ = wait;
   wait_ref_ = ref;
   resume_ = h;
-  timed_out_ = false;
+  timed_out_ = suspended_ = false;
   if (deadline.infinite()) return;
   if (deadline <= rt_->clock().Now()) {
     timed_out_ = true;

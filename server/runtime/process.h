@@ -119,6 +119,7 @@ class Process {
   bool started_ = false;
   bool timed_out_ = false;
   bool blocking_done_ = false;
+  bool suspended_ = false;  // by sys; for people
   Wait wait_ = Wait::kNone;
   int budget_ = 0;
   Ref wait_ref_ = 0;        // the alias or blocking job waited for

@@ -178,7 +178,8 @@ void Runtime::Enqueue(SignalPtr s) {
         a->status = MakeError(
             "MAILBOX_FULL",
             fmt::format("{} messages wait for {} already", waiting, FormatPid(s->to)),
-            {{"limit", fmt::format("{}", p->max_messages_.load(std::memory_order_relaxed))}});
+            {{"limit", fmt::format("{}", p->max_messages_.load(std::memory_order_relaxed))},
+             {"target", FormatPid(s->to)}});
         Enqueue(std::move(a));
       }
       return;
@@ -291,12 +292,31 @@ std::optional<ProcessSnapshot> Snapshot(const ProcessTable& table, const LocalRe
 }
 }  // namespace
 
+std::vector<Pid> Runtime::AncestorsOf(Pid pid) const {
+  constexpr size_t kMax = 100;
+  std::vector<Pid> out;
+  while (out.size() < kMax && IsAlive(pid)) {
+    pid = table_->label(*table_->Get(pid)).parent;
+    if (!pid) break;
+    out.push_back(pid);
+  }
+  return out;
+}
+
 std::vector<ProcessSnapshot> Runtime::List() const {
   std::vector<ProcessSnapshot> out;
   for (uint32_t i = 1; i < table_->high_water(); ++i) {
     if (auto s = Snapshot(*table_, *registry_, *table_->Get(i))) out.push_back(*std::move(s));
   }
   return out;
+}
+
+std::optional<ProcessSnapshot> Runtime::Look(Pid pid) const {
+  Process* p = pid.local() ? table_->Get(pid) : nullptr;
+  if (!p) return std::nullopt;
+  std::optional<ProcessSnapshot> s = Snapshot(*table_, *registry_, *p);
+  if (s && s->pid != pid) return std::nullopt;  // a later life of the slot
+  return s;
 }
 
 void Runtime::Inspect(Pid pid, std::function<void(std::optional<ProcessSnapshot>)> done) {

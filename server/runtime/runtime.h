@@ -113,7 +113,12 @@ class Runtime {
   // Called on every change of names: (name, pid, registered). Set before the first spawn.
   void SetNameObserver(std::function<void(const std::string&, Pid, bool)> observer);
 
+  // Who started `pid`, who started that one, and so on, nearest first, up to the first that is not
+  // alive here; that one is named too. At most 100.
+  std::vector<Pid> AncestorsOf(Pid pid) const;
   std::vector<ProcessSnapshot> List() const;
+  // One of them; nullopt for a dead process and for one of another node. Does not wait for it.
+  std::optional<ProcessSnapshot> Look(Pid pid) const;
   // `done(nullopt)` for a dead process. Runs on a worker.
   void Inspect(Pid pid, std::function<void(std::optional<ProcessSnapshot>)> done);
   size_t process_count() const;

@@ -24,6 +24,7 @@ bool Self::SetTrapExit(bool on) { return std::exchange(p_->trap_exit_, on); }
 size_t Self::mailbox_length() const { return p_->queued_.load(std::memory_order_relaxed); }
 
 void Self::SetModule(const std::string& module) { p_->rt_->table().set_module(*p_, module); }
+void Self::ShowSuspended(bool on) { p_->suspended_ = on; }
 
 // ---------------------------------------------------------------- messages
 

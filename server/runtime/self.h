@@ -155,6 +155,8 @@ class Self {
 
   // Labels the process for people: its module and the state shown by ListActors.
   void SetModule(const std::string& module);
+  // Shows it as suspended, not waiting, while it waits (sys:suspend).
+  void ShowSuspended(bool on);
 
   Process* process() const { return p_; }
 

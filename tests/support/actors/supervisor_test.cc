@@ -111,7 +111,7 @@ Task<absl::Status> SupervisorTest::Upgrade(Self& t, Pid sup, SupervisorSpec spec
   EXPECT_TRUE(suspended.ok()) << suspended;
   Payload changed =
       Payload::Local(std::shared_ptr<const SupervisorSpec>(std::make_shared<SupervisorSpec>(spec)));
-  absl::Status result = co_await sys::ChangeCode(t, sup, std::move(changed));
+  absl::Status result = co_await sys::ChangeCode(t, sup, {.extra = std::move(changed)});
   absl::Status resumed = co_await sys::Resume(t, sup);
   EXPECT_TRUE(resumed.ok()) << resumed;
   co_return result;
