@@ -48,6 +48,11 @@ void NodeReports::OnCrash(Pid pid, const std::string& module, const ExitReason& 
             {{"pid", FormatPid(pid, name_)}, {"module", module}, {"reason", reason.ToString()}});
 }
 
+void NodeReports::OnHandlerCrash(Pid pid, const std::string& handler, const ExitReason& reason) {
+  log::Warn("event_handler_crashed",
+            {{"pid", FormatPid(pid, name_)}, {"handler", handler}, {"reason", reason.ToString()}});
+}
+
 void NodeReports::OnWarning(Pid pid, const std::string& module, const std::string& text) {
   log::Warn("process_warning",
             {{"pid", FormatPid(pid, name_)}, {"module", module}, {"what", text}});

@@ -1,6 +1,11 @@
 #pragma once
 
+#include <memory>
+#include <optional>
 #include <string>
+#include <vector>
+
+#include "absl/time/time.h"
 
 #include "common/base/exit_reason.h"
 #include "common/base/pid.h"
@@ -28,13 +33,14 @@ struct SupervisorEvent {
   };
   Kind kind = Kind::kChildStarted;
   Pid supervisor;
-  std::string supervisor_name;  // registered; else empty
+  std::vector<std::string> path;  // to the supervisor, as SupervisorInfo::path
   std::string child_id;
   std::shared_ptr<const ChildSpec> spec;  // of the child
   Pid pid;
   Pid previous;
   ExitReason reason;
   uint32_t restarts = 0;
+  std::optional<absl::Time> start_time;  // of `pid`, where it lives
 };
 
 // Hears what local supervisors do. Called on the supervisor's own turn, in order for one
@@ -53,6 +59,8 @@ class ProcessReports {
   virtual ~ProcessReports() = default;
   // The process ends by itself with an abnormal reason (OTP's crash report).
   virtual void OnCrash(Pid pid, const std::string& module, const ExitReason& reason) {}
+  // A handler of the event manager `pid` failed and was removed, or could not take another's place.
+  virtual void OnHandlerCrash(Pid pid, const std::string& handler, const ExitReason& reason) {}
   // Something odd that was ignored: an unknown message to a supervisor, a failing terminate, ...
   virtual void OnWarning(Pid pid, const std::string& module, const std::string& text) {}
 };
