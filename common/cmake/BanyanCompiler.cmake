@@ -21,11 +21,15 @@ set(BANYAN_SANITIZE "" CACHE STRING "Sanitizers, comma separated (address,undefi
 option(BANYAN_WERROR "Warnings are errors" OFF)
 
 add_library(banyan_options INTERFACE)
-target_include_directories(banyan_options INTERFACE "${PROJECT_SOURCE_DIR}")
-target_compile_options(banyan_options INTERFACE
+target_include_directories(banyan_options INTERFACE "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>"
+  "$<INSTALL_INTERFACE:include/banyan>")
+set(warnings
   -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wthread-safety
-  -Wno-missing-designated-field-initializers
-  $<$<BOOL:${BANYAN_WERROR}>:-Werror>)
+  -Wno-missing-designated-field-initializers)
+if(BANYAN_WERROR)
+  list(APPEND warnings -Werror)
+endif()
+target_compile_options(banyan_options INTERFACE "$<BUILD_INTERFACE:${warnings}>")
 
 # clang 18 began to mangle constrained template parameters in a way that g++ 12, which built Debian's Abseil
 # and gRPC, does not: without this, absl::Cord's constructors are undefined at link time.

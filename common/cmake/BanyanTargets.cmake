@@ -68,7 +68,8 @@ function(banyan_pch target kind)
     target_compile_options(${target} PRIVATE -fPIC)
   endif()
   target_precompile_headers(${target} REUSE_FROM banyan_pch_${kind})
-  target_link_libraries(${target} PRIVATE banyan_pch_${kind})
+  # For its include folders; nothing that is installed needs it.
+  target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:banyan_pch_${kind}>)
 endfunction()
 
 # banyan_proto(TARGET t PROTOS a/v1/x.proto ... [GRPC] [DEPS t2]): generated code, no warnings, no debug info.
@@ -91,7 +92,8 @@ function(banyan_proto)
     list(APPEND srcs ${gen})
   endforeach()
   add_library(${A_TARGET} STATIC ${srcs})
-  target_include_directories(${A_TARGET} SYSTEM PUBLIC "${out}")
+  target_include_directories(${A_TARGET} SYSTEM PUBLIC "$<BUILD_INTERFACE:${out}>"
+    "$<INSTALL_INTERFACE:include/banyan>")
   target_link_libraries(${A_TARGET} PUBLIC protobuf::libprotobuf gRPC::grpc++ ${A_DEPS})
   target_compile_options(${A_TARGET} PRIVATE -w -g0 $<$<CONFIG:Debug>:-O0>)
 endfunction()
