@@ -1,6 +1,6 @@
 // A module that has the mandatory callbacks of its behaviours, and none of the optional ones.
 // Compiles.
-#include "server/behaviours/example/job_queue.h"
+#include "docs/sdk_example/job_queue.h"
 #include "server/behaviours/gen_server.h"
 #include "server/behaviours/module.h"
 
@@ -8,7 +8,7 @@ namespace {
 
 using namespace banyan;  // NOLINT: a test of names as users write them
 
-class Complete : public JobQueue {
+class Complete : public jobs::JobQueue {
   Task<absl::StatusOr<Payload>> HandleJob(Payload job) override { return job; }
   Verdict HandleFailure(const Payload&, const absl::Status&, int) override {
     return Verdict::kGiveUp;
