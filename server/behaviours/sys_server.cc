@@ -1,5 +1,6 @@
 #include "server/behaviours/sys_server.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "fmt/format.h"
@@ -62,7 +63,11 @@ Task<absl::StatusOr<Payload>> SysServer::ChangeCode(CodeChange change) {
   }
 }
 
-StatusView ViewOf(Behaviour& behaviour, StatusView view, std::string* note) {
+StatusView SysServer::ViewOf(Behaviour& behaviour, StatusView view, std::string* note) {
+  if (behaviour.debug_) view.log = behaviour.debug_->Logged();
+  auto last = std::find_if(view.log.rbegin(), view.log.rend(),
+                           [](const SysEvent& e) { return e.kind == SysEvent::Kind::kIn; });
+  if (view.reason && last != view.log.rend()) view.message = last->content;
   try {
     if (absl::StatusOr<Payload> state = behaviour.GetState(); state.ok())
       view.state = *std::move(state);
@@ -85,12 +90,8 @@ SysStatus SysServer::Status() {
   status.parent = parent_;
   status.ancestors = self_.runtime().AncestorsOf(self_.pid());
   status.header = fmt::format("Status for {} {}", behaviour_.engine(), behaviour_.DisplayName());
-  StatusView view;
-  if (behaviour_.debug_) {
-    status.debug = behaviour_.debug_->Describe();
-    view.log = behaviour_.debug_->Logged();
-  }
-  status.view = ViewOf(behaviour_, std::move(view), &status.note);
+  if (behaviour_.debug_) status.debug = behaviour_.debug_->Describe();
+  status.view = ViewOf(behaviour_, {}, &status.note);
   status.state = status.view.state;
   return status;
 }

@@ -25,6 +25,10 @@ class SysServer {
   // Returns the reason to end with, if it must: a terminate request, the parent's exit.
   Task<std::optional<ExitReason>> Serve(Message message);
 
+  // What people see of `behaviour`: `view` with its state and log, as its FormatStatus leaves it.
+  // `note` says if that failed; then the view is as it was before.
+  static StatusView ViewOf(Behaviour& behaviour, StatusView view, std::string* note);
+
  private:
   Task<std::optional<ExitReason>> ServeOne(Message message);
   absl::StatusOr<Payload> State();
@@ -39,9 +43,5 @@ class SysServer {
   const Pid& parent_;
   bool suspended_ = false;
 };
-
-// What people see of `behaviour`: its state and log, as its FormatStatus leaves them. `note` says
-// if that failed.
-StatusView ViewOf(Behaviour& behaviour, StatusView view, std::string* note);
 
 }  // namespace banyan
