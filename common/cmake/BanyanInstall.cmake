@@ -63,9 +63,12 @@ set(sdk_headers
   common/wire/payload.h
   server/app/node_main.h
   server/behaviours/behaviour.h
+  server/behaviours/enter_loop.h
   server/behaviours/gen_event.h
   server/behaviours/gen_server.h
   server/behaviours/module.h
+  server/behaviours/multi_call.h
+  server/behaviours/requests.h
   server/behaviours/supervisor.h
   server/behaviours/supervisor_client.h
   server/behaviours/sys.h

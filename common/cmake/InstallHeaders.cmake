@@ -1,5 +1,6 @@
 # Copies HEADERS and all headers of ours that they include, from the first of ROOTS that has them, to
 # DESTINATION.
+cmake_minimum_required(VERSION 3.25)
 set(todo ${HEADERS})
 set(seen)
 while(todo)
