@@ -13,8 +13,10 @@
 
 namespace banyan {
 
+struct CrashReport;
 class ExecPrograms;
 class Modules;
+class PartitionTable;
 class ProcessSpawner;
 class Runtime;
 
@@ -57,13 +59,18 @@ class SupervisorEvents {
 class ProcessReports {
  public:
   virtual ~ProcessReports() = default;
-  // The process ends by itself with an abnormal reason (OTP's crash report).
+  // The process ends by itself with an abnormal reason (OTP's crash report), in full and in short:
+  // the first calls the second, if it is not overridden.
+  virtual void OnCrashReport(const CrashReport& report);
   virtual void OnCrash(Pid pid, const std::string& module, const ExitReason& reason) {}
   // A handler of the event manager `pid` failed and was removed, or could not take another's place.
   virtual void OnHandlerCrash(Pid pid, const std::string& handler, const ExitReason& reason) {}
   // Something odd that was ignored: an unknown message to a supervisor, a failing terminate, ...
   virtual void OnWarning(Pid pid, const std::string& module, const std::string& text) {}
 };
+
+// An empty one.
+std::shared_ptr<PartitionTable> MakePartitionTable();
 
 // What a runtime's processes find around them: Runtime::SetHost(&host) before the first spawn.
 // Outlives the runtime. Members may be null or empty.
@@ -76,6 +83,8 @@ struct Host {
   bool allow_exec = true;                 // false: exec children fail to start, saying why
   std::string node;                       // this node's name, for BANYAN_NODE
   std::string address;                    // where this node is dialled, for BANYAN_ADDR
+  // The partitioned supervisors of the runtime; never null.
+  std::shared_ptr<PartitionTable> partitions = MakePartitionTable();
 };
 
 // The runtime's host; one without members if none was set.

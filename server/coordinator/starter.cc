@@ -196,6 +196,17 @@ void Reconciler::Release(Child* child) {
   child->pid = Pid();
 }
 
+namespace {
+// The child's spec with its supervisor's extra arguments before its own.
+void EncodeSpec(const Child& child, v1::ChildSpec* out) {
+  const std::vector<Payload>& extra = child.supervisor->spec->extra_arguments;
+  if (extra.empty()) return wire::EncodeChildSpec(*child.spec, out);
+  ChildSpec spec = *child.spec;
+  spec.start.args.insert(spec.start.args.begin(), extra.begin(), extra.end());
+  wire::EncodeChildSpec(spec, out);
+}
+}  // namespace
+
 void Reconciler::SendStart(Child* child) {
   Member* member = core_->members.FindLive(child->node_id, child->incarnation);
   // Without a session the resync that comes finds it absent, and then it is sent (W3).
@@ -204,7 +215,7 @@ void Reconciler::SendStart(Child* child) {
   for (const std::string& name : child->path) command.add_path(name);
   command.set_fence(child->fence.value());
   auto* start = command.mutable_start();
-  wire::EncodeChildSpec(*child->spec, start->mutable_spec());
+  EncodeSpec(*child, start->mutable_spec());
   const ChildRecord* record = child->supervisor->planner->Find(child->key);
   if (record != nullptr && record->extra_args) {
     for (const Payload& arg : *record->extra_args)

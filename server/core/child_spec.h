@@ -21,7 +21,8 @@ enum class Strategy : uint8_t {
   kOneForOne = 1,
   kOneForAll = 2,
   kRestForOne = 3,
-  kSimpleOneForOne = 4
+  kSimpleOneForOne = 4,
+  kDynamic = 5,  // Elixir's DynamicSupervisor
 };
 enum class AutoShutdown : uint8_t { kNever = 1, kAnySignificant = 2, kAllSignificant = 3 };
 enum class RestartType : uint8_t { kPermanent = 1, kTransient = 2, kTemporary = 3 };
@@ -127,12 +128,19 @@ struct SupervisorFlags {
   uint32_t intensity = 1;
   absl::Duration period = absl::Seconds(5);  // whole seconds, at least 1
   AutoShutdown auto_shutdown = AutoShutdown::kNever;
+  std::optional<uint64_t> max_children;  // dynamic() only; unset: no limit
+
+  // Any number of children, started one by one and told apart by pid.
+  bool dynamic() const {
+    return strategy == Strategy::kSimpleOneForOne || strategy == Strategy::kDynamic;
+  }
 };
 
 struct SupervisorSpec {
   SupervisorFlags flags;
-  std::vector<ChildSpec> children;          // start order; empty for kSimpleOneForOne
+  std::vector<ChildSpec> children;          // start order; empty where flags.dynamic()
   std::optional<ChildSpec> child_template;  // kSimpleOneForOne only
+  std::vector<Payload> extra_arguments;     // kDynamic only: before each child's own arguments
   Placement default_placement;
   bool has_default_placement = false;
   Placement placement;  // where the supervisor process itself runs

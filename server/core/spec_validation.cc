@@ -70,13 +70,25 @@ void CheckBackoff(const ChildSpec& child, const std::string& path,
   }
 }
 
+// A dynamic supervisor starts with no child and knows no template.
+void CheckDynamic(const SupervisorSpec& spec, std::vector<SpecProblem>* problems) {
+  if (!spec.children.empty()) {
+    problems->push_back(
+        {"children", "must be empty for dynamic; start them one by one", "bad_start_spec"});
+  }
+  if (spec.child_template) {
+    problems->push_back({"child_template", "is only for simple_one_for_one", "bad_start_spec"});
+  }
+}
+
 }  // namespace
 
 std::vector<SpecProblem> ValidateFlags(const SupervisorFlags& flags, const std::string& path) {
   std::vector<SpecProblem> problems;
-  if (!InRange(flags.strategy, Strategy::kSimpleOneForOne)) {
+  if (!InRange(flags.strategy, Strategy::kDynamic)) {
     problems.push_back({Join(path, "strategy"),
-                        "must be one_for_one, one_for_all, rest_for_one or simple_one_for_one",
+                        "must be one_for_one, one_for_all, rest_for_one, simple_one_for_one or "
+                        "dynamic",
                         "invalid_strategy"});
   }
   if (flags.period < absl::Seconds(1) || flags.period == absl::InfiniteDuration() ||
@@ -84,9 +96,17 @@ std::vector<SpecProblem> ValidateFlags(const SupervisorFlags& flags, const std::
     problems.push_back(
         {Join(path, "period"), "must be whole seconds, at least 1", "invalid_period"});
   }
+  if (flags.max_children && !flags.dynamic()) {
+    problems.push_back({Join(path, "max_children"), "is only for simple_one_for_one and dynamic",
+                        "invalid_max_children"});
+  }
   if (!InRange(flags.auto_shutdown, AutoShutdown::kAllSignificant)) {
     problems.push_back({Join(path, "auto_shutdown"),
                         "must be never, any_significant or all_significant",
+                        "invalid_auto_shutdown"});
+  } else if (flags.strategy == Strategy::kDynamic && flags.auto_shutdown != AutoShutdown::kNever) {
+    problems.push_back({Join(path, "auto_shutdown"),
+                        "must be never: children of a dynamic supervisor are not significant",
                         "invalid_auto_shutdown"});
   }
   return problems;
@@ -130,9 +150,31 @@ std::vector<SpecProblem> ValidateChildSpec(const ChildSpec& child,
   return problems;
 }
 
+std::vector<SpecProblem> ValidateDynamicChildSpec(const ChildSpec& child, const std::string& path) {
+  std::vector<SpecProblem> problems = ValidateChildSpec(child, nullptr, path);
+  std::erase_if(problems, [](const SpecProblem& p) { return p.otp_error == "bad_combination"; });
+  for (SpecProblem& p : problems) {
+    if (p.otp_error.starts_with("missing_")) p.otp_error = "invalid_child_spec";
+  }
+  if (child.significant) {
+    problems.push_back({Join(path, "significant"),
+                        "children of a dynamic supervisor cannot be significant",
+                        "invalid_significant"});
+  }
+  return problems;
+}
+
 std::vector<SpecProblem> ValidateSpec(const SupervisorSpec& spec) {
   std::vector<SpecProblem> problems = ValidateFlags(spec.flags);
   const AutoShutdown* auto_shutdown = &spec.flags.auto_shutdown;
+  if (spec.flags.strategy != Strategy::kDynamic && !spec.extra_arguments.empty()) {
+    problems.push_back(
+        {"extra_arguments", "are only for dynamic supervisors", "invalid_extra_arguments"});
+  }
+  if (spec.flags.strategy == Strategy::kDynamic) {
+    CheckDynamic(spec, &problems);
+    return problems;
+  }
   if (spec.flags.strategy == Strategy::kSimpleOneForOne) {
     if (!spec.children.empty()) {
       problems.push_back({"children", "must be empty for simple_one_for_one; use child_template",

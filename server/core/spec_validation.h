@@ -23,5 +23,8 @@ std::vector<SpecProblem> ValidateFlags(const SupervisorFlags& flags, const std::
 std::vector<SpecProblem> ValidateChildSpec(const ChildSpec& child,
                                            const AutoShutdown* auto_shutdown,
                                            const std::string& path = "");
+// The spec of a child that goes to a kDynamic supervisor.
+std::vector<SpecProblem> ValidateDynamicChildSpec(const ChildSpec& child,
+                                                  const std::string& path = "");
 
 }  // namespace banyan

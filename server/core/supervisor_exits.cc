@@ -57,16 +57,16 @@ void SupervisorPlanner::AwaitRetry(Turn& t, ChildRecord* r) {
 
 bool SupervisorPlanner::StopMustBeReported(const ChildRecord* r, const ExitReason& reason) const {
   const ShutdownPolicy policy = r->spec->shutdown_or_default();
-  if (options_.dynamic_supervisor && policy.brutal_kill) {
-    return reason.kind() != ExitReason::Kind::kKilled;
+  if (flags_.strategy == Strategy::kDynamic) {
+    if (policy.brutal_kill) return reason.kind() != ExitReason::Kind::kKilled;
+    if (reason.is_shutdown()) return false;
   }
-  if (options_.dynamic_supervisor && reason.is_shutdown()) return false;
   return StopIsAbnormal(policy, r->spec->restart, reason);
 }
 
 void SupervisorPlanner::DoStopped(Turn& t, ChildRecord* r, const ExitReason& reason) {
   if (StopMustBeReported(r, reason)) {
-    if (simple() && shutting_down()) {
+    if (template_ != nullptr && shutting_down()) {
       auto it = stop_errors_.begin();
       while (it != stop_errors_.end() && !(it->first == reason)) ++it;
       if (it == stop_errors_.end()) it = stop_errors_.insert(it, {reason, 0});
@@ -75,6 +75,7 @@ void SupervisorPlanner::DoStopped(Turn& t, ChildRecord* r, const ExitReason& rea
       t.out.push_back(action::Report{ReportOn(r, Context::kShutdownError, reason)});
     }
   }
+  ReplyPending(t, r->key, true, {.key = r->key, .ended = reason});
   DropProcess(t, r);
 }
 

@@ -66,7 +66,7 @@ void SupervisorPlanner::DoStartDynamicChild(Turn& t, OpId op, std::shared_ptr<co
     });
     return;
   }
-  if (options_.max_children && table_.size() >= *options_.max_children) {
+  if (flags_.max_children && table_.size() >= *flags_.max_children) {
     return Reply(t, op, {.code = Code::kMaxChildren});
   }
   ChildRecord* r = table_.Append(spec != nullptr ? std::move(spec) : template_);

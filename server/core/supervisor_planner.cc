@@ -16,7 +16,7 @@ SupervisorPlanner::SupervisorPlanner(const SupervisorFlags& flags, Options optio
     : options_(std::move(options)),
       flags_(flags),
       template_(std::move(child_template)),
-      table_(flags.strategy != Strategy::kSimpleOneForOne),
+      table_(!flags.dynamic()),
       window_(flags.intensity, flags.period) {}
 
 SupervisorPlanner::~SupervisorPlanner() = default;

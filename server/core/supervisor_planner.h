@@ -82,14 +82,9 @@ class SupervisorPlanner {
     Random* random = nullptr;  // spreads back-off delays; outlives the planner; null: no spread
     bool parallel_stop =
         false;  // stop all children (or a group) at once rather than in reverse order
-    // DynamicSupervisor: entries, running and restarting, that may exist. Dynamic children only.
-    std::optional<uint64_t> max_children;
-    // DynamicSupervisor: `{shutdown,_}` is a clean stop for permanent children too.
-    bool dynamic_supervisor = false;
   };
 
-  // `child_template`: kSimpleOneForOne only. Null there: every start brings its own spec
-  // (DynamicSupervisor).
+  // `child_template`: kSimpleOneForOne only. Null: every start brings its own spec (kDynamic).
   SupervisorPlanner(const SupervisorFlags& flags, Options options,
                     std::shared_ptr<const ChildSpec> child_template = nullptr);
   ~SupervisorPlanner();
@@ -137,8 +132,8 @@ class SupervisorPlanner {
 
   // Specs updated in place (code change): flags replaced, history kept; specs of known ids
   // replaced, new ids added without starting them, ids not named kept after the named ones in the
-  // start order. Children are not touched. False: a change between simple_one_for_one and the
-  // others is refused. `children`: the template alone for kSimpleOneForOne. Only while !busy().
+  // start order. Children are not touched. False: a change from or to a strategy with dynamic
+  // children is refused. `children`: the template alone for kSimpleOneForOne. Only while !busy().
   bool Update(const SupervisorFlags& flags,
               const std::vector<std::shared_ptr<const ChildSpec>>& children);
 
@@ -153,7 +148,8 @@ class SupervisorPlanner {
   const ChildRecord* FindById(std::string_view id) const { return table_.FindById(id); }
   const ChildRecord* FindByPid(const Pid& pid) const { return table_.FindByPid(pid); }
   const SupervisorFlags& flags() const { return flags_; }
-  bool simple() const { return flags_.strategy == Strategy::kSimpleOneForOne; }
+  // Has dynamic children: kSimpleOneForOne, kDynamic.
+  bool simple() const { return flags_.dynamic(); }
   const std::shared_ptr<const ChildSpec>& child_template() const { return template_; }
   // OTP's count_children. `alive`, where given, is asked for each child with a process (not for
   // dynamic children, which OTP does not check either).

@@ -8,8 +8,9 @@ namespace banyan {
 
 bool SupervisorPlanner::Update(const SupervisorFlags& flags,
                                const std::vector<std::shared_ptr<const ChildSpec>>& children) {
-  const bool becomes_simple = flags.strategy == Strategy::kSimpleOneForOne;
-  if (becomes_simple != simple() || (becomes_simple && children.size() > 1)) return false;
+  const bool same_kind = !flags.dynamic() && !simple();
+  if (!same_kind && flags.strategy != flags_.strategy) return false;
+  if (flags.dynamic() && children.size() > 1) return false;
   BANYAN_CHECK(!Blocked());
   flags_ = flags;
   window_.SetLimits(flags.intensity, flags.period);
@@ -83,7 +84,7 @@ SupervisorSnapshot SupervisorPlanner::Snapshot(Instant now) const {
 
 void SupervisorPlanner::Restore(const SupervisorSnapshot& snapshot, Instant now) {
   BANYAN_CHECK(table_.empty() && script_.kind == Script::Kind::kNone);
-  BANYAN_CHECK((snapshot.flags.strategy == Strategy::kSimpleOneForOne) == simple());
+  BANYAN_CHECK(snapshot.flags.dynamic() == simple());
   flags_ = snapshot.flags;
   template_ = snapshot.child_template;
   window_ = RestartWindow(flags_.intensity, flags_.period);

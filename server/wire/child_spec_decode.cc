@@ -34,6 +34,24 @@ MailboxSpec DecodeMailbox(const v1::MailboxSpec& in, const std::string& field,
   return out;
 }
 
+std::vector<Payload> DecodeArgs(const google::protobuf::RepeatedPtrField<v1::Payload>& in,
+                                const std::string& field, SpecProblems* problems) {
+  std::vector<Payload> out;
+  const bool had_room = problems->args_bytes <= kSpecArgsBytesMax;
+  for (int i = 0; i < in.size(); ++i) {
+    problems->args_bytes += in.Get(i).ByteSizeLong();
+    std::vector<ErrorInfo::FieldViolation> found;
+    CheckPayload(in.Get(i), fmt::format("{}[{}]", field, i), &found);
+    for (auto& [at, what] : found) problems->Add(std::move(at), std::move(what));
+    out.push_back(FromProto(in.Get(i)));
+  }
+  if (had_room && problems->args_bytes > kSpecArgsBytesMax) {
+    problems->Add(field, fmt::format("the arguments of the whole specification exceed {} bytes",
+                                     kSpecArgsBytesMax));
+  }
+  return out;
+}
+
 StartSpec DecodeStart(const v1::StartSpec& in, const std::string& field, SpecProblems* problems) {
   StartSpec out{.module = in.module()};
   if (in.module().empty()) {
@@ -42,19 +60,7 @@ StartSpec DecodeStart(const v1::StartSpec& in, const std::string& field, SpecPro
     problems->Add(field + ".module", fmt::format("has {} bytes; at most {} are allowed",
                                                  in.module().size(), kModuleMax));
   }
-  const bool had_room = problems->args_bytes <= kSpecArgsBytesMax;
-  for (int i = 0; i < in.args_size(); ++i) {
-    problems->args_bytes += in.args(i).ByteSizeLong();
-    std::vector<ErrorInfo::FieldViolation> found;
-    CheckPayload(in.args(i), fmt::format("{}.args[{}]", field, i), &found);
-    for (auto& [at, what] : found) problems->Add(std::move(at), std::move(what));
-    out.args.push_back(FromProto(in.args(i)));
-  }
-  if (had_room && problems->args_bytes > kSpecArgsBytesMax) {
-    problems->Add(field + ".args", fmt::format("the arguments of the whole specification exceed "
-                                               "{} bytes",
-                                               kSpecArgsBytesMax));
-  }
+  out.args = DecodeArgs(in.args(), field + ".args", problems);
   if (!in.name().empty()) problems->AddIf(field + ".name", NameProblem(in.name()));
   out.name = in.name();
   out.start_timeout =
@@ -192,6 +198,9 @@ SupervisorFlags DecodeFlags(const v1::SupervisorSpec& in, const std::string& fie
     case v1::SupervisorSpec::STRATEGY_SIMPLE_ONE_FOR_ONE:
       out.strategy = Strategy::kSimpleOneForOne;
       break;
+    case v1::SupervisorSpec::STRATEGY_DYNAMIC:
+      out.strategy = Strategy::kDynamic;
+      break;
     default:
       break;
   }
@@ -200,6 +209,14 @@ SupervisorFlags DecodeFlags(const v1::SupervisorSpec& in, const std::string& fie
   }
   if (in.auto_shutdown() == v1::SupervisorSpec::AUTO_SHUTDOWN_ALL_SIGNIFICANT) {
     out.auto_shutdown = AutoShutdown::kAllSignificant;
+  }
+  if (out.strategy == Strategy::kDynamic && out.auto_shutdown != AutoShutdown::kNever) {
+    problems->Add(field + ".auto_shutdown", "must be NEVER for the strategy DYNAMIC");
+  }
+  if (in.has_max_children()) out.max_children = in.max_children();
+  if (in.has_max_children() && !out.dynamic()) {
+    problems->Add(field + ".max_children",
+                  "is only for the strategies SIMPLE_ONE_FOR_ONE and DYNAMIC");
   }
   if (in.has_intensity()) out.intensity = in.intensity();
   out.period = DecodeDuration(in.has_period(), in.period(), out.period, absl::Seconds(1),
@@ -224,10 +241,11 @@ void DecodeTemplate(const v1::SupervisorSpec& in, const std::string& field, int 
   if (!simple && in.has_child_template()) {
     problems->Add(field + ".child_template", "is only for the strategy SIMPLE_ONE_FOR_ONE");
   }
-  if (simple && in.children_size() > 0) {
-    problems->Add(
-        field + ".children",
-        "must be empty for SIMPLE_ONE_FOR_ONE, whose children are made from the template");
+  if (out.flags.dynamic() && in.children_size() > 0) {
+    problems->Add(field + ".children",
+                  simple ? "must be empty for SIMPLE_ONE_FOR_ONE, whose children are made from the "
+                           "template"
+                         : "must be empty for DYNAMIC, whose children are started one by one");
   }
   if (simple && !in.has_child_template()) {
     problems->Add(field + ".child_template", "is unset; SIMPLE_ONE_FOR_ONE needs it");
@@ -265,6 +283,14 @@ void DecodeChildren(const v1::SupervisorSpec& in, const std::string& field, int 
   }
 }
 
+void DecodeExtraArguments(const v1::SupervisorSpec& in, const std::string& field,
+                          SupervisorSpec& out, SpecProblems* problems) {
+  if (in.extra_arguments_size() > 0 && out.flags.strategy != Strategy::kDynamic) {
+    problems->Add(field + ".extra_arguments", "is only for the strategy DYNAMIC");
+  }
+  out.extra_arguments = DecodeArgs(in.extra_arguments(), field + ".extra_arguments", problems);
+}
+
 SupervisorSpec DecodeSupervisor(const v1::SupervisorSpec& in, const std::string& field, int depth,
                                 SpecProblems* problems) {
   SupervisorSpec out;
@@ -274,6 +300,7 @@ SupervisorSpec DecodeSupervisor(const v1::SupervisorSpec& in, const std::string&
   }
   out.flags = DecodeFlags(in, field, problems);
   DecodeTemplate(in, field, depth, out, problems);
+  DecodeExtraArguments(in, field, out, problems);
   DecodeChildren(in, field, depth, out, problems);
   out.has_default_placement = in.has_default_placement();
   if (in.has_default_placement()) {

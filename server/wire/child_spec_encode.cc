@@ -23,15 +23,18 @@ void EncodeBackoff(const RestartBackoff& in, v1::RestartBackoff* out) {
   *out->mutable_reset_after() = ToProto(in.reset_after);
 }
 
+// A local value leaves an empty payload, so that the others keep their places.
+void EncodeArgs(const std::vector<Payload>& in,
+                google::protobuf::RepeatedPtrField<v1::Payload>* out) {
+  for (const Payload& arg : in) (void)ToProto(arg, out->Add());
+}
+
 }  // namespace
 
 void EncodeStartSpec(const StartSpec& in, v1::StartSpec* out) {
   out->Clear();
   out->set_module(in.module);
-  for (const Payload& arg : in.args) {
-    // A local value leaves an empty payload, so that the others keep their places.
-    (void)ToProto(arg, out->add_args());
-  }
+  EncodeArgs(in.args, out->mutable_args());
   out->set_name(in.name);
   if (in.start_timeout != absl::InfiniteDuration()) {
     *out->mutable_start_timeout() = ToProto(in.start_timeout);
@@ -78,6 +81,8 @@ void EncodeSupervisorSpec(const SupervisorSpec& in, v1::SupervisorSpec* out) {
   out->mutable_labels()->insert(in.labels.begin(), in.labels.end());
   if (in.max_unavailable) out->set_max_unavailable(*in.max_unavailable);
   out->set_parallel_stop(in.parallel_stop);
+  if (in.flags.max_children) out->set_max_children(*in.flags.max_children);
+  EncodeArgs(in.extra_arguments, out->mutable_extra_arguments());
 }
 
 }  // namespace banyan::wire

@@ -243,7 +243,9 @@ TEST(PlannerSimple, SUP012FailedAndIgnoredStartsStoreNothing) {
 }
 
 TEST(PlannerSimple, DYN020RestartingEntriesTakeCapacity) {
-  PlannerRig rig(Flags(Strategy::kSimpleOneForOne, 100000), {.max_children = 1}, S("t"));
+  SupervisorFlags flags = Flags(Strategy::kSimpleOneForOne, 100000);
+  flags.max_children = 1;
+  PlannerRig rig(flags, {}, S("t"));
   rig.Init({});
   const OpResult r = rig.StartDynamic();
   EXPECT_EQ(rig.StartDynamic().code, OpResult::Code::kMaxChildren);
@@ -255,7 +257,7 @@ TEST(PlannerSimple, DYN020RestartingEntriesTakeCapacity) {
 }
 
 TEST(PlannerSimple, DYN028CleanStopsOfADynamicSupervisorAreNotReported) {
-  PlannerRig rig(Flags(Strategy::kSimpleOneForOne), {.dynamic_supervisor = true}, S("t"));
+  PlannerRig rig(Flags(Strategy::kDynamic), {}, S("t"));
   rig.Init({});
   rig.StartDynamic();
   rig.StopsWith("t", ExitReason::Shutdown(Payload::Any("t/x.Y", "1")));
