@@ -54,7 +54,8 @@ Runtime::Runtime(Options options)
       table_(std::make_unique<ProcessTable>(this, options.max_processes)),
       registry_(std::make_unique<LocalRegistry>(table_.get())),
       external_(std::make_unique<ExternalCalls>(this)),
-      scheduler_(std::make_unique<Scheduler>(options.workers, options.executor)),
+      monitor_(std::make_unique<SystemMonitor>(this)),
+      scheduler_(std::make_unique<Scheduler>(options.workers, options.executor, monitor_.get())),
       blocking_(std::make_unique<Blocking>()),
       lease_until_ns_(Instant::Infinite().nanos()),
       frozen_(std::make_unique<Frozen>()) {
@@ -319,6 +320,9 @@ std::optional<ProcessSnapshot> Runtime::Look(Pid pid) const {
   return s;
 }
 
+// Most entries of a table that Inspect() shows.
+static constexpr size_t kShown = 100;
+
 void Runtime::Inspect(Pid pid, std::function<void(std::optional<ProcessSnapshot>)> done) {
   Process* target = pid.local() ? table_->Get(pid) : nullptr;
   if (!target) return done(std::nullopt);
@@ -332,9 +336,15 @@ void Runtime::Inspect(Pid pid, std::function<void(std::optional<ProcessSnapshot>
           out->trap_exit = p.trap_exit_;
           out->exclusive = p.exclusive_;
           out->fence = p.fence_;
+          auto add = [](std::vector<Pid>& to, const Pid& pid) {
+            if (to.size() < kShown) to.push_back(pid);
+          };
           p.tables().links.ForEach([&](const Pid& to, Process::Link& link) {
-            if (link.active() && out->links.size() < 100) out->links.push_back(to);
+            if (link.active()) add(out->links, to);
           });
+          p.tables().monitors.ForEach([&](Ref, const Pid& of) { add(out->monitors, of); });
+          p.tables().watchers.ForEach(
+              [&](const Process::WatcherKey& w, bool) { add(out->watchers, w.first); });
           out->monitored_by = p.tables().watchers.size();
         }
         done(std::move(out));

@@ -20,6 +20,7 @@ class ExternalCalls;
 class LocalRegistry;
 class ProcessTable;
 class Scheduler;
+class SystemMonitor;
 
 // Takes the signals for other nodes (server/cluster). Called from any thread, in sender order; must
 // not block and must not call back into the runtime on the same stack except through Deliver().
@@ -45,8 +46,11 @@ struct ProcessSnapshot {
   bool exclusive = false;
   uint64_t fence = 0;
   // Only from Inspect():
+  // at most 100 of each
   std::vector<Pid> links;
-  size_t monitored_by = 0;
+  std::vector<Pid> monitors;  // whom it monitors, once a monitor
+  std::vector<Pid> watchers;  // who monitors it or waits for its answer, once a monitor or call
+  size_t monitored_by = 0;    // how many watchers there are
 };
 
 // Hosts processes: M of them on N workers, or on an executor of the caller's with virtual time.
@@ -121,6 +125,7 @@ class Runtime {
   std::optional<ProcessSnapshot> Look(Pid pid) const;
   // `done(nullopt)` for a dead process. Runs on a worker.
   void Inspect(Pid pid, std::function<void(std::optional<ProcessSnapshot>)> done);
+  SystemMonitor& system_monitor() { return *monitor_; }
   size_t process_count() const;
   uint64_t queued_messages() const;
 
@@ -171,6 +176,7 @@ class Runtime {
   std::unique_ptr<ProcessTable> table_;
   std::unique_ptr<LocalRegistry> registry_;
   std::unique_ptr<ExternalCalls> external_;
+  std::unique_ptr<SystemMonitor> monitor_;
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<Blocking> blocking_;
   std::atomic<RemoteRouter*> router_{nullptr};

@@ -44,7 +44,8 @@ Process* Scheduler::Queue::PopHalf(Queue* rest) {
   return first;
 }
 
-Scheduler::Scheduler(int workers, Executor* executor) : executor_(executor) {
+Scheduler::Scheduler(int workers, Executor* executor, SystemMonitor* monitor)
+    : executor_(executor), monitor_(monitor) {
   for (int i = 0; i < workers; ++i) {
     workers_.push_back(std::make_unique<Worker>());
     workers_.back()->scheduler = this;
@@ -119,7 +120,7 @@ void Scheduler::RunInline() {
   if (in_turn_) return;
   in_turn_ = true;
   while (Process* p = shared_.Pop()) {
-    if (p->Run()) shared_.Push(p);
+    if (Run(p)) shared_.Push(p);
   }
   in_turn_ = false;
 }
@@ -133,7 +134,7 @@ void Scheduler::Loop(Worker* w) {
       continue;
     }
     w->running.store(p, std::memory_order_release);
-    bool again = p->Run();
+    bool again = Run(p);
     w->running.store(nullptr, std::memory_order_release);
     if (again) w->queue.Push(p);
   }

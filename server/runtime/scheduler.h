@@ -10,6 +10,7 @@
 #include "common/base/mutex.h"
 #include "common/time/clock.h"
 #include "server/runtime/process.h"
+#include "server/runtime/system_monitor.h"
 
 namespace banyan {
 
@@ -17,7 +18,8 @@ namespace banyan {
 // comes from outside, and stealing. Or, with an executor, in turns on that (tests, simulator).
 class Scheduler {
  public:
-  Scheduler(int workers, Executor* executor);
+  // Both outlive it; `executor` is null with workers.
+  Scheduler(int workers, Executor* executor, SystemMonitor* monitor);
   ~Scheduler();
   void Start();
   // `p` has become ready. On a worker: to its own queue; else to the shared one.
@@ -55,6 +57,7 @@ class Scheduler {
   static thread_local int batch_depth_;
   static thread_local bool batch_wake_;
 
+  bool Run(Process* p) { return monitor_->watching() ? monitor_->RunWatched(p) : p->Run(); }
   void Loop(Worker* w);
   Process* Next(Worker* w);
   Process* Steal(Worker* w);
@@ -64,6 +67,7 @@ class Scheduler {
   void PostTurn();
 
   Executor* const executor_;
+  SystemMonitor* const monitor_;
   std::vector<std::unique_ptr<Worker>> workers_;
   Queue shared_;
   std::atomic<int> sleepers_{0};
