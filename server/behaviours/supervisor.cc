@@ -34,6 +34,8 @@ Task<Initialised> Supervisor::OnInit(std::vector<Payload> args) {
   self().SetTrapExit(true);
   args_ = std::move(args);
   name_ = context().name;
+  path_ = context().path;
+  if (path_.empty()) path_ = {name_.empty() ? FormatPid(self().pid()) : name_};
   absl::StatusOr<std::optional<SupervisorSpec>> spec = ComputeSpec();
   if (!spec.ok()) co_return Initialised::Stop(SpecExitReason(spec.status()));
   if (!spec->has_value()) co_return Initialised::Ignore();
@@ -42,6 +44,7 @@ Task<Initialised> Supervisor::OnInit(std::vector<Payload> args) {
   std::shared_ptr<const ChildSpec> child_template;
   if ((*spec)->child_template)
     child_template = std::make_shared<const ChildSpec>(*std::move((*spec)->child_template));
+  extra_arguments_ = std::move((*spec)->extra_arguments);
   planner_ =
       std::make_unique<SupervisorPlanner>((*spec)->flags, options, std::move(child_template));
   std::vector<std::shared_ptr<const ChildSpec>> children;
@@ -64,9 +67,9 @@ absl::StatusOr<Payload> Supervisor::GetState() {
   return Payload::Local(planner_->Snapshot(self().Now()));
 }
 
-Task<absl::Status> Supervisor::OnCodeChange(Payload extra) {
+Task<absl::Status> Supervisor::OnCodeChange(CodeChange change) {
   SupervisorInit old = init_;
-  if (const auto* stated = extra.As<std::shared_ptr<const SupervisorSpec>>())
+  if (const auto* stated = change.extra.As<std::shared_ptr<const SupervisorSpec>>())
     init_ = SpecStatedInPlace(*stated);
   absl::StatusOr<std::optional<SupervisorSpec>> spec = ComputeSpec();
   if (spec.ok() && !spec->has_value()) return absl::OkStatus();
@@ -81,7 +84,9 @@ Task<absl::Status> Supervisor::OnCodeChange(Payload extra) {
       children.push_back(std::make_shared<const ChildSpec>(std::move(child)));
     if (!planner_->Update((*spec)->flags, children)) {
       refused = MakeError("CODE_CHANGE_FAILED",
-                          "a supervisor cannot change from or to simple_one_for_one");
+                          "a supervisor cannot change from or to simple_one_for_one or dynamic");
+    } else {
+      extra_arguments_ = std::move((*spec)->extra_arguments);
     }
   }
   if (!refused.ok()) init_ = std::move(old);
@@ -158,13 +163,17 @@ Task<void> Supervisor::Perform(SupervisorActions todo) {
 Task<SupervisorActions> Supervisor::Start(ChildKey key) {
   const ChildRecord* child = planner_->Find(key);
   StartContext context;
+  if (child->spec->type == ChildType::kSupervisor) {
+    context.path = path_;
+    context.path.push_back(child->spec->id);
+  }
   context.restarts = child->restarts + (child->restarting ? 1 : 0);
   if (child->extra_args) context.extra_args = *child->extra_args;
   const bool restart = child->restarting;
   const Pid previous = child->pid;
   StartResult result;
   try {
-    result = co_await StartChildProcess(self(), child->spec, std::move(context));
+    result = co_await StartChildProcess(self(), SpecToStart(*child), std::move(context));
   } catch (...) {
     result = StartResult::Failed(CrashReason(std::current_exception()));
   }
@@ -183,6 +192,14 @@ Task<SupervisorActions> Supervisor::Start(ChildKey key) {
   }
   Emit(EventKind::kChildStartFailed, child, {}, result.reason, previous);
   co_return planner_->OnStartFailed(key, result.reason, now);
+}
+
+std::shared_ptr<const ChildSpec> Supervisor::SpecToStart(const ChildRecord& child) const {
+  if (extra_arguments_.empty()) return child.spec;
+  auto spec = std::make_shared<ChildSpec>(*child.spec);
+  spec->start.args.insert(spec->start.args.begin(), extra_arguments_.begin(),
+                          extra_arguments_.end());
+  return spec;
 }
 
 Task<SupervisorActions> Supervisor::Stop(ChildKey key, ShutdownPolicy policy) {
@@ -285,13 +302,14 @@ void Supervisor::Emit(EventKind kind, const ChildRecord* child, Pid pid, ExitRea
   SupervisorEvent event;
   event.kind = kind;
   event.supervisor = self().pid();
-  event.supervisor_name = name_;
+  event.path = path_;
   if (child) {
     event.child_id = child->spec->id;
     event.spec = child->spec;
     event.restarts = child->restarts;
   }
   event.pid = pid;
+  if (auto process = self().runtime().Look(pid)) event.start_time = process->start_time;
   event.previous = previous;
   event.reason = std::move(reason);
   events->OnEvent(event);
@@ -303,7 +321,7 @@ void Supervisor::EmitDeleted(std::shared_ptr<const ChildSpec> spec) {
   SupervisorEvent event;
   event.kind = EventKind::kChildDeleted;
   event.supervisor = self().pid();
-  event.supervisor_name = name_;
+  event.path = path_;
   event.child_id = spec->id;
   event.spec = std::move(spec);
   events->OnEvent(event);

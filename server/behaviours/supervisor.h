@@ -30,7 +30,7 @@ class Supervisor final : public Behaviour {
   Task<Initialised> OnInit(std::vector<Payload> args) override;
   Task<Next> OnMessage(Message message) override;
   Task<void> OnTerminate(ExitReason reason) override;
-  Task<absl::Status> OnCodeChange(Payload extra) override;
+  Task<absl::Status> OnCodeChange(CodeChange change) override;
   // A SupervisorSnapshot, as a local payload.
   absl::StatusOr<Payload> GetState() override;
 
@@ -40,6 +40,8 @@ class Supervisor final : public Behaviour {
   };
 
   absl::StatusOr<std::optional<SupervisorSpec>> ComputeSpec() const;
+  // The child's spec with the supervisor's extra arguments before its own.
+  std::shared_ptr<const ChildSpec> SpecToStart(const ChildRecord& child) const;
 
   // Does what the planner asks for, in order, and tells it the outcomes, until nothing is left.
   Task<void> Perform(SupervisorActions todo);
@@ -65,13 +67,16 @@ class Supervisor final : public Behaviour {
   std::optional<OpResult::Code> Refuse(const SupervisorRequest& request) const;
   SupervisorActions Decide(const SupervisorRequest& request, OpId op);
   std::shared_ptr<const ChildSpec> FindSpec(const ChildRef& ref) const;
+  std::optional<ChildEntry> WhichChild(const ChildRef& ref) const;
   ChildCounts Count() const;
   bool SeemsAlive(Pid pid) const;
 
   SupervisorInit init_;
   std::vector<Payload> args_;
   std::unique_ptr<SupervisorPlanner> planner_;
+  std::vector<Payload> extra_arguments_;
   std::string name_;
+  std::vector<std::string> path_;   // as SupervisorInfo::path
   bool running_ = false;            // initialised
   std::optional<ExitReason> exit_;  // the planner has ended
   OpId last_op_ = 0;

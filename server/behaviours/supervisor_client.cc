@@ -6,6 +6,7 @@
 #include "fmt/format.h"
 
 #include "common/base/error.h"
+#include "server/behaviours/supervisor_spec_errors.h"
 
 namespace banyan {
 namespace {
@@ -60,7 +61,10 @@ void SupervisorClient::Ask(Runtime& rt, SupervisorRequest request, Done<T> done)
           });
 }
 
+// What is wrong in any case is said before anybody is asked.
 Task<absl::StatusOr<OpResult>> SupervisorClient::StartChild(Self& self, ChildSpec spec) const {
+  absl::Status bad = SpecStatus(ValidateChildSpec(spec, nullptr, "spec"));
+  if (!bad.ok()) return absl::StatusOr<OpResult>(std::move(bad));
   return Ask<OpResult>(self, StartOf(std::move(spec)));
 }
 Task<absl::StatusOr<OpResult>> SupervisorClient::StartChild(Self& self,
@@ -79,6 +83,10 @@ Task<absl::StatusOr<OpResult>> SupervisorClient::DeleteChild(Self& self, ChildRe
 Task<absl::StatusOr<std::vector<ChildEntry>>> SupervisorClient::WhichChildren(Self& self) const {
   return Ask<std::vector<ChildEntry>>(self, Of(Op::kWhichChildren));
 }
+Task<absl::StatusOr<std::optional<ChildEntry>>> SupervisorClient::WhichChild(Self& self,
+                                                                             ChildRef child) const {
+  return Ask<std::optional<ChildEntry>>(self, Of(Op::kWhichChild, std::move(child)));
+}
 Task<absl::StatusOr<ChildCounts>> SupervisorClient::CountChildren(Self& self) const {
   return Ask<ChildCounts>(self, Of(Op::kCountChildren));
 }
@@ -91,6 +99,8 @@ Task<absl::StatusOr<SupervisorInfo>> SupervisorClient::GetInfo(Self& self) const
 }
 
 void SupervisorClient::StartChild(Runtime& rt, ChildSpec spec, Done<OpResult> done) const {
+  absl::Status bad = SpecStatus(ValidateChildSpec(spec, nullptr, "spec"));
+  if (!bad.ok()) return done(std::move(bad));
   Ask<OpResult>(rt, StartOf(std::move(spec)), std::move(done));
 }
 void SupervisorClient::StartChild(Runtime& rt, std::vector<Payload> extra_args,
@@ -108,6 +118,10 @@ void SupervisorClient::DeleteChild(Runtime& rt, ChildRef child, Done<OpResult> d
 }
 void SupervisorClient::WhichChildren(Runtime& rt, Done<std::vector<ChildEntry>> done) const {
   Ask<std::vector<ChildEntry>>(rt, Of(Op::kWhichChildren), std::move(done));
+}
+void SupervisorClient::WhichChild(Runtime& rt, ChildRef child,
+                                  Done<std::optional<ChildEntry>> done) const {
+  Ask<std::optional<ChildEntry>>(rt, Of(Op::kWhichChild, std::move(child)), std::move(done));
 }
 void SupervisorClient::CountChildren(Runtime& rt, Done<ChildCounts> done) const {
   Ask<ChildCounts>(rt, Of(Op::kCountChildren), std::move(done));
@@ -162,7 +176,7 @@ absl::Status OpError(const OpResult& result, const std::string& supervisor,
                       supervisor),
           std::move(who));
     case OpResult::Code::kMaxChildren:
-      return MakeError("NODE_OVERLOADED", fmt::format("{} has its maximum of children", supervisor),
+      return MakeError("MAX_CHILDREN", fmt::format("{} has as many children as it may", supervisor),
                        std::move(who));
     case OpResult::Code::kShuttingDown:
       return MakeError("NOPROC", fmt::format("the supervisor {} is shutting down", supervisor),

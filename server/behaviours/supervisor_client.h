@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,8 @@ class SupervisorClient {
   Task<absl::StatusOr<OpResult>> RestartChild(Self& self, ChildRef child) const;
   Task<absl::StatusOr<OpResult>> DeleteChild(Self& self, ChildRef child) const;
   Task<absl::StatusOr<std::vector<ChildEntry>>> WhichChildren(Self& self) const;
+  // Nothing: not found.
+  Task<absl::StatusOr<std::optional<ChildEntry>>> WhichChild(Self& self, ChildRef child) const;
   Task<absl::StatusOr<ChildCounts>> CountChildren(Self& self) const;
   // Null: not found.
   Task<absl::StatusOr<std::shared_ptr<const ChildSpec>>> GetChildSpec(Self& self,
@@ -48,6 +51,7 @@ class SupervisorClient {
   void RestartChild(Runtime& rt, ChildRef child, Done<OpResult> done) const;
   void DeleteChild(Runtime& rt, ChildRef child, Done<OpResult> done) const;
   void WhichChildren(Runtime& rt, Done<std::vector<ChildEntry>> done) const;
+  void WhichChild(Runtime& rt, ChildRef child, Done<std::optional<ChildEntry>> done) const;
   void CountChildren(Runtime& rt, Done<ChildCounts> done) const;
   void GetChildSpec(Runtime& rt, ChildRef child, Done<std::shared_ptr<const ChildSpec>> done) const;
   void GetInfo(Runtime& rt, Done<SupervisorInfo> done) const;

@@ -55,7 +55,7 @@ std::shared_ptr<const ChildSpec> Supervisor::FindSpec(const ChildRef& ref) const
   if (id) return tmpl && *id == tmpl->id ? tmpl : nullptr;
   const Pid pid = std::get<Pid>(ref);
   if (const ChildRecord* child = planner_->FindByPid(pid)) return child->spec;
-  // OTP answers for any dead pid of its own node.
+  // OTP answers for any dead pid of its own node; there is nothing to answer without a template.
   return pid.local() && !SeemsAlive(pid) ? tmpl : nullptr;
 }
 
@@ -64,6 +64,9 @@ bool Supervisor::AnswerQuery(const SupervisorRequest& request, const CallFrom& f
     case Op::kWhichChildren:
       self().Answer(from, Payload::Local(WhichChildren(*planner_)));
       return true;
+    case Op::kWhichChild:
+      self().Answer(from, Payload::Local(WhichChild(request.child)));
+      return true;
     case Op::kCountChildren:
       self().Answer(from, Payload::Local(Count()));
       return true;
@@ -71,12 +74,21 @@ bool Supervisor::AnswerQuery(const SupervisorRequest& request, const CallFrom& f
       self().Answer(from, Payload::Local(FindSpec(request.child)));
       return true;
     case Op::kGetInfo:
-      self().Answer(from, Payload::Local(SupervisorInfo{name_, planner_->flags(),
+      self().Answer(from, Payload::Local(SupervisorInfo{name_, path_, planner_->flags(),
                                                         planner_->child_template(), Count()}));
       return true;
     default:
       return false;
   }
+}
+
+std::optional<ChildEntry> Supervisor::WhichChild(const ChildRef& ref) const {
+  const std::string* id = std::get_if<std::string>(&ref);
+  const ChildRecord* child = id && !planner_->simple() ? planner_->FindById(*id)
+                             : id                      ? nullptr
+                                                       : planner_->FindByPid(std::get<Pid>(ref));
+  if (!child) return std::nullopt;
+  return EntryOf(*child, planner_->simple());
 }
 
 ChildCounts Supervisor::Count() const {
@@ -119,16 +131,24 @@ absl::Status Supervisor::Check(const SupervisorRequest& request) const {
   if (takes_args) return absl::OkStatus();
   if (!request.spec)
     return MakeFieldError("SPEC_INVALID", {{"spec", "missing: this supervisor has no template"}});
-  return SpecStatus(ValidateChildSpec(*request.spec, &planner_->flags().auto_shutdown, "spec"));
+  const SupervisorFlags& flags = planner_->flags();
+  return SpecStatus(flags.strategy == Strategy::kDynamic
+                        ? ValidateDynamicChildSpec(*request.spec, "spec")
+                        : ValidateChildSpec(*request.spec, &flags.auto_shutdown, "spec"));
 }
 
 // Answers that need no decision: children addressed in a way that their supervisor does not know.
 std::optional<OpResult::Code> Supervisor::Refuse(const SupervisorRequest& request) const {
   if (request.op == Op::kStartChild) return std::nullopt;
   const Pid* pid = std::get_if<Pid>(&request.child);
+  const bool terminate = request.op == Op::kTerminateChild;
+  // A DynamicSupervisor knows its own children only, dead or alive.
+  if (planner_->flags().strategy == Strategy::kDynamic && terminate) {
+    return pid && planner_->FindByPid(*pid) ? std::nullopt : std::optional(Code::kNotFound);
+  }
   // Elsewhere a pid is just an unknown id.
   if (!planner_->simple()) return pid ? std::optional(Code::kNotFound) : std::nullopt;
-  if (request.op != Op::kTerminateChild || !pid) return Code::kSimpleOneForOne;
+  if (!terminate || !pid) return Code::kSimpleOneForOne;
   if (planner_->FindByPid(*pid)) return std::nullopt;
   return SeemsAlive(*pid) ? Code::kNotFound : Code::kOk;
 }

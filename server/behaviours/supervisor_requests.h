@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -27,6 +28,9 @@ struct ChildEntry {
 
 struct SupervisorInfo {
   std::string name;  // registered; else empty
+  // Names of the way from the root: the root's registered name, or the text of its pid (with node
+  // 0, as inside the runtime) where it has none, then child ids.
+  std::vector<std::string> path;
   SupervisorFlags flags;
   std::shared_ptr<const ChildSpec> child_template;
   ChildCounts counts;
@@ -39,6 +43,7 @@ struct SupervisorRequest {
     kRestartChild,    // `child`; OpResult
     kDeleteChild,     // `child`; OpResult
     kWhichChildren,   // std::vector<ChildEntry>, last in start order first
+    kWhichChild,      // `child`; std::optional<ChildEntry>, nothing: not found
     kCountChildren,   // ChildCounts
     kGetChildSpec,    // `child`; std::shared_ptr<const ChildSpec>, null: not found
     kGetInfo,         // SupervisorInfo
