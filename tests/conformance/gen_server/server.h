@@ -66,7 +66,9 @@ class ScriptServer : public GenServer {
   using GenServer::NoReply;
   using GenServer::Ok;
   using GenServer::Reply;
+  using GenServer::ReplyError;
   using GenServer::self;
+  using GenServer::steps;
   using GenServer::Stop;
   using GenServer::StopReply;
 

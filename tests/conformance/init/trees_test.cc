@@ -1,4 +1,5 @@
-// Initialisation under a supervisor: INI-006 to INI-015. spec/gen_server.md 15.4.
+// Initialisation in trees of supervisors: INI-006 to INI-008, INI-011 to INI-015.
+// spec/gen_server.md 14.1, 14.5, 14.6.
 #include "tests/conformance/gen_server/server.h"
 #include "tests/support/actors/supervisor_test.h"
 
@@ -31,6 +32,18 @@ TEST_F(GsInit, INI006ContinueThatAlwaysExits) {
   });
   EXPECT_EQ(inits, 3);
   EXPECT_EQ(std::count(script_.trace.begin(), script_.trace.end(), "terminate error always"), 3);
+}
+
+TEST_F(GsInit, INI007AFailingSiblingStopsTheEarlierOnesInReverse) {
+  Run([&](Self& t) -> Task<void> {
+    StartResult r =
+        co_await TryStart(t, Spec(Strategy::kOneForOne, 1, 5,
+                                  {Child("a", "r", {"a"}), Child("b", "r", {"b"}),
+                                   Child("c", "w1", {"ret_error"}), Child("d", "r", {"d"})}));
+    EXPECT_EQ(r.reason, ExitReason::FailedToStartChild("c", ExitReason::Error("reason")));
+    EXPECT_THAT(world_.trace, testing::ElementsAre("init a", "init b", "terminate b shutdown",
+                                                   "terminate a shutdown"));
+  });
 }
 
 TEST_F(GsInit, INI008FailuresNest) {
@@ -89,6 +102,46 @@ TEST_F(GsInit, INI013StartTimeoutOfAChildFailsTheTree) {
         co_await TryStart(t, Spec(Strategy::kOneForOne, 1, 5, {Child("a", "r", {"a"}), hangs}));
     EXPECT_EQ(r.reason, ExitReason::FailedToStartChild("b", ExitReason::Timeout()));
     EXPECT_THAT(world_.trace, testing::ElementsAre("init a", "terminate a shutdown"));
+  });
+}
+
+TEST_F(GsInit, INI014IgnoreThenRestartWhenReady) {
+  bool ready = false;
+  script_.init = [&](S&, auto) -> Task<GenServer::InitResult> {
+    return ready ? S::Ok() : S::Ignore();
+  };
+  Run([&](Self& t) -> Task<void> {
+    Pid s = co_await Start(
+        t, Spec(Strategy::kOneForOne, 1, 5, {Child("c", "script"), Child("d", "w1")}));
+    EXPECT_EQ(co_await Show(t, s), "d c:undefined") << "kept, and later siblings run";
+    OpResult r = co_await Restart(t, s, std::string("c"));
+    EXPECT_EQ(r.code, Code::kIgnored);
+    ready = true;
+    r = co_await Restart(t, s, std::string("c"));
+    EXPECT_EQ(r.code, Code::kOk);
+    EXPECT_EQ(r.pid, co_await PidOf(t, s, "c"));
+  });
+}
+
+TEST_F(GsInit, INI015AShutdownWaitsForTheInitThatRuns) {
+  script_.init = [&](S& s, auto) -> Task<GenServer::InitResult> {
+    s.self().SetTrapExit(true);
+    co_await s.self().Sleep(absl::Milliseconds(600));
+    script_.trace.push_back("init done");
+    co_return S::Ok();
+  };
+  Run([&](Self& t) -> Task<void> {
+    Pid s = co_await Start(t, Spec(Strategy::kOneForOne, 1, 5));
+    ProcessMain starter = [s](Self& self) -> Task<ExitReason> {
+      (void)co_await SupervisorClient(s).StartChild(self, Child("c", "script"));
+      co_return ExitReason::Normal();
+    };
+    (void)t.Spawn(std::move(starter), {});
+    co_await t.Sleep(absl::Milliseconds(100));
+    t.Exit(s, ExitReason::Shutdown());
+    EXPECT_EQ(co_await ExitOf(t, s, absl::Milliseconds(499)), std::nullopt);
+    EXPECT_EQ(co_await ExitOf(t, s, absl::Milliseconds(2)), ExitReason::Shutdown());
+    EXPECT_THAT(script_.trace, testing::ElementsAre("init done", "terminate shutdown"));
   });
 }
 
