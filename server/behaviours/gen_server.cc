@@ -37,10 +37,27 @@ Task<GenServer::Result> GenServer::HandleContinue(Payload argument) {
 Task<Initialised> GenServer::OnInit(std::vector<Payload> args) {
   Task<InitResult> init = Init(std::move(args));
   if (init.ready()) return std::move(init.Result().value_);
-  return [](Task<InitResult> t) -> Task<Initialised> {
-    InitResult result = co_await std::move(t);
-    co_return std::move(result.value_);
-  }(std::move(init));
+  return FinishInit(std::move(init));
+}
+
+Task<Initialised> GenServer::FinishInit(Task<InitResult> init) {
+  std::optional<Initialised> result;
+  std::exception_ptr error;
+  try {
+    InitResult r = co_await std::move(init);
+    result = std::move(r.value_);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  const bool runs = result && result->kind == Initialised::Kind::kOk;
+  if (steps_ && !runs) co_await steps_->Unwind();
+  if (error) std::rethrow_exception(error);
+  co_return *std::move(result);
+}
+
+InitSteps& GenServer::steps() {
+  if (!steps_) steps_ = std::make_unique<InitSteps>(&self(), context().module);
+  return *steps_;
 }
 
 Task<Next> GenServer::OnMessage(Message message) {
@@ -70,6 +87,10 @@ Task<Next> GenServer::FinishLater(Task<CallResult> task, CallFrom from) {
 }
 
 Next GenServer::Finish(CallResult result, const CallFrom& from) {
+  if (debugging()) [[unlikely]] {
+    if (result.replies_) Debug(SysEvent::Out(result.reply_, from.caller));
+    if (!result.replies_ && !result.next_.stop) Debug(SysEvent::Of(SysEvent::Kind::kNoReply));
+  }
   if (result.replies_) {
     if (result.next_.stop) {
       pending_reply_ = std::make_unique<PendingReply>(PendingReply{from, std::move(result.reply_)});
@@ -88,13 +109,19 @@ void GenServer::SendPendingReply() {
 }
 
 Task<Next> GenServer::FinishStep(Task<Result> task) {
-  if (task.ready()) return std::move(task.Result().next_);
+  if (task.ready()) return Finish(task.Result());
   return FinishLater(std::move(task));
+}
+
+Next GenServer::Finish(Result result) {
+  if (debugging() && !result.next_.stop) [[unlikely]]
+    Debug(SysEvent::Of(SysEvent::Kind::kNoReply));
+  return std::move(result.next_);
 }
 
 Task<Next> GenServer::FinishLater(Task<Result> task) {
   Result result = co_await std::move(task);
-  co_return std::move(result.next_);
+  co_return Finish(std::move(result));
 }
 
 Task<Next> GenServer::OnTimeout() {

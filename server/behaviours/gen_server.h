@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 
 #include "server/behaviours/behaviour.h"
+#include "server/behaviours/init_steps.h"
 
 namespace banyan {
 
@@ -133,9 +134,14 @@ class GenServer : public Behaviour {
   // CALL_NOT_HANDLED: what a server answers to a request of a type that it does not know.
   static CallResult NotHandled(const Payload& request);
 
+  // The steps of Init; see InitSteps. An Init that does not end with Ok() unwinds what is left of
+  // them, whatever ended it.
+  InitSteps& steps();
+
  public:
   // --- the behaviour's side
   ~GenServer() override;
+  std::string_view engine() const override { return "generic server"; }
   Task<Initialised> OnInit(std::vector<Payload> args) final;
   Task<Next> OnMessage(Message message) final;
   Task<Next> OnTimeout() final;
@@ -149,13 +155,16 @@ class GenServer : public Behaviour {
     Payload reply;
   };
   Task<Next> OnCall(Message message);
+  Task<Initialised> FinishInit(Task<InitResult> init);
   Next Finish(CallResult result, const CallFrom& from);
   Task<Next> FinishLater(Task<CallResult> result, CallFrom from);
-  static Task<Next> FinishLater(Task<Result> result);
-  static Task<Next> FinishStep(Task<Result> result);
+  Next Finish(Result result);
+  Task<Next> FinishLater(Task<Result> result);
+  Task<Next> FinishStep(Task<Result> result);
   void SendPendingReply();
 
   std::unique_ptr<PendingReply> pending_reply_;  // {stop,Reason,Reply,State}: sent after Terminate
+  std::unique_ptr<InitSteps> steps_;             // null: none were asked for
 };
 
 }  // namespace banyan
