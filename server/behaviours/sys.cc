@@ -107,11 +107,21 @@ Task<absl::Status> Stop(Self& self, Pid target, ExitReason reason, absl::Duratio
   request.reason = reason;
   const Ref monitor = self.Monitor(target);
   const Ref alias =
-      self.SendRequest(target, Payload::Local(std::move(request)), SignalKind::kSystem);
+      self.SendRequestToMailbox(target, Payload::Local(std::move(request)), SignalKind::kSystem);
+  // It ends, or the request is refused: system requests do not reach other nodes.
   std::optional<Message> down = co_await self.ReceiveIf(
-      [monitor](const Message& m) { return m.is_down() && m.ref() == monitor; },
+      [monitor, alias](const Message& m) {
+        return (m.is_down() && m.ref() == monitor) ||
+               (m.is_reply() && m.ref() == alias && !m.status().ok());
+      },
       self.Now() + timeout);
   self.CloseAlias(alias);
+  self.TakeIf(
+      [alias](const Message& m) { return m.ref() == alias && (m.is_reply() || m.is_down()); });
+  if (down && down->is_reply()) {
+    self.Demonitor(monitor);
+    co_return down->status();
+  }
   if (!down) {
     self.Demonitor(monitor);
     co_return MakeError("CALL_TIMEOUT", fmt::format("{} has not ended in time", FormatPid(target)),

@@ -96,8 +96,8 @@ Ref Self::SendRequest(Pid to, Payload payload, SignalKind kind) {
   return ref;
 }
 
-Ref Self::SendRequestToMailbox(Pid to, Payload payload) {
-  SignalPtr s = MakeSignal(SignalKind::kCall, to, std::move(payload));
+Ref Self::SendRequestToMailbox(Pid to, Payload payload, SignalKind kind) {
+  SignalPtr s = MakeSignal(kind, to, std::move(payload));
   Ref ref = s->ref = p_->OpenAlias(to, true);
   p_->SendSignal(std::move(s));
   return ref;

@@ -106,7 +106,7 @@ class Self {
   // The same with a response that comes as a message with this ref: is_reply(), or is_down() when
   // there is none. For whoever waits for other messages meanwhile; CloseAlias() gives the response
   // up, unless it is in the mailbox already. See server/behaviours/requests.h.
-  Ref SendRequestToMailbox(Pid to, Payload payload);
+  Ref SendRequestToMailbox(Pid to, Payload payload, SignalKind kind = SignalKind::kCall);
   void CloseAlias(Ref alias);
   // Answers a call; by whoever has the CallFrom. Only the first answer counts.
   void Answer(const CallFrom& to, Payload payload);
