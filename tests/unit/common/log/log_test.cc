@@ -56,5 +56,17 @@ TEST(Write, GoesToStderr) {
   EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("to_stderr k={}%v\n"));
 }
 
+TEST(Write, SYS090NothingBelowTheLevel) {
+  SetLevel(Level::kWarn);
+  testing::internal::CaptureStderr();
+  Info("below", {{"k", 1}});
+  Warn("at", {{"k", 2}});
+  Flush();
+  const std::string written = testing::internal::GetCapturedStderr();
+  SetLevel(Level::kInfo);
+  EXPECT_THAT(written, testing::HasSubstr("at k=2\n"));
+  EXPECT_THAT(written, testing::Not(testing::HasSubstr("below")));
+}
+
 }  // namespace
 }  // namespace banyan::log
