@@ -4,6 +4,7 @@
 #include "banyan/v1/cluster.pb.h"
 #include "banyan/v1/registry.pb.h"
 #include "banyan/v1/supervisors.pb.h"
+#include "banyan/v1/sys.pb.h"
 #include "server/rpc/answer.h"
 #include "server/rpc/call_context.h"
 #include "server/rpc/event_stream.h"

@@ -41,6 +41,15 @@ BANYAN_NAME(Registry, Register)
 BANYAN_NAME(Registry, Unregister)
 BANYAN_NAME(Registry, Lookup)
 BANYAN_NAME(Registry, ListNames)
+BANYAN_NAME(Sys, GetState)
+BANYAN_NAME(Sys, ReplaceState)
+BANYAN_NAME(Sys, GetStatus)
+BANYAN_NAME(Sys, Suspend)
+BANYAN_NAME(Sys, Resume)
+BANYAN_NAME(Sys, SetDebug)
+BANYAN_NAME(Sys, GetStatistics)
+BANYAN_NAME(Sys, ChangeCode)
+BANYAN_NAME(Sys, Terminate)
 #undef BANYAN_NAME
 
 }  // namespace banyan::rpc::method

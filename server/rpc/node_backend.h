@@ -4,10 +4,12 @@
 #include <string>
 
 #include "server/behaviours/module.h"
+#include "server/behaviours/sys.h"
 #include "server/node/node.h"
 #include "server/rpc/backend.h"
 #include "server/rpc/forward.h"
 #include "server/rpc/server_info.h"
+#include "server/rpc/supervisor_codec.h"
 #include "server/runtime/runtime.h"
 
 namespace banyan::rpc {
@@ -45,15 +47,21 @@ class NodeBackend final : public Backend {
   struct NamedCall;
 
   wire::NodeIdentity self() const { return deps_.node->identity(); }
+  OfNode of_node() const { return {deps_.runtime, self(), deps_.info.name}; }
 
   // --- where a target is (node_resolve.cc)
-  // The process if that can be told at once: a pid, or a name of this node. Invalid: ask
+  // The process if that can be told at once: a pid, or a name of this node. Invalid: ask Locate or
   // ResolvePid.
   absl::StatusOr<Pid> ResolveNow(const v1::Target& target) const;
+  // The process as far as nodes know: also one at a place in a tree of this node, and one with a
+  // node-local name. Invalid: the coordinator knows.
+  void Locate(const CallContext& context, const v1::Target& target, Instant deadline, PidDone done);
   // The process behind a target of any kind, in this runtime's form.
   void ResolvePid(const CallContext& context, const v1::Target& target, Instant deadline,
                   PidDone done);
   void AskCoordinatorFor(const CallContext& context, const v1::Target& target, PidDone done);
+  void AskFor(const CallContext& context, Hop hop, const std::string& address,
+              const v1::Target& target, PidDone done);
   // The coordinator in use; empty: none is known.
   std::string Coordinator() const;
   absl::StatusOr<std::string> AddressOf(uint32_t node_id, uint32_t incarnation) const;
@@ -84,6 +92,19 @@ class NodeBackend final : public Backend {
                Answer<v1::ExitResponse> answer);
   absl::StatusOr<v1::ListActorsResponse> ListHere(const v1::ListActorsRequest& request) const;
 
+  // --- sys (node_sys.cc)
+  // Runs `here` with the process that the request is for, or passes the request on to its node.
+  template <typename Request, typename Response>
+  void OnProcess(const CallContext& context, Request* request, const char* method,
+                 Answer<Response> answer, std::function<void(Request, Pid, Answer<Response>)> here);
+  // Sends a system request to a process of this node and answers with what `fill` makes of its
+  // answer.
+  template <typename Response>
+  void AskSys(const CallContext& context, Pid pid, SysRequest request, Answer<Response> answer,
+              std::function<absl::Status(const Payload&, Response*)> fill);
+  template <typename Response>
+  std::function<absl::Status(const Payload&, Response*)> Who(Pid pid) const;
+
   // --- supervisors
   void StartRoot(const CallContext& context, v1::StartSupervisorRequest request,
                  Answer<v1::StartSupervisorResponse> answer);
@@ -92,6 +113,8 @@ class NodeBackend final : public Backend {
   void DescribeSupervisor(Pid pid, Answer<v1::StartSupervisorResponse> answer);
   void ListSupervisorsHere(const v1::ListSupervisorsRequest& request,
                            std::function<void(v1::ListSupervisorsResponse)> done);
+  void WatchThere(const CallContext& context, Hop hop, const std::string& address,
+                  v1::WatchEventsRequest request, EventStreamPtr<v1::WatchEventsResponse> stream);
   void WatchHere(Pid supervisor, v1::WatchEventsRequest request,
                  EventStreamPtr<v1::WatchEventsResponse> stream);
 

@@ -4,6 +4,7 @@
 #include "banyan/v1/cluster.grpc.pb.h"
 #include "banyan/v1/registry.grpc.pb.h"
 #include "banyan/v1/supervisors.grpc.pb.h"
+#include "banyan/v1/sys.grpc.pb.h"
 #include "server/rpc/validate.h"
 
 namespace banyan::rpc {
@@ -130,6 +131,23 @@ class RegistryService final : public v1::Registry::CallbackService {
   Backend* const backend_;
 };
 
+class SysService final : public v1::Sys::CallbackService {
+ public:
+  explicit SysService(Backend* backend) : backend_(backend) {}
+  BANYAN_SERVE(GetState)
+  BANYAN_SERVE(ReplaceState)
+  BANYAN_SERVE(GetStatus)
+  BANYAN_SERVE(Suspend)
+  BANYAN_SERVE(Resume)
+  BANYAN_SERVE(SetDebug)
+  BANYAN_SERVE(GetStatistics)
+  BANYAN_SERVE(ChangeCode)
+  BANYAN_SERVE(Terminate)
+
+ private:
+  Backend* const backend_;
+};
+
 #undef BANYAN_SERVE
 #undef BANYAN_SERVE_STREAM
 
@@ -140,6 +158,7 @@ PublicServices::PublicServices(Backend* backend) {
   owned_.push_back(std::make_unique<SupervisorsService>(backend));
   owned_.push_back(std::make_unique<ClusterService>(backend));
   owned_.push_back(std::make_unique<RegistryService>(backend));
+  owned_.push_back(std::make_unique<SysService>(backend));
 }
 
 PublicServices::~PublicServices() = default;
@@ -151,7 +170,8 @@ std::vector<grpc::Service*> PublicServices::services() const {
 }
 
 std::vector<std::string> PublicServices::names() {
-  return {"banyan.v1.Actors", "banyan.v1.Supervisors", "banyan.v1.Cluster", "banyan.v1.Registry"};
+  return {"banyan.v1.Actors", "banyan.v1.Supervisors", "banyan.v1.Cluster", "banyan.v1.Registry",
+          "banyan.v1.Sys"};
 }
 
 }  // namespace banyan::rpc

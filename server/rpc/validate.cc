@@ -14,6 +14,8 @@ constexpr size_t kMessageTextMax = 4096;
 constexpr size_t kNotesBytesMax = 8 * 1024;
 constexpr size_t kOperationIdMax = 255;
 constexpr size_t kResumeTokenMax = 1024;
+constexpr size_t kVersionMax = 255;
+constexpr uint32_t kLogEventsMax = 1000;
 
 // The fields that all lists have.
 template <typename Request>
@@ -250,6 +252,53 @@ absl::Status Validate(const v1::UnregisterRequest& r) {
 absl::Status Validate(const v1::LookupRequest& r) { return FieldChecks().Name(r.name()).status(); }
 absl::Status Validate(const v1::ListNamesRequest& r) {
   return Page(r).Text(r.prefix(), "prefix", 255).status();
+}
+
+// ------------------------------------------------------------------- sys
+
+absl::Status Validate(const v1::GetStateRequest& r) {
+  return FieldChecks().Target(r.target(), r.has_target()).status();
+}
+absl::Status Validate(const v1::ReplaceStateRequest& r) {
+  return FieldChecks().Target(r.target(), r.has_target()).Payload(r.state(), "state").status();
+}
+absl::Status Validate(const v1::GetStatusRequest& r) {
+  return FieldChecks().Target(r.target(), r.has_target()).status();
+}
+absl::Status Validate(const v1::SuspendRequest& r) {
+  return FieldChecks()
+      .Target(r.target(), r.has_target())
+      .Duration(r.max_duration(), r.has_max_duration(), "max_duration")
+      .status();
+}
+absl::Status Validate(const v1::ResumeRequest& r) {
+  return FieldChecks().Target(r.target(), r.has_target()).status();
+}
+absl::Status Validate(const v1::SetDebugRequest& r) {
+  FieldChecks checks;
+  checks.Target(r.target(), r.has_target());
+  if (r.log_events() > kLogEventsMax)
+    checks.Add("REQUEST_INVALID", "log_events", fmt::format("is at most {}", kLogEventsMax));
+  if (!r.has_log_events() && !r.has_statistics())
+    checks.Add("REQUEST_INVALID", "log_events", "this or statistics must be set");
+  return checks.status();
+}
+absl::Status Validate(const v1::GetStatisticsRequest& r) {
+  return FieldChecks().Target(r.target(), r.has_target()).status();
+}
+absl::Status Validate(const v1::ChangeCodeRequest& r) {
+  return FieldChecks()
+      .Target(r.target(), r.has_target())
+      .Payload(r.extra(), "extra")
+      .Text(r.old_version(), "old_version", kVersionMax)
+      .status();
+}
+absl::Status Validate(const v1::TerminateRequest& r) {
+  FieldChecks checks;
+  checks.Target(r.target(), r.has_target());
+  if (r.has_reason() && r.reason().kind() == v1::ExitReason::KIND_UNSPECIFIED)
+    checks.Add("REQUEST_INVALID", "reason.kind", "must be set");
+  return checks.status();
 }
 
 }  // namespace banyan::rpc

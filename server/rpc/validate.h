@@ -6,6 +6,7 @@
 #include "banyan/v1/cluster.pb.h"
 #include "banyan/v1/registry.pb.h"
 #include "banyan/v1/supervisors.pb.h"
+#include "banyan/v1/sys.pb.h"
 
 namespace banyan::rpc {
 
