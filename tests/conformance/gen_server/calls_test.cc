@@ -1,4 +1,7 @@
-// Calls and casts: GS-018, GS-108 to GS-114, GS-126 to GS-130; sections 4, 9, 10.
+// Calls and casts: GS-013, GS-018, GS-020, GS-027, GS-047, GS-109 to GS-115, GS-127.
+// spec/gen_server.md 4, 9.
+#include <ctime>
+
 #include "common/base/error.h"
 #include "tests/conformance/gen_server/server.h"
 
@@ -6,6 +9,84 @@ namespace banyan {
 namespace {
 
 class GsCalls : public GenServerTest {};
+
+TEST_F(GsCalls, GS013CallsAndDelayedAnswers) {
+  // delayed_answer MS: a time-out later; call_within MS: next_call asks whether it came in time.
+  std::optional<CallFrom> waiting;
+  script_.call = [&](S& s, std::string word, CallFrom from) -> Task<CallResult> {
+    if (word == "next_call") return S::Reply(Word(s.state == "call_within" ? "ok" : "false"));
+    const size_t space = word.find(' ');
+    if (space == std::string::npos) return S::Reply(Word("ok"));
+    const absl::Duration after = absl::Milliseconds(std::stoi(word.substr(space)));
+    s.state = word.substr(0, space);
+    if (s.state == "call_within") return S::Reply(Word("ok")).Timeout(after);
+    waiting = from;
+    return CallResult(S::NoReply()).Timeout(after);
+  };
+  script_.info = [&](S& s, Message m) -> Task<Step> {
+    if (!S::IsIdleTimeout(m)) return S::NoReply();
+    if (waiting) s.self().Answer(*std::exchange(waiting, std::nullopt), Word("delayed"));
+    s.state = "";
+    return S::NoReply();
+  };
+  Run([&](Self& t) -> Task<void> {
+    Pid p = co_await StartOk(t);
+    auto call = [&t, p](std::string word, absl::Duration timeout) -> Task<std::string> {
+      absl::StatusOr<Payload> r = co_await t.Call(p, Word(word), timeout);
+      co_return r.ok() ? TextOf(*r) : ErrorReason(r.status());
+    };
+    const absl::Duration k5s = absl::Seconds(5);
+    EXPECT_EQ(co_await call("started_p", k5s), "ok");
+    EXPECT_EQ(co_await call("delayed_answer 1", k5s), "delayed");
+    for (int pause_ms : {500, 1500}) {
+      EXPECT_EQ(co_await call("call_within 1000", k5s), "ok");
+      co_await t.Sleep(absl::Milliseconds(pause_ms));
+      EXPECT_EQ(co_await call("next_call", k5s), pause_ms < 1000 ? "ok" : "false");
+    }
+    EXPECT_EQ(co_await call("delayed_answer 1", absl::Milliseconds(30)), "delayed");
+    EXPECT_EQ(co_await call("delayed_answer 30", absl::Milliseconds(1)), "CALL_TIMEOUT");
+    co_await t.Sleep(absl::Seconds(1));
+    EXPECT_EQ(t.mailbox_length(), 0u);
+  });
+}
+
+// CPU time, not the clock: others use this machine too.
+double CpuSeconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+TEST_F(GsCalls, GS047CallsDoNotLookThroughTheMailbox) {
+  Run([&](Self& t) -> Task<void> {
+    constexpr int kCalls = 2000;
+    constexpr size_t kQueued = 50000;
+    Pid p = co_await StartOk(t);
+    auto cost = [&t, p]() -> Task<double> {
+      const double before = CpuSeconds();
+      for (int i = 0; i < kCalls; ++i) EXPECT_TRUE((co_await t.Call(p, Word("x"))).ok());
+      co_return CpuSeconds() - before;
+    };
+    const double empty = co_await cost();
+    for (size_t i = 0; i < kQueued; ++i) t.Send(t.pid(), Word("queued"));
+    const double full = co_await cost();
+    EXPECT_EQ(t.mailbox_length(), kQueued);
+    EXPECT_LT(full, empty * 10);
+  });
+}
+
+TEST_F(GsCalls, GS115AZeroTimeoutIsATimeout) {
+  Run([&](Self& t) -> Task<void> {
+    Pid p = co_await StartOk(t);
+    for (absl::Duration d : {absl::ZeroDuration(), -absl::Seconds(1)}) {
+      absl::StatusOr<Payload> r = co_await t.Call(p, Word("x"), d);
+      EXPECT_EQ(ErrorReason(r.status()), "CALL_TIMEOUT");
+    }
+    co_await t.Sleep(absl::Milliseconds(1));
+    EXPECT_THAT(script_.trace, testing::ElementsAre("call x", "call x")) << "handled all the same";
+    EXPECT_EQ(t.mailbox_length(), 0u);
+  });
+}
 
 TEST_F(GsCalls, GS018And020CastsAndMessages) {
   Run([&](Self& t) -> Task<void> {
@@ -18,7 +99,7 @@ TEST_F(GsCalls, GS018And020CastsAndMessages) {
   });
 }
 
-TEST_F(GsCalls, ReplyLaterAndByAnotherProcess) {
+TEST_F(GsCalls, GS113And127OneReplyByWhoeverHasTheFrom) {
   Run([&](Self& t) -> Task<void> {
     std::optional<CallFrom> waiting;
     script_.call = [&](S&, std::string, CallFrom from) -> Task<CallResult> {

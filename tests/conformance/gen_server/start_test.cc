@@ -1,5 +1,5 @@
-// Starting: GS-101 to GS-107, GS-126, GS-133, PL-003 to PL-013, PL-101 to PL-105, BHV-007 to
-// BHV-009.
+// Starting: GS-001, GS-038, GS-101 to GS-107, GS-126, GS-133. spec/gen_server.md 2, 3.
+#include "common/base/error.h"
 #include "tests/conformance/gen_server/server.h"
 
 namespace banyan {
@@ -10,6 +10,57 @@ class GsStart : public GenServerTest {};
 struct Raised : std::exception {
   const char* what() const noexcept override { return "raised"; }
 };
+
+// What start, start_link and start_monitor have in common.
+TEST_F(GsStart, GS001StartCallAndStop) {
+  script_.call = [](S&, std::string word, CallFrom) -> Task<CallResult> {
+    if (word == "stop") return S::StopReply(ExitReason::Error("stopped"), Word("ok"));
+    return S::Reply(Word("ok"));
+  };
+  Run([&](Self& t) -> Task<void> {
+    for (const char* name : {"", "my_server"}) {
+      for (auto [link, monitor] : {std::pair(false, false), {true, false}, {false, true}}) {
+        StartOptions o = Linked(name);
+        o.link = link;
+        o.monitor = monitor;
+        o.timeout = absl::Seconds(1);
+        StartResult r = co_await StartIt(t, o);
+        CO_ASSERT(r.started());
+        EXPECT_EQ(r.monitor != 0, monitor);
+        if (*name) {
+          StartResult again = co_await StartIt(t, o);
+          EXPECT_EQ(again.reason.type(), kAlreadyStarted);
+          EXPECT_EQ(again.pid, r.pid);
+          EXPECT_EQ(TextOf(*co_await t.CallName(name, Word("started_p"))), "ok");
+        }
+        EXPECT_EQ(TextOf(*co_await t.Call(r.pid, Word("started_p"))), "ok");
+        EXPECT_EQ(TextOf(*co_await t.Call(r.pid, Word("stop"))), "ok");
+        if (link) EXPECT_EQ(co_await ExitOf(t, r.pid), ExitReason::Error("stopped"));
+        if (monitor) {
+          std::optional<Message> down = co_await Next(t);
+          EXPECT_TRUE(down->is_down() && down->ref() == r.monitor);
+          EXPECT_EQ(down->reason(), ExitReason::Error("stopped"));
+        }
+        absl::StatusOr<Payload> gone = co_await t.Call(r.pid, Word("x"), absl::Milliseconds(1));
+        EXPECT_EQ(ErrorReason(gone.status()), "NOPROC");
+        EXPECT_EQ(t.mailbox_length(), 0u);
+      }
+    }
+  });
+}
+
+TEST_F(GsStart, GS038TheNameIsFreeTheInstantTheStartReturns) {
+  Run([&](Self& t) -> Task<void> {
+    for (int i = 0; i < 100; ++i) {
+      script_.init = [](S&, auto) -> Task<Init> { return S::Ignore(); };
+      EXPECT_TRUE((co_await StartIt(t, Linked("server"))).ignored());
+      EXPECT_FALSE(rt_->Whereis("server"));
+      script_.init = [](S&, auto) -> Task<Init> { return S::Stop(ExitReason::Error("r")); };
+      EXPECT_TRUE((co_await StartIt(t, Linked("server"))).failed());
+      EXPECT_FALSE(rt_->Whereis("server"));
+    }
+  });
+}
 
 TEST_F(GsStart, GS101InitResults) {
   Run([&](Self& t) -> Task<void> {
@@ -50,9 +101,10 @@ TEST_F(GsStart, GS102InitTimeout) {
       co_await s.self().Sleep(absl::Hours(1));
       co_return S::Ok();
     };
-    for (bool link : {true, false}) {
+    for (auto [link, monitor] : {std::pair(true, false), {false, false}, {false, true}}) {
       StartOptions o = Linked("slow_server");
       o.link = link;
+      o.monitor = monitor;
       o.timeout = absl::Milliseconds(500);
       Instant before = t.Now();
       StartResult r = co_await StartIt(t, o);
@@ -74,6 +126,9 @@ TEST_F(GsStart, GS103FailedStartMonitorLeavesNothing) {
     script_.init = [](S&, auto) -> Task<Init> { return S::Stop(ExitReason::Error("r")); };
     StartResult r = co_await StartIt(t, o);
     EXPECT_EQ(r.reason, ExitReason::Error("r"));
+    script_.init = [](S&, auto) -> Task<Init> { return S::Ignore(); };
+    r = co_await StartIt(t, o);
+    EXPECT_TRUE(r.ignored());
     script_.init = nullptr;
     r = co_await StartIt(t, o);
     EXPECT_TRUE(r.started());
@@ -105,6 +160,14 @@ TEST_F(GsStart, GS104And105And106And107ParentExit) {
     EXPECT_THAT(script_.trace, testing::ElementsAre("EXIT error foo")) << "start/3: no parent";
     rt_->Exit(p, ExitReason::Kill());
     EXPECT_EQ(co_await DownOf(t, p), ExitReason::Killed());
+    script_.trace.clear();
+    StartOptions monitored = unlinked;
+    monitored.monitor = true;
+    p = co_await StartOk(t, monitored);
+    t.Exit(p, ExitReason::Error("foo"));
+    std::optional<Message> down = co_await Next(t);
+    EXPECT_TRUE(down->is_down() && down->reason() == ExitReason::Error("foo"));
+    EXPECT_THAT(script_.trace, testing::ElementsAre("terminate error foo")) << "start_monitor";
     script_.trace.clear();
     script_.init = nullptr;
     p = co_await StartOk(t);
@@ -164,84 +227,6 @@ TEST_F(GsStart, NameTakenIsAlreadyStarted) {
     StartResult r = co_await StartIt(t, Linked("server"));
     EXPECT_EQ(r.reason.type(), kAlreadyStarted);
     EXPECT_EQ(r.pid, first);
-    EXPECT_EQ(t.mailbox_length(), 0u);
-  });
-}
-
-TEST_F(GsStart, PL003And004And005StartWaitsForTheAck) {
-  Run([&](Self& t) -> Task<void> {
-    StartBody body = [](Self& self, StartAck ack) -> Task<ExitReason> {
-      co_await self.Sleep(absl::Seconds(1));
-      ack.Started(Word("info"));
-      ack.Started();  // only the first counts
-      co_await self.Sleep(absl::Seconds(1));
-      co_return ExitReason::Normal();
-    };
-    for (bool link : {true, false}) {
-      StartOptions o;
-      o.link = link;
-      o.monitor = true;
-      Instant before = t.Now();
-      StartResult r = co_await StartProcess(t, body, o);
-      EXPECT_TRUE(r.started());
-      EXPECT_EQ(TextOf(r.info), "info");
-      EXPECT_EQ(t.Now() - before, absl::Seconds(1));
-      if (link) EXPECT_EQ(co_await ExitOf(t, r.pid), ExitReason::Normal());
-      std::optional<Message> down = co_await Next(t);
-      EXPECT_TRUE(down->is_down());
-      EXPECT_EQ(t.mailbox_length(), 0u);
-    }
-  });
-}
-
-TEST_F(GsStart, PL101And102EndsWithoutAnAck) {
-  Run([&](Self& t) -> Task<void> {
-    for (bool link : {true, false}) {
-      StartOptions o;
-      o.link = link;
-      for (const ExitReason& why : {ExitReason::Normal(), ExitReason::Error("zz")}) {
-        StartBody body = [why](Self&, StartAck) -> Task<ExitReason> { return why; };
-        StartResult r = co_await StartProcess(t, body, o);
-        EXPECT_TRUE(r.failed());
-        EXPECT_EQ(r.reason, why);
-      }
-    }
-    EXPECT_EQ(t.mailbox_length(), 0u);
-  });
-}
-
-TEST_F(GsStart, PL103NonTrappingStarterHearsNormal) {
-  RunAs(false, [&](Self& t) -> Task<void> {
-    StartBody body = [](Self&, StartAck) -> Task<ExitReason> { return ExitReason::Normal(); };
-    StartResult r = co_await StartProcess(t, body, {});
-    EXPECT_TRUE(r.failed());
-    EXPECT_TRUE(r.reason.is_normal());
-  });
-}
-
-TEST_F(GsStart, FailedLinkedStartEndsANonTrappingStarter) {
-  bool after = false;
-  RunAs(
-      false,
-      [&](Self& t) -> Task<void> {
-        StartBody body = [](Self&, StartAck) -> Task<ExitReason> {
-          return ExitReason::Error("zz");
-        };
-        co_await StartProcess(t, body, {});
-        after = true;
-      },
-      true);
-  EXPECT_FALSE(after);
-}
-
-TEST_F(GsStart, PL104AckOfAnErrorThenAnotherReason) {
-  Run([&](Self& t) -> Task<void> {
-    StartBody body = [](Self&, StartAck ack) -> Task<ExitReason> {
-      ack.Failed(ExitReason::Error("r"));
-      return ExitReason::Error("r2");
-    };
-    StartResult r = co_await StartProcess(t, body, {});
-    EXPECT_EQ(r.reason, ExitReason::Error("r"));
     EXPECT_EQ(t.mailbox_length(), 0u);
   });
 }

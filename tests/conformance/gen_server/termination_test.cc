@@ -1,4 +1,5 @@
-// When and how servers end: GS-054 to GS-056, GS-107, GS-121 to GS-123; sections 7, 8, 11.
+// When and how servers are stopped: GS-002 to GS-005, GS-054, GS-055, GS-107, GS-121 to GS-123.
+// spec/gen_server.md 7, 8, 11.
 #include "common/base/error.h"
 #include "tests/conformance/gen_server/server.h"
 
@@ -7,13 +8,43 @@ namespace {
 
 class GsTermination : public GenServerTest {};
 
-class Crashes : public ProcessReports {
- public:
-  void OnCrash(Pid, const std::string& module, const ExitReason& reason) override {
-    seen.push_back(module + ": " + reason.ToString());
-  }
-  std::vector<std::string> seen;
-};
+TEST_F(GsTermination, GS002To005Stop) {
+  Run([&](Self& t) -> Task<void> {
+    for (const char* name : {"", "server"}) {
+      for (const ExitReason& why : {ExitReason::Normal(), ExitReason::Error("other_reason")}) {
+        StartOptions o = Linked(name);
+        o.link = false;
+        Pid p = co_await StartOk(t, o);
+        EXPECT_TRUE((co_await sys::Stop(t, p, why)).ok());
+        EXPECT_FALSE(rt_->IsAlive(p)) << "when it returns";
+        EXPECT_FALSE(rt_->Whereis("server"));
+        absl::Status again = co_await sys::Stop(t, p, why);
+        EXPECT_EQ(ErrorReason(again), "NOPROC");
+      }
+    }
+    // A bad time-out cannot be written; one that is over is a time-out, and the request counts.
+    Pid p = co_await StartOk(t);
+    absl::Status late = co_await sys::Stop(t, p, {}, -absl::Seconds(1));
+    EXPECT_EQ(ErrorReason(late), "CALL_TIMEOUT");
+    EXPECT_EQ(co_await ExitOf(t, p), ExitReason::Normal());
+    EXPECT_EQ(t.mailbox_length(), 0u);
+  });
+}
+
+TEST_F(GsTermination, GS054StopWithoutTerminate) {
+  Run([&](Self& t) -> Task<void> {
+    class Plain : public GenServer {
+     public:
+      Task<InitResult> Init(std::vector<Payload>) override { return Ok(); }
+      Task<CallResult> HandleCall(Payload r, CallFrom) override { return NotHandled(r); }
+      Task<Result> HandleCast(Payload) override { return NoReply(); }
+    };
+    StartResult r =
+        co_await StartBehaviour(t, [] { return std::make_unique<Plain>(); }, {}, Linked());
+    EXPECT_TRUE((co_await sys::Stop(t, r.pid)).ok());
+    EXPECT_EQ(co_await ExitOf(t, r.pid), ExitReason::Normal());
+  });
+}
 
 TEST_F(GsTermination, GS055And122And123Stop) {
   Run([&](Self& t) -> Task<void> {
@@ -46,6 +77,7 @@ TEST_F(GsTermination, GS121StopOfAServerThatEndsOtherwise) {
     absl::Status late = co_await sys::Stop(t, p, {}, absl::Milliseconds(50));
     EXPECT_EQ(ErrorReason(late), "CALL_TIMEOUT");
     EXPECT_EQ(co_await ExitOf(t, p), ExitReason::Normal());
+    EXPECT_EQ(t.mailbox_length(), 0u) << "nor a DOWN later";
   });
 }
 
@@ -81,24 +113,6 @@ TEST_F(GsTermination, AnExitSignalUnwindsASuspendedCallback) {
     EXPECT_EQ(co_await ExitOf(t, p), ExitReason::Error("foo"));
     EXPECT_TRUE(unwound);
   });
-}
-
-TEST_F(GsTermination, GS125OneCrashReportForAbnormalEnds) {
-  Crashes crashes;
-  host_.reports = &crashes;
-  Run([&](Self& t) -> Task<void> {
-    for (const ExitReason& why :
-         {ExitReason::Error("boom"), ExitReason::Shutdown(), ExitReason::Normal()}) {
-      script_.cast = [why](S&, std::string) -> Task<Step> { return S::Stop(why); };
-      Pid p = co_await StartOk(t);
-      t.Cast(p, Word("stop"));
-      EXPECT_EQ(co_await ExitOf(t, p), why);
-      script_.init = [why](S&, auto) -> Task<Init> { return S::Stop(why); };
-      co_await StartIt(t);
-      script_.init = nullptr;
-    }
-  });
-  EXPECT_THAT(crashes.seen, testing::ElementsAre("script: error boom", "script: error boom"));
 }
 
 }  // namespace
