@@ -153,6 +153,11 @@ void Operations::End(Operation* op, absl::StatusOr<std::string> answer, std::str
   }
   if (op->kept) Store(op);
   orphans_.erase(op->record.id());
+  if (auto it = terminating_.find(PathKey({op->record.path().begin(), op->record.path().end()}));
+      it != terminating_.end()) {
+    std::erase(it->second, op->record.id());
+    if (it->second.empty()) terminating_.erase(it);
+  }
   core_->journal.After([waiters = std::move(op->waiters), ends = std::move(op->end_waiters),
                         answer = std::move(answer)] {
     for (const auto& waiter : waiters) waiter(answer);
@@ -222,21 +227,35 @@ void Operations::TerminateOf(Child* child, Operation* op) {
   terminating_[child->path_key].push_back(op->record.id());
 }
 
+void Operations::OnStopOrdered(Child* child) {
+  if (child->nested != nullptr) {
+    for (const auto& [key, below] : child->nested->children) {
+      if (below->assigned == Assigned::kStopping) OnStopOrdered(below.get());
+    }
+    return;
+  }
+  const Member* member = core_->members.FindLive(child->node_id, child->incarnation);
+  if (member == nullptr || !member->reachable()) OnUnreachable(child);
+}
+
 void Operations::OnUnreachable(Child* child) {
-  auto it = terminating_.find(child->path_key);
-  if (it == terminating_.end()) return;
+  if (terminating_.empty()) return;
   Member* member = core_->members.FindLive(child->node_id, child->incarnation);
   const Instant latest = member != nullptr ? member->clock.dead_at() : core_->now();
-  for (const std::string& id : it->second) {
-    auto op = all_.find(id);
-    if (op != all_.end()) {
-      TellPending(op->second.get(), fmt::format("node {} is not reachable", child->node), latest);
+  const std::string message = fmt::format("node {} is not reachable", child->node);
+  for (Child* at = child; at != nullptr; at = at->supervisor->parent) {
+    auto it = terminating_.find(at->path_key);
+    if (it == terminating_.end()) continue;
+    for (const std::string& id : it->second) {
+      if (auto op = all_.find(id); op != all_.end()) TellPending(op->second.get(), message, latest);
     }
   }
 }
 
 void Operations::OnDeathDecides(Child* child) {
-  if (child->assigned == Assigned::kStopping) by_death_.insert(child->path_key);
+  // Those of an earlier coordinator are known by their paths only.
+  const bool asked = terminating_.contains(child->path_key) || !orphans_.empty();
+  if (asked && child->assigned == Assigned::kStopping) by_death_.insert(child->path_key);
 }
 
 v1::WaitOperationResponse Operations::Outcome(const Operation& op) const {

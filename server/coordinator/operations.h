@@ -68,8 +68,10 @@ class Operations {
   // Who waits for a supervisor to come up, or to end.
   void WaitForStart(ClusterSupervisor* sup, Operation* op) { starting_[PathOf(sup)].push_back(op); }
   void WaitForExit(ClusterSupervisor* sup, Operation* op) { stopping_[PathOf(sup)].push_back(op); }
-  // The terminations of a child whose node cannot be reached are answered as pending.
+  // The terminations of a child whose node cannot be reached are answered as pending; so are those
+  // of the supervisors above it, which wait for it.
   void TerminateOf(Child* child, Operation* op);
+  void OnStopOrdered(Child* child);
   void OnUnreachable(Child* child);
   // Its node's life has ended: what was pending ends with it.
   void OnDeathDecides(Child* child);

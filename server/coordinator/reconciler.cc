@@ -186,6 +186,7 @@ void Reconciler::DoStop(ClusterSupervisor* sup, ChildKey key, const ShutdownPoli
       child->moving = false;
       child->assigned = Assigned::kStopping;
       core_->Cancel(std::exchange(child->lost_timer, 0));
+      core_->operations.OnStopOrdered(child);
       core_->journal.After([this, path = child->path_key, fence = child->fence] {
         Child* c = core_->tree.FindChild(path);
         if (c != nullptr && c->fence == fence && c->assigned == Assigned::kStopping) SendStop(c);
@@ -242,6 +243,7 @@ void Reconciler::DoExit(ClusterSupervisor* sup, const ExitReason& reason) {
     const bool was_up = sup->started;
     const bool stopped = child->assigned == Assigned::kStopping;
     const ChildKey key = child->key;
+    core_->operations.OnSupervisorExited(sup, reason);
     core_->tree.RemoveSupervisor(sup);
     child->assigned = Assigned::kNone;
     child->last_exit = reason;
@@ -259,6 +261,7 @@ void Reconciler::DoExit(ClusterSupervisor* sup, const ExitReason& reason) {
   if (vanishes) return core_->tree.RemoveSupervisor(sup);
   sup->failed = true;
   core_->tree.TouchHeader(sup);
+  for (auto& [key, child] : sup->children) core_->resolver.OnChildDown(child.get());
 }
 
 void Reconciler::StopRoot(ClusterSupervisor* sup, const ExitReason& reason) {
@@ -338,10 +341,10 @@ void Reconciler::StartFailed(Child* child, const ExitReason& reason) {
   if (last_failures.size() > 1000) last_failures.clear();
   Release(child);
   core_->tree.Touch(child);
-  core_->resolver.OnChildDown(child);
   Later(child->supervisor, [this, key = child->key, reason](SupervisorPlanner& p) {
     return p.OnStartFailed(key, reason, core_->now());
   });
+  core_->resolver.OnChildDown(child);
 }
 
 void Reconciler::Exited(Child* child, const ExitReason& reason, bool counted) {
@@ -356,11 +359,10 @@ void Reconciler::Exited(Child* child, const ExitReason& reason, bool counted) {
   Release(child);
   core_->tree.Touch(child);
   core_->names.OnChildDown(child);
-  core_->resolver.OnChildDown(child);
   if (poisoned) {
     child->pending_reason = "poison";
     Emit(Event::KIND_CHILD_FAILED, child, &reason);
-    return;  // it stays down until somebody restarts it
+    return core_->resolver.OnChildDown(child);  // it stays down until somebody restarts it
   }
   if (was_starting) {
     // It came up and ended before it could say so.
@@ -371,6 +373,7 @@ void Reconciler::Exited(Child* child, const ExitReason& reason, bool counted) {
   Later(child->supervisor, [this, key = child->key, reason, counted](SupervisorPlanner& p) {
     return p.OnExited(key, reason, core_->now(), counted);
   });
+  core_->resolver.OnChildDown(child);
 }
 
 void Reconciler::Stopped(Child* child, const ExitReason& reason) {
@@ -383,10 +386,10 @@ void Reconciler::Stopped(Child* child, const ExitReason& reason) {
   child->moving = false;
   core_->tree.Touch(child);
   core_->names.OnChildDown(child);
-  moved ? core_->resolver.OnChildDown(child) : core_->resolver.OnChildStopped(child);
   Later(child->supervisor, [this, key = child->key, reason, moved](SupervisorPlanner& p) {
     return moved ? p.OnMoved(key, core_->now()) : p.OnStopped(key, reason, core_->now());
   });
+  core_->resolver.OnChildDown(child);
 }
 
 // The start came to nothing without the child's doing: another one, elsewhere, with a new fence.

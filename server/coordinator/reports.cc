@@ -53,10 +53,10 @@ void Reconciler::TakeReport(Member* member, Child* child, const Report& report) 
       if (report.started().ignored() && child->assigned == Assigned::kStarting) {
         Release(child);
         core_->tree.Touch(child);
-        core_->resolver.OnChildStopped(child);
-        return Later(child->supervisor, [this, key = child->key](SupervisorPlanner& p) {
+        Later(child->supervisor, [this, key = child->key](SupervisorPlanner& p) {
           return p.OnStartIgnored(key, core_->now());
         });
+        return core_->resolver.OnChildDown(child);
       }
       return Started(child, wire::FromProto(report.started().pid(), {}),
                      wire::FromProto(report.started().info()));

@@ -123,11 +123,7 @@ ResolvedTarget Resolver::At(const Child* child, std::vector<std::string> rest) c
 void Resolver::ToChild(Child* child, std::vector<std::string> rest, Instant deadline,
                        Reply<ResolvedTarget> done) {
   if (child->assigned == Assigned::kRunning && child->pid) return done(At(child, std::move(rest)));
-  const ChildRecord* record = child->supervisor->planner->Find(child->key);
-  const bool down = record == nullptr || child->supervisor->failed ||
-                    record->state == ChildState::kUndefined ||
-                    (child->assigned == Assigned::kNone && record->state == ChildState::kRunning);
-  if (down) {
+  if (!ComesBack(child)) {
     return done(MakeError("NOPROC", fmt::format("child {} is not running", child->path_key),
                           {{"target", child->path_key}}));
   }
@@ -156,12 +152,22 @@ void Resolver::OnChildStarted(Child* child) {
   }
 }
 
-void Resolver::OnChildStopped(Child* child) {
-  // Group restarts stop members that come back: they are not waited for in vain, the deadline ends
-  // it.
-  if (child->supervisor->planner->busy() && !child->supervisor->planner->shutting_down()) return;
-  Fail(child->path_key, MakeError("NOPROC", fmt::format("child {} was stopped", child->path_key),
-                                  {{"target", child->path_key}}));
+bool Resolver::ComesBack(const Child* child) const {
+  const ChildRecord* record = child->supervisor->planner->Find(child->key);
+  if (record == nullptr || child->supervisor->failed) return false;
+  // Members of a group restart are started again.
+  if (record->state == ChildState::kUndefined) return record->in_group;
+  const bool poisoned = child->assigned == Assigned::kNone && record->state == ChildState::kRunning;
+  return !poisoned;
+}
+
+void Resolver::OnChildDown(Child* child) {
+  if (!waiting_.contains(child->path_key)) return;
+  core_->reconciler.Do([this, path = child->path_key] {
+    Child* c = core_->tree.FindChild(path);
+    if (c == nullptr || ComesBack(c)) return;
+    Fail(path, MakeError("NOPROC", fmt::format("child {} was stopped", path), {{"target", path}}));
+  });
 }
 
 void Resolver::OnChildGone(Child* child) {

@@ -19,8 +19,9 @@ class Resolver {
   void Resolve(const Target& target, Instant deadline, Reply<ResolvedTarget> done);
 
   void OnChildStarted(Child* child);
-  void OnChildDown(Child* child) {}  // its waiters stay: it comes back, or is stopped
-  void OnChildStopped(Child* child);
+  // It has no process now, and its planner has been told or is about to be: those who wait for it
+  // stay if it comes back, else they are answered.
+  void OnChildDown(Child* child);
   void OnChildGone(Child* child);
   void OnName(const std::string& name) {}
 
@@ -34,6 +35,7 @@ class Resolver {
   void ToPath(const Target::ChildPath& path, Instant deadline, Reply<ResolvedTarget> done);
   void ToChild(Child* child, std::vector<std::string> rest, Instant deadline,
                Reply<ResolvedTarget> done);
+  bool ComesBack(const Child* child) const;
   ResolvedTarget At(const Child* child, std::vector<std::string> rest) const;
   void Fail(const std::string& path_key, const absl::Status& status);
 

@@ -42,6 +42,19 @@ std::string Stable(const SupervisorSpec& spec) {
   return Stable(proto);
 }
 
+// As a call to a process that has ended.
+absl::Status GoneError(const std::string& sup) {
+  return MakeError("NOPROC", fmt::format("supervisor {} has given up or is being stopped", sup),
+                   {{"target", sup}});
+}
+
+// OK, or why the supervisor serves no operations on children. What a root that gave up had can
+// still be read.
+absl::Status CheckServes(const ClusterSupervisor& sup) {
+  const bool over = sup.failed || sup.planner->shutting_down();
+  return over ? GoneError(sup.path_key) : absl::OkStatus();
+}
+
 // What OTP's error words are here.
 absl::Status ToError(const OpResult& result, const std::string& sup, const std::string& id) {
   std::map<std::string, std::string> where{{"supervisor", sup}, {"childId", id}};
@@ -84,12 +97,10 @@ absl::Status ToError(const OpResult& result, const std::string& sup, const std::
           fmt::format("{} is simple_one_for_one: its children have no specs of their own", sup),
           where);
     case Code::kMaxChildren:
-      return WithErrorInfo(
-          absl::ResourceExhaustedError(fmt::format("{} has as many children as it may", sup)),
-          {.reason = "MAX_CHILDREN", .metadata = where});
-    case Code::kShuttingDown:
-      return MakeError("NOT_A_SUPERVISOR", fmt::format("supervisor {} is being stopped", sup),
+      return MakeError("MAX_CHILDREN", fmt::format("{} has as many children as it may", sup),
                        where);
+    case Code::kShuttingDown:
+      return GoneError(sup);
   }
   return absl::InternalError("no such result");
 }
@@ -202,24 +213,30 @@ void SupervisorRequests::StartChild(StartChildArgs args, Reply<v1::StartChildRes
   if (op == nullptr) return;
   const auto fail = [&](const absl::Status& status) { core_->operations.Fail(op, status); };
   if (sup == nullptr) return fail(found.status());
-  if (sup->failed)
-    return fail(
-        MakeError("NOT_A_SUPERVISOR",
-                  fmt::format("supervisor {} has given up: restart it first", sup->path_key)));
-  if (simple && args.spec) {
+  if (absl::Status status = CheckServes(*sup); !status.ok()) return fail(status);
+  const bool templated = simple && sup->planner->child_template() != nullptr;
+  if (templated && args.spec) {
     return fail(MakeError(
         "SIMPLE_ONE_FOR_ONE",
         fmt::format("{} makes its children from its template: give extra_args, not a spec",
                     sup->path_key)));
   }
-  if (!simple && !args.spec) return fail(MakeFieldError("SPEC_INVALID", {{"spec", "must be set"}}));
+  if (!templated && !args.spec)
+    return fail(MakeFieldError("SPEC_INVALID", {{"spec", "must be set"}}));
   std::shared_ptr<const ChildSpec> spec;
   if (simple) {
     if (Child* there = core_->tree.FindById(sup, id)) {
       return fail(ToError({.code = Code::kAlreadyStarted, .pid = there->pid}, sup->path_key, id));
     }
-    auto copy = std::make_shared<ChildSpec>(*sup->planner->child_template());
+    auto copy = std::make_shared<ChildSpec>(templated ? *sup->planner->child_template()
+                                                      : *std::move(args.spec));
+    if (!templated && copy->significant) {
+      return fail(MakeFieldError(
+          "SPEC_INVALID",
+          {{"spec.significant", "children of a dynamic supervisor cannot be significant"}}));
+    }
     copy->id = id;
+    if (absl::Status status = CheckNames(*copy); !templated && !status.ok()) return fail(status);
     spec = std::move(copy);
   } else {
     if (auto problem = ChildIdProblem(id))
@@ -258,6 +275,8 @@ void SupervisorRequests::TerminateChild(const ChildArgs& args,
       child != nullptr ? child->path : std::vector<std::string>(), std::move(done));
   if (op == nullptr) return;
   if (!sup.ok()) return core_->operations.Fail(op, sup.status());
+  if (absl::Status status = CheckServes(**sup); !status.ok())
+    return core_->operations.Fail(op, status);
   if (child == nullptr) {
     return core_->operations.Fail(
         op, ToError({.code = Code::kNotFound}, (*sup)->path_key, args.child_id));
@@ -279,9 +298,8 @@ void SupervisorRequests::TerminateChild(const ChildArgs& args,
       });
   core_->reconciler.Perform(*sup,
                             (*sup)->planner->TerminateChildByKey(number, child->key, core_->now()));
-  Member* member = core_->members.FindLive(child->node_id, child->incarnation);
-  const bool waits = child->assigned == Assigned::kStopping && child->nested == nullptr;
-  if (waits && (member == nullptr || !member->reachable())) core_->operations.OnUnreachable(child);
+  // It may have been stopping before, so that nothing new was ordered.
+  if (child->assigned == Assigned::kStopping) core_->operations.OnStopOrdered(child);
 }
 
 void SupervisorRequests::RestartChild(const ChildArgs& args, bool running_too,
@@ -296,6 +314,8 @@ void SupervisorRequests::RestartChild(const ChildArgs& args, bool running_too,
   if (op == nullptr) return;
   if (!sup.ok()) return core_->operations.Fail(op, sup.status());
   if (args.child_id.empty()) return RestartRoot(*sup, op);
+  if (absl::Status status = CheckServes(**sup); !status.ok())
+    return core_->operations.Fail(op, status);
   if (child == nullptr) {
     return core_->operations.Fail(
         op, ToError({.code = Code::kNotFound}, (*sup)->path_key, args.child_id));
@@ -322,8 +342,8 @@ void SupervisorRequests::RestartChild(const ChildArgs& args, bool running_too,
 void SupervisorRequests::Restart(const std::string& sup_path, const std::string& id,
                                  Operation* op) {
   ClusterSupervisor* sup = core_->tree.FindSupervisor(sup_path);
-  if (sup == nullptr)
-    return core_->operations.Fail(op, ToError({.code = Code::kNotFound}, sup_path, id));
+  const absl::Status status = sup == nullptr ? GoneError(sup_path) : CheckServes(*sup);
+  if (!status.ok()) return core_->operations.Fail(op, status);
   const OpId number = core_->operations.Track([this, sup_path, id, op](const OpResult& r) {
     if (absl::Status status = ToError(r, sup_path, id); !status.ok())
       return core_->operations.Fail(op, status);
@@ -358,6 +378,8 @@ void SupervisorRequests::DeleteChild(const ChildArgs& args, StatusReply done) {
       [done = std::move(done)](absl::StatusOr<v1::DeleteChildResponse> r) { done(r.status()); });
   if (op == nullptr) return;
   if (!sup.ok()) return core_->operations.Fail(op, sup.status());
+  if (absl::Status status = CheckServes(**sup); !status.ok())
+    return core_->operations.Fail(op, status);
   const OpId number = core_->operations.Track(
       [this, op, sup_path = (*sup)->path_key, id = args.child_id](const OpResult& r) {
         if (absl::Status status = ToError(r, sup_path, id); !status.ok())
