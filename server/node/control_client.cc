@@ -61,8 +61,23 @@ void ControlClient::Stop() {
   stream_.Close();
 }
 
+void ControlClient::Leave(std::function<void(bool recorded)> done) {
+  left_ = std::move(done);
+  if (!up()) return Left(false);
+  pb::ControlRequest request;
+  request.mutable_leave()->set_reason("the node stops");
+  Send(request);
+  state_ = State::kLeaving;
+  timer_.Set(node_->deps.clock->Now() + node_->options.hello_timeout, [this] { Left(false); });
+}
+
+void ControlClient::Left(bool recorded) {
+  Stop();
+  if (auto left = std::exchange(left_, nullptr)) left(recorded);
+}
+
 void ControlClient::Restart() {
-  if (state_ == State::kOff) return;
+  if (state_ == State::kOff || leaving()) return;
   stream_.Abort();
   Lost(absl::AbortedError("begun anew"));
 }
@@ -96,6 +111,7 @@ void ControlClient::SendHello() {
   hello->set_machine_id(o.machine_id);
   hello->set_boot_id(o.boot_id);
   hello->set_state_lock(o.state_lock);
+  hello->set_has_watcher(o.has_watcher);
   hello->set_address(o.address);
   hello->mutable_labels()->insert(o.labels.begin(), o.labels.end());
   hello->mutable_capacity()->insert(o.capacity.begin(), o.capacity.end());
@@ -191,6 +207,8 @@ void ControlClient::Protocol(const std::string& what) {
 }
 
 void ControlClient::Lost(const absl::Status& why) {
+  // A life that is over otherwise needs no leave any more.
+  if (leaving()) return Left(why.ok() || ErrorReason(why) == "DEAD");
   const bool was_up = up();
   state_ = State::kWaiting;
   if (was_up) node_->names.OnSessionLost();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,7 @@ namespace banyan {
 // over.
 //
 //   off -> dialling -> (HelloAck) -> up -> (close) -> waiting -> dialling ...
+//   up -> (Leave) -> leaving -> (close) -> off
 class ControlClient {
  public:
   explicit ControlClient(Node::Core* node);
@@ -24,6 +26,11 @@ class ControlClient {
   void Start();
   // Closes the stream, after what was written, and stays off.
   void Stop();
+  // Says that this node leaves, and stays off. Calls `done`, at once without a session, with
+  // whether the coordinator has recorded it; it says so by closing the stream. Until then this
+  // process must not end: what it has written may not have been sent.
+  void Leave(std::function<void(bool recorded)> done);
+  bool leaving() const { return state_ == State::kLeaving; }
   // Begins the session anew, so that a resync tells everything.
   void Restart();
 
@@ -35,13 +42,14 @@ class ControlClient {
   const std::vector<std::string>& coordinators() const { return redial_.addresses(); }
 
  private:
-  enum class State : uint8_t { kOff, kDialling, kUp, kWaiting };
+  enum class State : uint8_t { kOff, kDialling, kUp, kWaiting, kLeaving };
   void OnFrame(std::string bytes);
   void Dial();
   void SendHello();
   void OnHelloAck(const internal::v1::HelloAck& ack);
   void Lost(const absl::Status& why);
   void RedialLater(absl::Duration pause);
+  void Left(bool recorded);
   void Protocol(const std::string& what);
 
   Node::Core* const node_;
@@ -49,6 +57,7 @@ class ControlClient {
   Redial redial_;
   StreamLink stream_;
   StrandTimer timer_;
+  std::function<void(bool)> left_;
   // Of the session: commands of any other are refused.
   uint32_t epoch_ = 0;
   uint32_t session_ = 0;

@@ -88,7 +88,8 @@ void LeaseClient::OnFrame(std::string bytes) {
 }
 
 void LeaseClient::OnClose(const absl::Status& status) {
-  if (!on_) return;
+  // Of a node that leaves the coordinator ends both streams, in any order.
+  if (!on_ || node_->control.leaving()) return;
   if (ErrorReason(status) == "DEAD") return node_->OnDead();
   const NodeOptions& o = node_->options;
   pause_ = std::min(o.redial_max, std::max(o.redial_min, 2 * pause_));

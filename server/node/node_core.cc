@@ -117,23 +117,28 @@ void Node::Core::OnDead() {
 }
 
 void Node::Core::Stop(absl::Duration deadline, std::function<void()> done) {
-  if (std::exchange(stopping, true)) return;
+  if (has_left_) return done();
+  left_ = std::move(done);
+  if (std::exchange(stopping, true)) return;  // a drain that ends in leaving is at its end
   {
     MutexLock lock(&mu_);
     draining_ = true;
   }
-  left_ = std::move(done);
   children.StopAll(deps.clock->Now() + deadline, [this] { Leave(); });
 }
 
 void Node::Core::Leave() {
   stopping = true;
-  pb::ControlRequest request;
-  request.mutable_leave()->set_reason("the node stops");
-  control.Send(request);
-  EndMembership();
-  if (hooks.left) hooks.left();
-  if (auto left = std::exchange(left_, nullptr)) left();
+  const bool was_member = control.up();
+  control.Leave([this, was_member](bool recorded) {
+    const wire::NodeIdentity self = identity();
+    EndMembership();
+    has_left_ = true;
+    // Then the watcher tells of this process's end.
+    if (was_member && !recorded && deps.watch_page) deps.watch_page->SetIdentity(self);
+    if (recorded && hooks.left) hooks.left();
+    if (auto left = std::exchange(left_, nullptr)) left();
+  });
 }
 
 void Node::Core::OnDrain(const pb::Command::SetDrain& drain) {

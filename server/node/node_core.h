@@ -1,10 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/base/mutex.h"
+#include "server/behaviours/supervisor_requests.h"
 #include "server/node/assigned_children.h"
 #include "server/node/cluster_view.h"
 #include "server/node/control_client.h"
@@ -85,11 +87,17 @@ class Node::Core : public std::enable_shared_from_this<Node::Core> {
   void OnResolved(std::string name, Instant deadline, ResolveDone done,
                   absl::StatusOr<internal::v1::ResolveResponse> response);
   void ResolveLocalName(const Target::LocalName& local, ResolveDone done);
+  struct PathWalk;
+  void ResolvePath(const Target::ChildPath& target, Instant deadline, ResolveDone done);
+  void WalkOn(const std::shared_ptr<PathWalk>& walk);
+  void OnWalked(const std::shared_ptr<PathWalk>& walk,
+                const absl::StatusOr<std::optional<ChildEntry>>& child);
   Resolved Here(Pid pid, uint64_t reg_version = 0) const;
   absl::StatusOr<Resolved> There(Pid pid, uint64_t reg_version) const;
 
   bool fencing_ = false;
   bool leave_when_empty_ = false;
+  bool has_left_ = false;
   std::function<void()> left_;
 
   mutable Mutex mu_;

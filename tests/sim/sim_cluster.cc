@@ -185,6 +185,16 @@ void SimCluster::CrashNode(int i, bool watcher) {
   });
 }
 
+void SimCluster::StopNode(int i) {
+  node(i).Stop(absl::Seconds(20), [this, i, life = nodes_[i].lives] {
+    // What it had written and not yet sent goes with the process.
+    network_.Break(NodeName(i), "coord");
+    time_.Post([this, i, life] {
+      if (nodes_[i].lives == life) nodes_[i].process.reset();
+    });
+  });
+}
+
 void SimCluster::PauseNode(int i) { nodes_[i].process->host.Pause(); }
 void SimCluster::ResumeNode(int i) { nodes_[i].process->host.Resume(); }
 

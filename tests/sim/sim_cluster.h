@@ -48,6 +48,8 @@ class SimCluster {
   void StartNode(int i);
   // kill -9. With a watcher the coordinator hears of it soon.
   void CrashNode(int i, bool watcher);
+  // SIGTERM: it stops its children and leaves; the process ends in the turn in which that is done.
+  void StopNode(int i);
   void PauseNode(int i);
   void ResumeNode(int i);
   bool node_up(int i) const { return nodes_[i].process != nullptr; }

@@ -78,6 +78,7 @@ class FakeCoordinator {
   std::vector<internal::v1::NameRequest> name_requests;
   std::vector<internal::v1::LeaseRequest> beats;
   bool left = false;
+  bool record_leave = true;  // a leave is answered by the end of the stream
   absl::Duration freeze = absl::Seconds(15), node = absl::Seconds(20);
 
   SimTransport transport;
@@ -136,7 +137,10 @@ class FakeCoordinator {
     if (request.has_report()) reports.push_back(request.report());
     if (request.has_command_result()) results.push_back(request.command_result());
     if (request.has_name_request()) name_requests.push_back(request.name_request());
-    if (request.has_leave()) left = true;
+    if (request.has_leave()) {
+      left = true;
+      if (record_leave) EndControl(absl::OkStatus());
+    }
   }
   void Greet() {
     internal::v1::ControlResponse r;

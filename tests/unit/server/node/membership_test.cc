@@ -172,6 +172,55 @@ TEST_F(Membership, StopEndsChildrenInReverseOrderAndLeaves) {
   EXPECT_FALSE(node->joined());
 }
 
+TEST_F(Membership, StopIsOverWhenTheLeaveIsRecorded) {
+  int left = 0;
+  hooks.left = [&] { ++left; };
+  Crash();
+  Boot();
+  Settle();
+  c.record_leave = false;
+  bool done = false;
+  node->Stop(absl::Seconds(20), [&] { done = true; });
+  Settle(absl::Seconds(1));
+  EXPECT_TRUE(c.left);
+  EXPECT_FALSE(done) << "what was written may not have been sent yet";
+  EXPECT_TRUE(node->joined());
+  c.EndControl(absl::OkStatus());
+  Settle();
+  EXPECT_TRUE(done);
+  EXPECT_EQ(left, 1);
+  EXPECT_FALSE(node->joined());
+}
+
+TEST_F(Membership, StopGoesOnWhenTheLeaveIsNotAnswered) {
+  int left = 0;
+  hooks.left = [&] { ++left; };
+  Crash();
+  Boot();
+  Settle();
+  c.record_leave = false;
+  bool done = false;
+  node->Stop(absl::Seconds(20), [&] { done = true; });
+  Settle(absl::Seconds(10));
+  EXPECT_TRUE(done);
+  EXPECT_EQ(left, 0);
+  EXPECT_FALSE(node->joined());
+}
+
+TEST_F(Membership, StopAfterADrainThatEndedInLeavingIsDoneAtOnce) {
+  Join();
+  auto drain = c.NewCommand({}, 0);
+  drain.mutable_set_drain()->set_draining(true);
+  drain.mutable_set_drain()->set_then_leave(true);
+  c.SendCommand(drain);
+  Settle(absl::Seconds(1));
+  ASSERT_TRUE(c.left);
+  bool done = false;
+  node->Stop(absl::Seconds(20), [&] { done = true; });
+  Settle();
+  EXPECT_TRUE(done);
+}
+
 TEST_F(Membership, DrainWithThenLeaveLeavesWhenEmpty) {
   Join();
   Started({"sup", "a"}, 100);
