@@ -17,7 +17,8 @@ STUBS = tempfile.mkdtemp(prefix="banyan-bench-stubs-")
 def load_stubs():
     subprocess.run(["client/python/generate", STUBS], check=True, stdout=subprocess.DEVNULL)
     sys.path.insert(0, STUBS)
-    names = ["actors_pb2", "actors_pb2_grpc", "supervisors_pb2", "supervisors_pb2_grpc", "types_pb2"]
+    names = ["actors_pb2", "actors_pb2_grpc", "cluster_pb2", "cluster_pb2_grpc", "supervisors_pb2",
+             "supervisors_pb2_grpc", "types_pb2"]
     modules = {n: importlib.import_module(f"banyan.v1.{n}") for n in names}
     modules["kv_pb2"] = importlib.import_module("banyan.modules.v1.kv_pb2")
     shutil.rmtree(STUBS, ignore_errors=True)
