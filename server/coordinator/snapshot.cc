@@ -57,7 +57,7 @@ v1::NodeInfo EncodeNode(const Coordinator::Core& core, const Member& member, boo
   info.set_schedulable(!member.gone() && !record.cordoned() && !record.has_drain());
   info.set_quarantined(core.now() < member.quarantined_until);
   info.set_frozen(member.frozen);
-  info.set_has_watcher(member.watcher != nullptr);
+  info.set_has_watcher(member.has_watcher || member.watcher != nullptr);
   if (for_view) return info;
   *info.mutable_capacity() = record.capacity();
   *info.mutable_join_time() = record.join_time();
@@ -128,7 +128,7 @@ v1::SupervisorInfo EncodeSupervisor(const Coordinator::Core& core, const Cluster
   wire::EncodeSupervisorSpec(*sup.spec, info.mutable_spec());
   *info.mutable_counts() = EncodeCounts(sup);
   info.set_recent_restarts(
-      static_cast<uint32_t>(sup.planner->Snapshot(core.now()).restart_ages.size()));
+      static_cast<uint32_t>(sup.planner->SnapshotHead(core.now()).restart_ages.size()));
   *info.mutable_start_time() = wire::ToProto(sup.start_time);
   info.set_cluster_wide(true);
   for (const std::string& name : sup.path) info.add_path(name);

@@ -94,7 +94,7 @@ void Tree::WriteHeader(ClusterSupervisor* sup) {
   record.set_user_waits(sup->user_waits);
   record.set_started(sup->started);
   if (sup->exit_reason) *record.mutable_exit_reason() = wire::ToProto(*sup->exit_reason, {});
-  const SupervisorSnapshot snapshot = sup->planner->Snapshot(core_->now());
+  const SupervisorSnapshot snapshot = sup->planner->SnapshotHead(core_->now());
   // A window of ages is kept as wall times: an age after a failover is clamped, so that a clock set
   // back makes it strict, never lax (cluster.md 6.5).
   for (absl::Duration age : snapshot.restart_ages) {

@@ -157,6 +157,8 @@ class SupervisorPlanner {
 
   // -- Persistence. Operations not yet answered are not part of a snapshot.
   SupervisorSnapshot Snapshot(Instant now) const;
+  // The same without the children; what it costs does not depend on how many there are.
+  SupervisorSnapshot SnapshotHead(Instant now) const;
   // Into a fresh planner. Resume() then repeats every action that is still out: Start and Stop of
   // children in flight (the driver compares with what is really there) and the retries.
   void Restore(const SupervisorSnapshot& snapshot, Instant now);

@@ -58,10 +58,18 @@ void SupervisorPlanner::UpdateChildren(
   }
 }
 
-SupervisorSnapshot SupervisorPlanner::Snapshot(Instant now) const {
+SupervisorSnapshot SupervisorPlanner::SnapshotHead(Instant now) const {
   SupervisorSnapshot s;
   s.flags = flags_;
   s.child_template = template_;
+  s.restart_ages = window_.Ages(now);
+  s.sequence = table_.sequence();
+  s.script = script_;
+  return s;
+}
+
+SupervisorSnapshot SupervisorPlanner::Snapshot(Instant now) const {
+  SupervisorSnapshot s = SnapshotHead(now);
   s.children.reserve(table_.size());
   for (const ChildRecord* r = table_.First(); r != nullptr; r = table_.Next(r)) {
     s.children.push_back({.key = r->key,
@@ -76,9 +84,6 @@ SupervisorSnapshot SupervisorPlanner::Snapshot(Instant now) const {
                           .op_start = r->op_start,
                           .op_new = r->op_new});
   }
-  s.restart_ages = window_.Ages(now);
-  s.sequence = table_.sequence();
-  s.script = script_;
   return s;
 }
 
