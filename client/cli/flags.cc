@@ -113,8 +113,9 @@ void AddSupervisors(CLI::App& app, Command* chosen) {
   CLI::App* sup = Group(app, "sup", "Supervisors");
   auto start = Add<SupStartOptions>(*sup, "start", "Start a supervisor", chosen, RunSupStart);
   start.app->add_option("NAME", start.options->name, "Its name");
-  start.app->add_option("--strategy", start.options->strategy,
-                        "one_for_one (default), one_for_all, rest_for_one, simple_one_for_one");
+  start.app->add_option(
+      "--strategy", start.options->strategy,
+      "one_for_one (default), one_for_all, rest_for_one, simple_one_for_one, dynamic");
   start.app->add_flag("--cluster-wide", start.options->cluster_wide,
                       "Kept by the coordinator; outlives every node");
   start.app->add_option("--intensity", start.options->intensity,
