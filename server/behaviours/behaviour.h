@@ -90,8 +90,8 @@ class Behaviour {
   virtual absl::StatusOr<Payload> GetState();
   virtual absl::Status ReplaceState(const Payload& state);
   // What people may see of it, in get_status and in reports: `view` comes filled in, with what
-  // GetState() gives as the state, and is shown as this leaves it. If this throws, people see it as
-  // it came, with a note.
+  // GetState() gives as the state, and is shown as this leaves it. If this throws, people see
+  // nothing but a note.
   virtual void FormatStatus(StatusView& view) {}
   // New code or configuration, only while suspended. An error or exception leaves the process
   // suspended; then the old state must be there still.

@@ -76,7 +76,9 @@ StatusView SysServer::ViewOf(Behaviour& behaviour, StatusView view, std::string*
     return formatted;
   } catch (...) {
     *note = "format_status failed: " + CrashReason(std::current_exception()).ToString();
-    return view;
+    StatusView hidden;  // FormatStatus may be there to hide secrets
+    hidden.reason = std::move(view.reason);
+    return hidden;
   }
 }
 

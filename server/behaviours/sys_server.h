@@ -26,7 +26,7 @@ class SysServer {
   Task<std::optional<ExitReason>> Serve(Message message);
 
   // What people see of `behaviour`: `view` with its state and log, as its FormatStatus leaves it.
-  // `note` says if that failed; then the view is as it was before.
+  // `note` says if that failed; then the view has nothing but its reason.
   static StatusView ViewOf(Behaviour& behaviour, StatusView view, std::string* note);
 
  private:

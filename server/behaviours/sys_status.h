@@ -43,7 +43,7 @@ struct SysStatus {
   std::string header;              // "Status for generic server NAME": the pid if there is no name
   Payload state;                   // view.state, for those who want only that
   StatusView view;
-  std::string note;  // not empty: FormatStatus failed, so `view` is as it was without it
+  std::string note;  // not empty: FormatStatus failed, so `view` is empty
 };
 
 }  // namespace banyan

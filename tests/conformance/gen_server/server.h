@@ -20,6 +20,7 @@ class ScriptServer : public GenServer {
     std::function<Task<Result>(ScriptServer&, Message)> info;
     std::function<Task<Result>(ScriptServer&, std::string)> resume;  // handle_continue
     std::function<Task<void>(ScriptServer&, ExitReason)> terminate;
+    std::function<void(StatusView&)> format;  // format_status
     std::vector<std::string> trace;  // "call x", "info y", "timeout", "terminate normal", ...
   };
 
@@ -54,6 +55,9 @@ class ScriptServer : public GenServer {
     script_->trace.push_back("terminate " + reason.ToString());
     if (script_->terminate) return script_->terminate(*this, std::move(reason));
     return Task<void>();
+  }
+  void FormatStatus(StatusView& view) override {
+    if (script_->format) script_->format(view);
   }
   absl::StatusOr<Payload> GetState() override { return Word(state); }
   absl::Status ReplaceState(const Payload& s) override {

@@ -112,7 +112,8 @@ TEST_F(SysReports, AFailingFormatStatusLeavesANoteInTheReport) {
     t.Cast(p, Word("c"));
     EXPECT_EQ(co_await ExitOf(t, p), ExitReason::Error("std::runtime_error", "crash"));
     CO_ASSERT(reports_.crashes.size() == 1);
-    EXPECT_EQ(TextOf(reports_.crashes[0].view.state), "state");
+    EXPECT_TRUE(reports_.crashes[0].view.state.empty()) << "it may be there to hide secrets";
+    EXPECT_EQ(reports_.crashes[0].view.reason, reports_.crashes[0].reason);
     EXPECT_THAT(reports_.crashes[0].view.items.at("note"), testing::HasSubstr("format"));
   });
 }

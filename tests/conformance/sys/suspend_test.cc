@@ -195,7 +195,7 @@ TEST_F(SysSuspend, SYS018AFailingFormatStatusHurtsNobody) {
     Pid p = co_await StartSubject(t);
     absl::StatusOr<SysStatus> status = co_await sys::GetStatus(t, p);
     CO_ASSERT(status.ok());
-    EXPECT_EQ(TextOf(status->view.state), "state") << "as it was";
+    EXPECT_TRUE(status->view.state.empty()) << "it may be there to hide secrets";
     EXPECT_THAT(status->note, HasSubstr("format_status failed"));
     EXPECT_TRUE(rt_->IsAlive(p));
   });
