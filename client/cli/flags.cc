@@ -193,6 +193,41 @@ Added<CallOptions> AddMessage(CLI::App& app, const char* name, const char* text,
   return added;
 }
 
+template <typename Options>
+Added<Options> AddOn(CLI::App& actor, const std::string& name, const std::string& text,
+                     Command* chosen, int (*run)(Cli&, const Options&)) {
+  Added<Options> added = Add<Options>(actor, name, text, chosen, run);
+  added.app->add_option("TARGET", added.options->target, "Which")->required();
+  return added;
+}
+
+void AddSys(CLI::App& actor, Command* chosen) {
+  AddOn<TargetOptions>(actor, "state", "Its state, as JSON", chosen, RunActorState);
+  auto set = AddOn<ActorSysOptions>(actor, "set-state", "Put another state in place", chosen,
+                                    RunActorSetState);
+  set.app->add_option("JSON", set.options->json, "With \"@type\", or @FILE")->required();
+  AddOn<TargetOptions>(actor, "status", "What it and its module tell", chosen, RunActorStatus);
+  AddOn<TargetOptions>(actor, "stats", "What it has counted", chosen, RunActorStats);
+  auto debug = AddOn<ActorSysOptions>(actor, "debug", "Keep a log of events, count messages",
+                                      chosen, RunActorDebug);
+  debug.app->add_option("--log", debug.options->log, "Keep the last so many events; 0: none");
+  debug.app->add_option("--stats", debug.options->stats, "on, off");
+  auto suspend =
+      AddOn<ActorSysOptions>(actor, "suspend", "Stop handling messages", chosen, RunActorSuspend);
+  suspend.app->add_option("--for", suspend.options->duration, "Resume by itself after this time");
+  AddOn<TargetOptions>(actor, "resume", "Go on", chosen, RunActorResume);
+  auto change = AddOn<ActorSysOptions>(actor, "change-code", "Run code_change; suspend it first",
+                                       chosen, RunActorChangeCode);
+  change.app->add_option("JSON", change.options->json, "Handed to it, or @FILE");
+  change.app->add_option("--from", change.options->from, "The version of the state");
+  change.app->add_flag("--down", change.options->down, "Go back to that version");
+  auto terminate = AddOn<ActorSysOptions>(actor, "terminate", "Tell it to end itself in order",
+                                          chosen, RunActorTerminate);
+  terminate.app->add_option("--reason", terminate.options->reason,
+                            "shutdown (default), normal, ..");
+  terminate.app->add_flag("-y,--yes", terminate.options->yes, "Don't ask");
+}
+
 void AddActors(CLI::App& app, Command* chosen) {
   auto call = AddMessage(app, "call", "Send a request and print the reply", chosen, RunCall);
   call.app->add_flag("--idempotent", call.options->idempotent, "Running it twice does no harm");
@@ -225,6 +260,7 @@ void AddActors(CLI::App& app, Command* chosen) {
   list.app->add_option("-n,--limit", list.options->limit, "Most to show");
   auto get = Add<TargetOptions>(*actor, "get", "One process", chosen, RunActorGet);
   get.app->add_option("TARGET", get.options->target, "Which")->required();
+  AddSys(*actor, chosen);
 }
 
 void AddNames(CLI::App& app, Command* chosen) {

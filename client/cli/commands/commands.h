@@ -131,6 +131,28 @@ struct KillOptions {
 };
 int RunKill(Cli& cli, const KillOptions& options);
 
+// The service Sys. Each command uses what it has flags for.
+struct ActorSysOptions {
+  std::string target;
+  std::string json;             // set-state, change-code
+  std::string duration;         // suspend --for
+  std::optional<uint32_t> log;  // debug
+  std::string stats;            // debug: "on", "off"
+  std::string from;             // change-code
+  bool down = false;            // change-code
+  std::string reason = "shutdown";
+  bool yes = false;
+};
+int RunActorState(Cli& cli, const TargetOptions& options);
+int RunActorSetState(Cli& cli, const ActorSysOptions& options);
+int RunActorStatus(Cli& cli, const TargetOptions& options);
+int RunActorStats(Cli& cli, const TargetOptions& options);
+int RunActorDebug(Cli& cli, const ActorSysOptions& options);
+int RunActorSuspend(Cli& cli, const ActorSysOptions& options);
+int RunActorResume(Cli& cli, const TargetOptions& options);
+int RunActorChangeCode(Cli& cli, const ActorSysOptions& options);
+int RunActorTerminate(Cli& cli, const ActorSysOptions& options);
+
 struct NameOptions {
   std::string name;  // of `list`: the prefix
   std::string target;
