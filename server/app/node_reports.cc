@@ -1,6 +1,7 @@
 #include "server/app/node_reports.h"
 
 #include "common/log/log.h"
+#include "server/behaviours/crash_report.h"
 #include "server/rpc/supervisor_codec.h"
 
 namespace banyan::app {
@@ -43,9 +44,16 @@ void NodeReports::OnReport(Pid supervisor, const std::string& name,
               {"reason", progress ? std::string() : report.reason.ToString()}});
 }
 
-void NodeReports::OnCrash(Pid pid, const std::string& module, const ExitReason& reason) {
-  log::Warn("process_crashed",
-            {{"pid", FormatPid(pid, name_)}, {"module", module}, {"reason", reason.ToString()}});
+void NodeReports::OnCrashReport(const CrashReport& report) {
+  log::Warn("process_crashed", {{"pid", FormatPid(report.pid, name_)},
+                                {"module", report.module},
+                                {"name", report.name},
+                                {"reason", report.reason.ToString()},
+                                {"state", FormatPayload(report.view.state)}});
+  for (const SysEvent& event : report.view.log) {
+    log::Warn("process_crashed_after",
+              {{"pid", FormatPid(report.pid, name_)}, {"event", FormatSysEvent(event)}});
+  }
 }
 
 void NodeReports::OnHandlerCrash(Pid pid, const std::string& handler, const ExitReason& reason) {

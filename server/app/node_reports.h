@@ -21,7 +21,7 @@ class NodeReports final : public SupervisorEvents, public ProcessReports {
 
   void OnEvent(const SupervisorEvent& event) override;
   void OnReport(Pid supervisor, const std::string& name, const SupervisorReport& report) override;
-  void OnCrash(Pid pid, const std::string& module, const ExitReason& reason) override;
+  void OnCrashReport(const CrashReport& report) override;
   void OnHandlerCrash(Pid pid, const std::string& handler, const ExitReason& reason) override;
   void OnWarning(Pid pid, const std::string& module, const std::string& text) override;
 
