@@ -27,6 +27,7 @@ class Supervisor final : public Behaviour {
   explicit Supervisor(SupervisorInit init) : init_(std::move(init)) {}
   ~Supervisor() override;
 
+  std::string_view engine() const override { return "supervisor"; }
   Task<Initialised> OnInit(std::vector<Payload> args) override;
   Task<Next> OnMessage(Message message) override;
   Task<void> OnTerminate(ExitReason reason) override;
