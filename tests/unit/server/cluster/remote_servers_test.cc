@@ -177,7 +177,7 @@ TEST_F(RemoteServers, GS024AnUnreachableNodeIsBadInTime) {
 }
 
 // System requests stay on their node: whoever asks hears so instead of waiting for ever.
-TEST_F(RemoteServers, AStopOfARemoteServerIsRefused) {
+TEST_F(RemoteServers, GS009AStopOfARemoteServerIsRefused) {
   absl::Status said;
   InA([&](Self& t) -> Task<void> {
     said = co_await sys::Stop(t, remote_);
