@@ -8,6 +8,7 @@
 #include "google/rpc/error_details.pb.h"
 
 #include "banyan/v1/types.pb.h"
+#include "common/base/target.h"
 #include "common/wire/exit_reason.h"
 #include "common/wire/time.h"
 #include "common/wire/utf8.h"
@@ -26,6 +27,38 @@ std::string_view View(absl::string_view s) { return {s.data(), s.size()}; }
 absl::string_view AbslView(std::string_view s) { return {s.data(), s.size()}; }
 
 // ---- out
+
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// `text` where it stands alone in the message, not as a part of a longer pid.
+void ReplacePid(const std::string& text, const std::string& by, std::string* message) {
+  for (size_t at = message->find(text); at != std::string::npos; at = message->find(text, at)) {
+    const std::string_view rest = std::string_view(*message).substr(at + text.size());
+    const bool longer = (!rest.empty() && IsDigit(rest[0])) ||
+                        (rest.size() > 1 && rest[0] == '.' && IsDigit(rest[1])) ||
+                        (at > 0 && (IsDigit((*message)[at - 1]) || (*message)[at - 1] == ':'));
+    if (longer) {
+      at += text.size();
+      continue;
+    }
+    message->replace(at, text.size(), by);
+    at += by.size();
+  }
+}
+
+// Pids of this node in the variables of the text, and so in the text itself, get the node's own ids
+// as every pid does that leaves the node.
+void QualifyPids(const NodeIdentity& self, ErrorInfo* info, std::string* message) {
+  if (self.node_id == 0) return;
+  for (auto& [key, value] : info->metadata) {
+    if (key != "target" && key != "pid") continue;
+    const absl::StatusOr<Target::ByPid> by = ParsePid(value);
+    if (!by.ok() || !by->node.empty() || !by->pid.local()) continue;
+    const std::string qualified = FormatPid(Export(by->pid, self));
+    ReplacePid(value, qualified, message);
+    value = qualified;
+  }
+}
 
 void AddInfo(const ErrorInfo& info, const NodeIdentity& self, google::rpc::Status* out) {
   if (!info.reason.empty()) {
@@ -140,9 +173,13 @@ std::optional<absl::Duration> ActorRetryDelay(const absl::Status& status) {
 void ToProto(const absl::Status& in, const NodeIdentity& self, google::rpc::Status* out) {
   out->Clear();
   out->set_code(static_cast<int>(in.code()));
-  out->set_message(Utf8(View(in.message())));
+  std::string message(View(in.message()));
+  if (std::optional<ErrorInfo> info = in.ok() ? std::nullopt : GetErrorInfo(in)) {
+    QualifyPids(self, &*info, &message);
+    AddInfo(*info, self, out);
+  }
+  out->set_message(Utf8(message));
   if (in.ok()) return;
-  if (std::optional<ErrorInfo> info = GetErrorInfo(in)) AddInfo(*info, self, out);
   AddForeignDetails(in, out);
 }
 
@@ -169,10 +206,12 @@ absl::Status FromProto(const google::rpc::Status& in, const NodeIdentity& self) 
 
 grpc::Status ToGrpc(const absl::Status& in, const NodeIdentity& self) {
   if (in.ok()) return grpc::Status::OK;
-  const std::string message = Utf8(View(in.message()), kMessageBytesMax);
   google::rpc::Status proto = ToProto(in, self);
+  const std::string message = Utf8(proto.message(), kMessageBytesMax);
   proto.set_message(message);
   if (std::optional<ErrorInfo> info = GetErrorInfo(in)) {
+    std::string told(View(in.message()));
+    QualifyPids(self, &*info, &told);
     const auto rebuild = [&] {
       proto.clear_details();
       AddInfo(*info, self, &proto);

@@ -18,6 +18,9 @@ namespace banyan::wire {
 // What MakeError attached becomes ErrorInfo (domain "banyan"), BadRequest, RetryInfo and ExitReason
 // details. Any other detail, as from an actor, is kept as a status payload whose key is the
 // detail's type URL, and goes out again unchanged.
+//
+// A pid of this node in the metadata `pid` or `target`, and where the text has it, is written with
+// the ids of `self`, as other pids are.
 
 inline constexpr char kDomain[] = "banyan";
 inline constexpr char kOriginTrailer[] = "banyan-origin";

@@ -55,7 +55,7 @@ void Scale(double factor, NodeOptions* o) {
 
 struct NodeHost::Parts {
   explicit Parts(const Settings& s)
-      : reports(s.name, &clock), settings(s), state_writer("state"), executor("node") {}
+      : reports(s.name), settings(s), state_writer("state"), executor("node") {}
 
   SystemClock clock;
   SystemTimers timers;

@@ -2,7 +2,6 @@
 
 #include "common/log/log.h"
 #include "server/behaviours/crash_report.h"
-#include "server/rpc/supervisor_codec.h"
 
 namespace banyan::app {
 namespace {
@@ -27,8 +26,7 @@ std::string_view ContextName(SupervisorReport::Context context) {
 
 void NodeReports::OnEvent(const SupervisorEvent& event) {
   Node* node = node_.load(std::memory_order_acquire);
-  if (node == nullptr) return;
-  node->PublishEvent(rpc::EncodeEvent(event, node->identity(), name_, clock_->WallNow()));
+  if (node != nullptr) node->supervisor_events()->OnEvent(event);
 }
 
 void NodeReports::OnReport(Pid supervisor, const std::string& name,

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <string>
 
-#include "common/time/clock.h"
 #include "server/behaviours/host.h"
 #include "server/node/node.h"
 #include "server/node/watch_page_sink.h"
@@ -15,7 +14,7 @@ namespace banyan::app {
 // history.
 class NodeReports final : public SupervisorEvents, public ProcessReports {
  public:
-  NodeReports(std::string node, const Clock* clock) : name_(std::move(node)), clock_(clock) {}
+  explicit NodeReports(std::string node) : name_(std::move(node)) {}
   // Null before the node is there and after it is gone.
   void SetNode(Node* node) { node_.store(node, std::memory_order_release); }
 
@@ -27,7 +26,6 @@ class NodeReports final : public SupervisorEvents, public ProcessReports {
 
  private:
   const std::string name_;
-  const Clock* const clock_;
   std::atomic<Node*> node_{nullptr};
 };
 

@@ -57,8 +57,7 @@ void DeclareOptions(Role role, config::Options* o) {
                                  : "coordinator",
             role == Role::kCoordinator ? "the coordinator's name, shown in lists and logs"
                                        : "the node's name, unique in the cluster");
-  o->String("cluster", role == Role::kDev ? "dev" : "banyan",
-            "the cluster's name; nodes and coordinator must agree");
+  o->String("cluster", "dev", "the cluster's name; nodes and coordinator must agree");
   o->Address("listen", {"127.0.0.1", kPort}, "where to listen; port 0: any free one");
   o->String("advertise", "",
             "HOST:PORT where others reach this process (default: where it listens)");

@@ -27,6 +27,8 @@ struct StartContext {
   Payload hand_off;                 // what the process's predecessor left for it
   std::vector<Payload> extra_args;  // appended to the spec's (simple_one_for_one)
   bool link = true;
+  // Of a supervisor that is a child: names of the way from the root (see SupervisorInfo::path).
+  std::vector<std::string> path;
   // Set by the start: the module and the registered name.
   std::string module;
   std::string name;
@@ -71,12 +73,13 @@ class Modules {
   struct Entry {
     ModuleInfo info;
     StartFunction start;
+    std::function<std::unique_ptr<Behaviour>()> make;  // of a behaviour; else empty
   };
   const Entry* Find(std::string_view name) const;  // null: there is none
   std::vector<ModuleInfo> List() const;            // sorted by name
 
  private:
-  Modules& Insert(std::string name, StartFunction start, ModuleInfo info);
+  Modules& Insert(std::string name, Entry entry);
   std::map<std::string, Entry, std::less<>> entries_;
 };
 

@@ -148,6 +148,12 @@ void SupervisionEvents::AddChild(v1::SupervisorEvent::Kind kind, Child* child,
   event.set_kind(kind);
   for (const std::string& name : child->path) event.add_path(name);
   *event.mutable_child() = EncodeChild(*core_, *child, /*with_spec=*/false);
+  if (kind == v1::SupervisorEvent::KIND_CHILD_RESTARTED) {
+    // Its supervisor's planner counts the restart only when it hears of it, after this.
+    const ChildRecord* record = child->supervisor->planner->Find(child->key);
+    if (record != nullptr && record->restarting)
+      event.mutable_child()->set_restarts(record->restarts + 1);
+  }
   if (reason != nullptr) *event.mutable_reason() = wire::ToProto(*reason, {});
   if (previous != nullptr && *previous)
     *event.mutable_previous_pid() = wire::ToProto(*previous, {});

@@ -52,6 +52,7 @@ struct Member {
   banyan::v1::NodeLoad load;
   std::vector<banyan::v1::ModuleInfo> modules;
   bool frozen = false;
+  bool has_watcher = false;
   absl::Time last_seen = absl::InfinitePast();
 
   // Flapping (cluster.md 2.6).

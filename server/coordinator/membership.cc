@@ -223,6 +223,7 @@ void Membership::TakeOver(Member* member, const internal::v1::Hello& hello) {
   record.set_state_lock(hello.state_lock());
   record.set_version(hello.version());
   member->modules.assign(hello.modules().begin(), hello.modules().end());
+  member->has_watcher = hello.has_watcher();
   member->last_seen = core_->wall();
   // Map fields have no fixed order in bytes: a needless write at worst.
   if (record.SerializeAsString() != before) Store(*member);

@@ -236,6 +236,7 @@ absl::StatusOr<Coordinator::WatchId> Queries::WatchEvents(const WatchArgs& args)
         if (child == nullptr) continue;
         v1::SupervisorEvent event;
         event.set_kind(v1::SupervisorEvent::KIND_CHILD_PRESENT);
+        *event.mutable_time() = core_->wall_proto();
         for (const std::string& name : child->path) event.add_path(name);
         *event.mutable_child() = EncodeChild(*core_, *child, false);
         if (accepts(event)) snapshot->push_back(std::move(event));

@@ -59,6 +59,12 @@ absl::StatusOr<ClusterSupervisor*> Tree::Resolve(const Target& target) {
   if (const auto* by_path = std::get_if<Target::ChildPath>(&target.kind)) {
     std::vector<std::string> path{by_path->supervisor};
     ClusterSupervisor* sup = Root(by_path->supervisor);
+    if (sup == nullptr && core_->names.Known(by_path->supervisor)) {
+      return MakeError("NOT_A_SUPERVISOR",
+                       fmt::format("\"{}\" is a process on a node, not a cluster-wide supervisor",
+                                   by_path->supervisor),
+                       {{"local", "true"}});
+    }
     if (sup == nullptr) {
       return MakeError(
           "NAME_NOT_REGISTERED",

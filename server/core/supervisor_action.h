@@ -41,8 +41,9 @@ struct OpResult {
   Code code = Code::kOk;
   ChildKey key = kNoChild;  // the child concerned, where there is one
   Pid pid;
-  Payload info;       // OTP's Info of {ok,Pid,Info}
-  ExitReason reason;  // kStartFailed
+  Payload info;                     // OTP's Info of {ok,Pid,Info}
+  ExitReason reason;                // kStartFailed
+  std::optional<ExitReason> ended;  // terminate of a running child: how it ended
 };
 
 // OTP's supervisor and progress reports. The driver adds the supervisor's name and logs it.

@@ -27,6 +27,7 @@ void AssignedChildren::BeginStart(const pb::Command& command,
 
   StartContext context;
   context.child_id = path.back();
+  context.path = path;
   context.fence = child.fence.value();
   context.restarts = command.start().starts();
   context.labels = spec->labels;

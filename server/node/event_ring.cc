@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/base/target.h"
 #include "common/wire/exit_reason.h"
 #include "common/wire/time.h"
 #include "server/core/child_spec.h"
@@ -41,7 +42,27 @@ bool HasReason(SupervisorEvent::Kind kind) {
          kind == SupervisorEvent::Kind::kChildTerminated;
 }
 
+v1::ChildState StateAfter(SupervisorEvent::Kind kind) {
+  switch (kind) {
+    case SupervisorEvent::Kind::kChildStarted:
+    case SupervisorEvent::Kind::kChildRestarted:
+      return v1::CHILD_STATE_RUNNING;
+    case SupervisorEvent::Kind::kIntensityExceeded:
+      return v1::CHILD_STATE_FAILED;
+    default:
+      return v1::CHILD_STATE_STOPPED;
+  }
+}
+
 }  // namespace
+
+std::vector<std::string> QualifiedPath(std::vector<std::string> path,
+                                       const wire::NodeIdentity& self, const std::string& node) {
+  if (path.empty()) return path;
+  const absl::StatusOr<Target::ByPid> root = ParsePid(path[0]);
+  if (root.ok()) path[0] = FormatPid(wire::Export(root->pid, self), node);
+  return path;
+}
 
 void EventRing::OnEvent(const SupervisorEvent& in) {
   v1::SupervisorEvent out;
@@ -54,18 +75,22 @@ void EventRing::OnEvent(const SupervisorEvent& in) {
   }
   out.set_kind(KindOf(in.kind));
   if (in.supervisor) wire::ToProto(in.supervisor, self, out.mutable_supervisor());
-  if (!in.supervisor_name.empty()) out.add_path(in.supervisor_name);
-  if (!in.child_id.empty()) {
-    out.add_path(in.child_id);
+  for (const std::string& name : QualifiedPath(in.path, self, node)) out.add_path(name);
+  if (in.spec) {
+    // Children of a simple_one_for_one have no ids of their own.
+    const std::string id =
+        in.child_id.empty() && in.pid ? FormatPid(wire::Export(in.pid, self), node) : in.child_id;
+    out.add_path(id);
     v1::ChildInfo* child = out.mutable_child();
-    child->set_id(in.child_id);
+    child->set_id(id);
     if (in.pid) wire::ToProto(in.pid, self, child->mutable_pid());
     child->set_restarts(in.restarts);
     child->set_node(node);
-    if (in.spec) {
-      child->set_type(static_cast<v1::ChildType>(in.spec->type));
-      child->set_module(in.spec->start.module);
-    }
+    child->set_type(static_cast<v1::ChildType>(in.spec->type));
+    child->set_module(in.spec->supervisor ? "supervisor" : in.spec->start.module);
+    child->mutable_labels()->insert(in.spec->labels.begin(), in.spec->labels.end());
+    child->set_state(StateAfter(in.kind));
+    if (in.start_time) *child->mutable_start_time() = wire::ToProto(*in.start_time);
   }
   if (in.previous) wire::ToProto(in.previous, self, out.mutable_previous_pid());
   if (HasReason(in.kind)) wire::ToProto(in.reason, self, out.mutable_reason());

@@ -5,6 +5,8 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "banyan/v1/supervisors.pb.h"
 #include "common/base/mutex.h"
@@ -14,6 +16,10 @@
 #include "server/node/node.h"
 
 namespace banyan {
+
+// SupervisorInfo::path as other nodes see it: a root without a name gets the node's own ids.
+std::vector<std::string> QualifiedPath(std::vector<std::string> path,
+                                       const wire::NodeIdentity& self, const std::string& node);
 
 // The last events of this node's supervisors. Thread-safe; answers come on the executor.
 class EventRing : public SupervisorEvents, public std::enable_shared_from_this<EventRing> {

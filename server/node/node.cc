@@ -80,7 +80,6 @@ void Node::ListAssigned(std::function<void(std::vector<internal::v1::ChildStatus
 }
 
 SupervisorEvents* Node::supervisor_events() { return core_->events.get(); }
-void Node::PublishEvent(v1::SupervisorEvent event) { core_->events->Publish(std::move(event)); }
 void Node::EventsEnd(std::function<void(uint64_t)> done) {
   core_->Post([done = std::move(done)](Core& core) { done(core.events->end()); });
 }

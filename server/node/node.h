@@ -125,10 +125,11 @@ class Node {
 
   // --- targets
   // Where to send what is for `target`. Cluster names may wait for a child that is being started,
-  // until `deadline`, then CHILD_RESTARTING. Groups and child paths of cluster-wide supervisors are
-  // the coordinator's: COORDINATOR_UNAVAILABLE unless a local supervisor has that name. Errors:
-  // NOPROC (a pid of a former life), NODE_NOT_FOUND, NAME_NOT_REGISTERED, TARGET_INVALID,
-  // COORDINATOR_UNAVAILABLE, CHILD_RESTARTING.
+  // until `deadline`, then CHILD_RESTARTING. A child path is walked down where it leads through a
+  // registered supervisor of this node or through a child that the coordinator has placed here; all
+  // others, and groups, are the coordinator's: COORDINATOR_UNAVAILABLE. Errors: NOPROC (a pid of a
+  // former life; a child that is not running), NODE_NOT_FOUND, NAME_NOT_REGISTERED, TARGET_INVALID,
+  // COORDINATOR_UNAVAILABLE, CHILD_RESTARTING, CHILD_NOT_FOUND, NOT_A_SUPERVISOR.
   void ResolveTarget(Target target, Instant deadline,
                      std::function<void(absl::StatusOr<Resolved>)> done);
   // The route was wrong (NOPROC, NOCONNECTION): ask the coordinator next time.
@@ -151,7 +152,6 @@ class Node {
   // For Host::supervisor_events: what local supervisors do goes into the ring. Lives as long as the
   // node.
   SupervisorEvents* supervisor_events();
-  void PublishEvent(v1::SupervisorEvent event);
   // Position of the next event.
   void EventsEnd(std::function<void(uint64_t)> done);
   // Answers at once if there are events from `after` on, else when one comes, or empty at

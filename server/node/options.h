@@ -17,7 +17,7 @@ namespace banyan {
 // call to the OS: whoever builds it reads the state directory.
 struct NodeOptions {
   std::string name;  // unique in the cluster
-  std::string cluster_name = "banyan";
+  std::string cluster_name = "dev";
   std::string address;                    // where others reach it, "host:port"
   std::vector<std::string> coordinators;  // tried in turn; replaced by what a coordinator tells
   std::map<std::string, std::string> labels;

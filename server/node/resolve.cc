@@ -66,8 +66,7 @@ void Node::Core::Resolve(Target target, Instant deadline, ResolveDone done) {
     return ResolveLocalName(*local, std::move(done));
   }
   if (const auto* child = std::get_if<Target::ChildPath>(&target.kind)) {
-    // Whoever asks walks down from the supervisor; only one of this node can be given here.
-    if (std::optional<Pid> pid = deps.runtime->Whereis(child->supervisor)) return done(Here(*pid));
+    return ResolvePath(*child, deadline, std::move(done));
   }
   done(Unavailable());
 }

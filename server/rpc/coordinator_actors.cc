@@ -108,7 +108,7 @@ void CoordinatorBackend::Whereis(const CallContext& context, v1::WhereisRequest*
       TargetFrom(kept->target()), context.deadline,
       [this, context, kept, answer](absl::StatusOr<ResolvedTarget> to) {
         if (!to.ok()) return answer.Fail(to.status());
-        if (to->pid.valid()) {
+        if (to->pid.valid() && to->rest.empty()) {
           return answer.With(
               [&](v1::WhereisResponse* out) { wire::ToProto(to->pid, {}, out->mutable_pid()); });
         }

@@ -52,6 +52,8 @@ class CoordinatorBackend final : public Backend {
                     Answer<Response> answer,
                     std::function<void(const Request&, Reply<Response>)> here);
 
+  void WatchOnNode(const CallContext& context, v1::WatchEventsRequest request,
+                   EventStreamPtr<v1::WatchEventsResponse> stream);
   // Members that can be asked, by name.
   void ActiveNodes(std::function<void(absl::StatusOr<std::vector<FanOutNode>>)> done);
   void ExpandLocalTrees(const CallContext& context, uint32_t depth, v1::GetTreeResponse tree,

@@ -1,9 +1,11 @@
+#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "google/protobuf/util/field_mask_util.h"
 
 #include "common/wire/time.h"
+#include "server/rpc/call_deadline.h"
 #include "server/rpc/coordinator_routes.h"
 #include "server/rpc/filter.h"
 
@@ -60,7 +62,7 @@ Reply<v1::NodeInfo> NodeInto(Answer<Response> answer) {
 
 }  // namespace
 
-void CoordinatorBackend::WatchEvents(const CallContext&, v1::WatchEventsRequest* request,
+void CoordinatorBackend::WatchEvents(const CallContext& context, v1::WatchEventsRequest* request,
                                      EventStreamPtr<v1::WatchEventsResponse> stream) {
   WatchArgs args;
   if (request->has_supervisor()) args.supervisor = TargetFrom(request->supervisor());
@@ -75,8 +77,29 @@ void CoordinatorBackend::WatchEvents(const CallContext&, v1::WatchEventsRequest*
   args.resume_token = request->resume_token();
   args.send_snapshot = request->send_snapshot();
   auto pump = std::make_shared<WatchPump<v1::WatchEventsResponse>>(
-      deps_.coordinator, &Coordinator::NextEvents, std::move(stream));
-  deps_.coordinator->WatchEvents(std::move(args), pump->Opened());
+      deps_.coordinator, &Coordinator::NextEvents, stream);
+  auto kept = std::make_shared<v1::WatchEventsRequest>(std::move(*request));
+  deps_.coordinator->WatchEvents(std::move(args), [this, context, kept, stream,
+                                                   pump](absl::StatusOr<Coordinator::WatchId> id) {
+    if (id.ok() || !IsLocalSupervisor(id.status())) return pump->Opened()(std::move(id));
+    WatchOnNode(context, std::move(*kept), stream);
+  });
+}
+
+// Of a local supervisor: its node has the events.
+void CoordinatorBackend::WatchOnNode(const CallContext& context, v1::WatchEventsRequest request,
+                                     EventStreamPtr<v1::WatchEventsResponse> stream) {
+  Target target = TargetFrom(request.supervisor());
+  const Instant deadline = std::min(context.deadline, deps_.clock->Now() + kDefaultCallTimeout);
+  deps_.coordinator->ResolveTarget(std::move(target), deadline,
+                                   [this, context, request = std::move(request),
+                                    stream](absl::StatusOr<ResolvedTarget> to) mutable {
+                                     if (!to.ok()) return stream->Close(to.status());
+                                     WriteTarget(*to, request.mutable_supervisor());
+                                     deps_.forwarder->PassStream(context, Hop::kNode, to->address,
+                                                                 method::kWatchEvents,
+                                                                 std::move(request), stream);
+                                   });
 }
 
 void CoordinatorBackend::WatchCluster(const CallContext&, v1::WatchClusterRequest* request,

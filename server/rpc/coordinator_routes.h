@@ -31,8 +31,10 @@ inline Target TargetFrom(const v1::Target& target) {
   return decoded.ok() ? *std::move(decoded) : Target{};
 }
 
-// Puts what the target was resolved to in its place.
+// Puts what the target was resolved to in its place; one that goes on below a local supervisor
+// stays, since only that supervisor's node knows the rest of the way.
 inline void WriteTarget(const ResolvedTarget& to, v1::Target* out) {
+  if (!to.rest.empty()) return;
   out->Clear();
   if (to.pid.valid()) {
     wire::ToProto(to.pid, {}, out->mutable_pid());
@@ -40,6 +42,12 @@ inline void WriteTarget(const ResolvedTarget& to, v1::Target* out) {
     out->mutable_local_name()->set_node(to.node);
     out->mutable_local_name()->set_name(to.local_name);
   }
+}
+
+// The coordinator's word for "a process on a node": that node must be asked.
+inline bool IsLocalSupervisor(const absl::Status& status) {
+  const std::optional<ErrorInfo> info = GetErrorInfo(status);
+  return info && info->reason == "NOT_A_SUPERVISOR" && info->metadata.contains("local");
 }
 
 template <typename Request, typename Response>
@@ -99,10 +107,7 @@ void CoordinatorBackend::OnSupervisor(const CallContext& context, Request* reque
   auto kept = std::make_shared<Request>(std::move(*request));
   here(*kept, [this, context, kept, method, answer](absl::StatusOr<Response> result) {
     if (result.ok()) return answer.Done(*std::move(result));
-    const std::optional<ErrorInfo> info = GetErrorInfo(result.status());
-    const bool local =
-        info && info->reason == "NOT_A_SUPERVISOR" && info->metadata.contains("local");
-    if (!local) return answer.Fail(result.status());
+    if (!IsLocalSupervisor(result.status())) return answer.Fail(result.status());
     Route<Request, Response>(context, std::move(*kept), SupervisorOf<Request>, method,
                              context.deadline, answer);
   });

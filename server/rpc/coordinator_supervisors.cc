@@ -68,10 +68,9 @@ void CoordinatorBackend::StartSupervisor(const CallContext& context,
       return answer.With(
           [&](v1::StartSupervisorResponse* out) { *out->mutable_supervisor() = *std::move(info); });
     }
-    const std::optional<ErrorInfo> error = GetErrorInfo(info.status());
-    const bool local = error && error->reason == "NOT_A_SUPERVISOR" &&
-                       error->metadata.contains("local") && kept->has_parent();
-    if (!local) return answer.Fail(info.status());
+    if (!kept->has_parent() || !IsLocalSupervisor(info.status())) {
+      return answer.Fail(info.status());
+    }
     Route<v1::StartSupervisorRequest, v1::StartSupervisorResponse>(
         context, std::move(*kept), parent, method::kStartSupervisor, context.deadline, answer);
   });
@@ -320,10 +319,7 @@ void CoordinatorBackend::GetTree(const CallContext& context, v1::GetTreeRequest*
       TargetFrom(kept->supervisor()), depth,
       [this, context, kept, depth, answer](absl::StatusOr<v1::GetTreeResponse> tree) {
         if (tree.ok()) return ExpandLocalTrees(context, depth, *std::move(tree), answer);
-        const std::optional<ErrorInfo> error = GetErrorInfo(tree.status());
-        if (!error || error->reason != "NOT_A_SUPERVISOR" || !error->metadata.contains("local")) {
-          return answer.Fail(tree.status());
-        }
+        if (!IsLocalSupervisor(tree.status())) return answer.Fail(tree.status());
         Route<v1::GetTreeRequest, v1::GetTreeResponse>(context, std::move(*kept),
                                                        SupervisorOf<v1::GetTreeRequest>,
                                                        method::kGetTree, context.deadline, answer);

@@ -277,17 +277,18 @@ void NodeBackend::GetActor(const CallContext& context, v1::GetActorRequest* requ
                  return PassToNode(context, *pid, method::kGetActor, kept.get(),
                                    kept->mutable_target(), answer);
                }
-               deps_.runtime->Inspect(
-                   *pid, [this, pid = *pid, answer](std::optional<ProcessSnapshot> snapshot) {
-                     if (!snapshot) {
-                       return answer.Fail(MakeError(
-                           "NOPROC", fmt::format("there is no process {}", FormatPid(pid)),
-                           {{"target", FormatPid(pid)}}));
-                     }
-                     answer.With([&](v1::GetActorResponse* out) {
-                       EncodeActor(*snapshot, self(), deps_.info.name, out->mutable_actor());
-                     });
-                   });
+               deps_.runtime->Inspect(*pid, [this, pid = *pid,
+                                             answer](std::optional<ProcessSnapshot> snapshot) {
+                 if (!snapshot) {
+                   return answer.Fail(
+                       MakeError("NOPROC", fmt::format("there is no process {}", FormatPid(pid)),
+                                 {{"target", FormatPid(pid)}}),
+                       self());
+                 }
+                 answer.With([&](v1::GetActorResponse* out) {
+                   EncodeActor(*snapshot, self(), deps_.info.name, out->mutable_actor());
+                 });
+               });
              });
 }
 

@@ -46,22 +46,19 @@ void NodeBackend::OnSupervisor(const CallContext& context, Request* request, con
   if (pid->valid()) {
     return PassToNode(context, *pid, method, request, request->mutable_supervisor(), answer);
   }
-  const v1::Target& target = request->supervisor();
-  const bool elsewhere = target.kind_case() == v1::Target::kLocalName ||
-                         (target.kind_case() == v1::Target::kChild &&
-                          deps_.runtime->Whereis(target.child().supervisor()).has_value());
-  if (!elsewhere) {
-    // Cluster-wide supervisors, and names of other nodes, are known there.
-    return PassToCoordinator(context, method, std::move(*request), std::move(answer));
-  }
-  ResolvePid(context, target, context.deadline,
-             [this, context, method, answer, here = std::move(here),
-              moved = std::make_shared<Request>(*request)](absl::StatusOr<Pid> found) {
-               if (!found.ok()) return answer.Fail(found.status());
-               if (found->local()) return here(std::move(*moved), *found, answer);
-               PassToNode(context, *found, method, moved.get(), moved->mutable_supervisor(),
-                          answer);
-             });
+  // Not moved along with the request while it is read.
+  const v1::Target target = request->supervisor();
+  Locate(context, target, context.deadline,
+         [this, context, method, answer, here = std::move(here),
+          moved = std::make_shared<Request>(std::move(*request))](absl::StatusOr<Pid> found) {
+           if (!found.ok()) return answer.Fail(found.status(), self());
+           if (!found->valid()) {
+             // Cluster-wide supervisors, and names of other nodes, are known there.
+             return PassToCoordinator(context, method, std::move(*moved), answer);
+           }
+           if (found->local()) return here(std::move(*moved), *found, answer);
+           PassToNode(context, *found, method, moved.get(), moved->mutable_supervisor(), answer);
+         });
 }
 
 }  // namespace banyan::rpc

@@ -51,17 +51,13 @@ absl::StatusOr<Pid> NodeBackend::ResolveNow(const v1::Target& target) const {
   return decoded.ok() ? absl::StatusOr<Pid>(Pid{}) : decoded.status();
 }
 
-void NodeBackend::AskCoordinatorFor(const CallContext& context, const v1::Target& target,
-                                    PidDone done) {
-  const std::string address = Coordinator();
-  if (address.empty()) {
-    return done(MakeError("COORDINATOR_UNAVAILABLE", "this node knows no coordinator"));
-  }
+void NodeBackend::AskFor(const CallContext& context, Hop hop, const std::string& address,
+                         const v1::Target& target, PidDone done) {
   if (absl::Status hops = CheckHops(context); !hops.ok()) return done(hops);
   v1::WhereisRequest request;
   *request.mutable_target() = target;
   deps_.forwarder->Ask<v1::WhereisRequest, v1::WhereisResponse>(
-      context, Hop::kCoordinator, address, method::kWhereis, std::move(request),
+      context, hop, address, method::kWhereis, std::move(request),
       [this, done = std::move(done)](const grpc::Status& status, v1::WhereisResponse* response,
                                      const grpc::ClientContext&) {
         if (!status.ok()) return done(FromGrpcStatus(status, self()));
@@ -69,34 +65,56 @@ void NodeBackend::AskCoordinatorFor(const CallContext& context, const v1::Target
       });
 }
 
+void NodeBackend::AskCoordinatorFor(const CallContext& context, const v1::Target& target,
+                                    PidDone done) {
+  const std::string address = Coordinator();
+  if (address.empty()) {
+    return done(MakeError("COORDINATOR_UNAVAILABLE", "this node knows no coordinator"));
+  }
+  AskFor(context, Hop::kCoordinator, address, target, std::move(done));
+}
+
+void NodeBackend::Locate(const CallContext& context, const v1::Target& target, Instant deadline,
+                         PidDone done) {
+  absl::StatusOr<Pid> now = ResolveNow(target);
+  if (!now.ok() || now->valid()) return done(std::move(now));
+  const bool place = target.kind_case() == v1::Target::kChild;
+  if (!place && target.kind_case() != v1::Target::kLocalName) return done(Pid{});
+  absl::StatusOr<Target> decoded = wire::FromProto(target, self());
+  if (!decoded.ok()) return done(decoded.status());
+  deps_.node->ResolveTarget(
+      *decoded, deadline,
+      [this, context, target, place, text = FormatTarget(*decoded),
+       done = std::move(done)](absl::StatusOr<Resolved> resolved) {
+        if (resolved.ok() && resolved->pid.valid()) return done(resolved->pid);
+        // A name of another node: that node resolves it.
+        if (resolved.ok()) return AskFor(context, Hop::kNode, resolved->address, target, done);
+        const bool elsewhere = place && ErrorReason(resolved.status()) == "COORDINATOR_UNAVAILABLE";
+        if (!elsewhere) return done(resolved.status());
+        if (context.hops == 0) return done(Pid{});
+        // Whoever passed it on believed it to be here, which a moment later will be mended.
+        done(MakeError("NOPROC",
+                       fmt::format("{} is not on node {} any more", text, deps_.info.name),
+                       {{"target", text}}));
+      });
+}
+
 void NodeBackend::ResolvePid(const CallContext& context, const v1::Target& target, Instant deadline,
                              PidDone done) {
   absl::StatusOr<Pid> now = ResolveNow(target);
   if (!now.ok() || now->valid()) return done(std::move(now));
-  const bool path_elsewhere = target.kind_case() == v1::Target::kChild &&
-                              !deps_.runtime->Whereis(target.child().supervisor());
-  if (target.kind_case() == v1::Target::kGroup || path_elsewhere) {
-    return AskCoordinatorFor(context, target, std::move(done));
+  if (target.kind_case() != v1::Target::kName) {
+    return Locate(context, target, deadline,
+                  [this, context, target, done = std::move(done)](absl::StatusOr<Pid> pid) {
+                    if (!pid.ok() || pid->valid()) return done(std::move(pid));
+                    AskCoordinatorFor(context, target, done);
+                  });
   }
-  absl::StatusOr<Target> decoded = wire::FromProto(target, self());
-  if (!decoded.ok()) return done(decoded.status());
-  deps_.node->ResolveTarget(
-      *std::move(decoded), deadline,
-      [this, context, target, done = std::move(done)](absl::StatusOr<Resolved> resolved) {
-        if (!resolved.ok()) return done(resolved.status());
-        if (resolved->pid.valid()) return done(resolved->pid);
-        // A name of another node: that node resolves it.
-        if (absl::Status hops = CheckHops(context); !hops.ok()) return done(hops);
-        v1::WhereisRequest request;
-        *request.mutable_target() = target;
-        deps_.forwarder->Ask<v1::WhereisRequest, v1::WhereisResponse>(
-            context, Hop::kNode, resolved->address, method::kWhereis, std::move(request),
-            [this, done](const grpc::Status& status, v1::WhereisResponse* response,
-                         const grpc::ClientContext&) {
-              if (!status.ok()) return done(FromGrpcStatus(status, self()));
-              done(wire::FromProto(response->pid(), self()));
-            });
-      });
+  deps_.node->ResolveTarget(Target::Named(target.name()), deadline,
+                            [done = std::move(done)](absl::StatusOr<Resolved> resolved) {
+                              if (!resolved.ok()) return done(resolved.status());
+                              done(resolved->pid);
+                            });
 }
 
 }  // namespace banyan::rpc

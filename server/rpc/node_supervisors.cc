@@ -20,12 +20,6 @@
 namespace banyan::rpc {
 namespace {
 
-// A process that does not know supervisors' requests is not one.
-absl::Status NotASupervisor(absl::Status status) {
-  if (ErrorReason(status) != "CALL_NOT_HANDLED") return status;
-  return MakeError("NOT_A_SUPERVISOR", "the target is a process, but not a supervisor");
-}
-
 std::string SupervisorText(const v1::Target& target) {
   absl::StatusOr<Target> decoded = wire::FromProto(target, {});
   return decoded.ok() ? FormatTarget(*decoded) : std::string("supervisor");
@@ -60,14 +54,19 @@ void NodeBackend::StartSupervisor(const CallContext& context, v1::StartSuperviso
     return PassToCoordinator(context, method::kStartSupervisor, std::move(*request), answer);
   }
   if (!request->has_parent()) return StartRoot(context, std::move(*request), std::move(answer));
-  absl::StatusOr<Pid> parent = ResolveNow(request->parent());
-  if (!parent.ok()) return answer.Fail(parent.status());
-  if (parent->valid() && parent->local()) return StartUnder(std::move(*request), *parent, answer);
-  if (parent->valid()) {
-    return PassToNode(context, *parent, method::kStartSupervisor, request,
-                      request->mutable_parent(), answer);
-  }
-  PassToCoordinator(context, method::kStartSupervisor, std::move(*request), answer);
+  const v1::Target above = request->parent();
+  Locate(context, above, context.deadline,
+         [this, context, answer,
+          moved = std::make_shared<v1::StartSupervisorRequest>(std::move(*request))](
+             absl::StatusOr<Pid> parent) {
+           if (!parent.ok()) return answer.Fail(parent.status(), self());
+           if (!parent->valid()) {
+             return PassToCoordinator(context, method::kStartSupervisor, std::move(*moved), answer);
+           }
+           if (parent->local()) return StartUnder(std::move(*moved), *parent, answer);
+           PassToNode(context, *parent, method::kStartSupervisor, moved.get(),
+                      moved->mutable_parent(), answer);
+         });
 }
 
 void NodeBackend::StartRoot(const CallContext& context, v1::StartSupervisorRequest request,
@@ -93,7 +92,8 @@ void NodeBackend::StartRoot(const CallContext& context, v1::StartSupervisorReque
         if (!result.started()) {
           if (result.reason.type() == kAlreadyStarted) {
             return answer.Fail(MakeError("NAME_TAKEN", fmt::format("the name {} is taken", name),
-                                         {{"name", name}, {"pid", FormatPid(result.pid)}}));
+                                         {{"name", name}, {"pid", FormatPid(result.pid)}}),
+                               self());
           }
           return answer.Fail(
               MakeError("CHILD_START_FAILED",
@@ -136,13 +136,13 @@ void NodeBackend::StartUnder(v1::StartSupervisorRequest request, Pid parent,
 }
 
 void NodeBackend::DescribeSupervisor(Pid pid, Answer<v1::StartSupervisorResponse> answer) {
-  SupervisorClient(pid).GetInfo(*deps_.runtime,
-                                [this, pid, answer](absl::StatusOr<SupervisorInfo> info) {
-                                  if (!info.ok()) return answer.Fail(info.status(), self());
-                                  answer.With([&](v1::StartSupervisorResponse* out) {
-                                    EncodeSupervisor(pid, *info, self(), out->mutable_supervisor());
-                                  });
-                                });
+  SupervisorClient(pid).GetInfo(
+      *deps_.runtime, [this, pid, answer](absl::StatusOr<SupervisorInfo> info) {
+        if (!info.ok()) return answer.Fail(info.status(), self());
+        answer.With([&](v1::StartSupervisorResponse* out) {
+          EncodeSupervisor(pid, *info, of_node(), out->mutable_supervisor());
+        });
+      });
 }
 
 void NodeBackend::StopSupervisor(const CallContext& context, v1::StopSupervisorRequest* request,
@@ -185,8 +185,7 @@ void NodeBackend::StartChild(const CallContext& context, v1::StartChildRequest* 
             return to.Fail(bad, self());
           }
           to.With([&](v1::StartChildResponse* out) {
-            EncodeStarted(*result, dynamic ? nullptr : spec.get(), self(), deps_.info.name,
-                          out->mutable_child());
+            EncodeStarted(*result, dynamic ? nullptr : spec.get(), of_node(), out->mutable_child());
             out->set_ignored(result->code == OpResult::Code::kIgnored);
             if (!result->info.empty()) (void)wire::ToProto(result->info, out->mutable_info());
           });
@@ -217,7 +216,11 @@ void NodeBackend::TerminateChild(const CallContext& context, v1::TerminateChildR
               if (!result.ok()) return to.Fail(NotASupervisor(result.status()), self());
               absl::Status bad =
                   OpError(*result, SupervisorText(moved.supervisor()), moved.child_id());
-              bad.ok() ? to.Done({}) : to.Fail(bad, self());
+              if (!bad.ok()) return to.Fail(bad, self());
+              to.With([&](v1::TerminateChildResponse* out) {
+                if (result->ended)
+                  wire::ToProto(*result->ended, self(), out->mutable_exit_reason());
+              });
             });
       });
 }
@@ -239,7 +242,7 @@ void NodeBackend::RestartChild(const CallContext& context, v1::RestartChildReque
                 ChildSpec spec;
                 spec.id = moved.child_id();
                 to.With([&](v1::RestartChildResponse* out) {
-                  EncodeStarted(*result, &spec, self(), deps_.info.name, out->mutable_child());
+                  EncodeStarted(*result, &spec, of_node(), out->mutable_child());
                   out->set_ignored(result->code == OpResult::Code::kIgnored);
                 });
               });
@@ -312,7 +315,7 @@ void NodeBackend::ListChildren(const CallContext& context, v1::ListChildrenReque
                     break;
                   }
                   v1::ChildInfo child;
-                  EncodeChild((*children)[children->size() - 1 - i], self(), deps_.info.name,
+                  EncodeChild((*children)[children->size() - 1 - i], of_node(),
                               moved.include_spec(), &child);
                   if (filter.Matches(child)) *out->add_children() = std::move(child);
                 }
@@ -343,7 +346,7 @@ void NodeBackend::GetTree(const CallContext& context, v1::GetTreeRequest* reques
   OnSupervisor<v1::GetTreeRequest, v1::GetTreeResponse>(
       context, request, method::kGetTree, answer,
       [this](v1::GetTreeRequest moved, Pid pid, Answer<v1::GetTreeResponse> to) {
-        WalkTree(deps_.runtime, self(), deps_.info.name, pid, moved.depth(),
+        WalkTree(deps_.runtime, of_node(), pid, moved.depth(),
                  [this, to](absl::StatusOr<v1::GetTreeResponse> tree) {
                    if (!tree.ok()) return to.Fail(NotASupervisor(tree.status()), self());
                    to.Done(*std::move(tree));
@@ -382,7 +385,7 @@ void NodeBackend::ListSupervisorsHere(const v1::ListSupervisorsRequest& request,
         .GetInfo(*deps_.runtime, [this, gathering, process](absl::StatusOr<SupervisorInfo> info) {
           if (info.ok()) {
             v1::SupervisorInfo encoded;
-            EncodeSupervisor(process.pid, *info, self(), &encoded);
+            EncodeSupervisor(process.pid, *info, of_node(), &encoded);
             if (!process.child_id.empty()) {
               wire::ToProto(process.parent, self(), encoded.mutable_parent());
             }

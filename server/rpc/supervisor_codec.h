@@ -5,23 +5,29 @@
 
 #include "banyan/v1/supervisors.pb.h"
 #include "common/wire/pid.h"
-#include "server/behaviours/host.h"
 #include "server/behaviours/supervisor_requests.h"
+#include "server/runtime/runtime.h"
 
 namespace banyan::rpc {
 
 // Local supervisors as the public API shows them.
 
-void EncodeChild(const ChildEntry& in, const wire::NodeIdentity& self, const std::string& node,
-                 bool include_spec, v1::ChildInfo* out);
-void EncodeCounts(const ChildCounts& in, v1::ChildCounts* out);
-void EncodeSupervisor(Pid pid, const SupervisorInfo& in, const wire::NodeIdentity& self,
-                      v1::SupervisorInfo* out);
-v1::SupervisorEvent EncodeEvent(const SupervisorEvent& in, const wire::NodeIdentity& self,
-                                const std::string& node, absl::Time now);
+// A process that does not know supervisors' requests is not one.
+absl::Status NotASupervisor(absl::Status status);
 
+// Whose they are.
+struct OfNode {
+  const Runtime* runtime;  // asked when processes were started
+  wire::NodeIdentity self;
+  std::string name;
+};
+
+void EncodeChild(const ChildEntry& in, const OfNode& node, bool include_spec, v1::ChildInfo* out);
+void EncodeCounts(const ChildCounts& in, v1::ChildCounts* out);
+void EncodeSupervisor(Pid pid, const SupervisorInfo& in, const OfNode& node,
+                      v1::SupervisorInfo* out);
 // A start of a child as its ChildInfo.
-void EncodeStarted(const OpResult& result, const ChildSpec* spec, const wire::NodeIdentity& self,
-                   const std::string& node, v1::ChildInfo* out);
+void EncodeStarted(const OpResult& result, const ChildSpec* spec, const OfNode& node,
+                   v1::ChildInfo* out);
 
 }  // namespace banyan::rpc

@@ -10,7 +10,6 @@
 #include "common/base/error.h"
 #include "common/base/mutex.h"
 #include "server/behaviours/supervisor_client.h"
-#include "server/rpc/supervisor_codec.h"
 
 namespace banyan::rpc {
 namespace {
@@ -19,19 +18,15 @@ namespace {
 class Walk : public std::enable_shared_from_this<Walk> {
  public:
   using Done = std::function<void(absl::StatusOr<v1::GetTreeResponse>)>;
-  Walk(Runtime* runtime, wire::NodeIdentity self, std::string node, uint32_t depth, Done done)
-      : runtime_(runtime),
-        self_(self),
-        node_(std::move(node)),
-        depth_(depth),
-        done_(std::move(done)) {}
+  Walk(Runtime* runtime, OfNode node, uint32_t depth, Done done)
+      : runtime_(runtime), node_(std::move(node)), depth_(depth), done_(std::move(done)) {}
 
   void Start(Pid top) {
     v1::TreeNode* root = tree_.mutable_root();
-    wire::ToProto(top, self_, root->mutable_child()->mutable_pid());
+    wire::ToProto(top, node_.self, root->mutable_child()->mutable_pid());
     root->mutable_child()->set_type(v1::CHILD_TYPE_SUPERVISOR);
     root->mutable_child()->set_state(v1::CHILD_STATE_RUNNING);
-    root->mutable_child()->set_node(node_);
+    root->mutable_child()->set_node(node_.name);
     Visit(top, root, 0);
   }
 
@@ -41,7 +36,8 @@ class Walk : public std::enable_shared_from_this<Walk> {
     SupervisorClient(pid).GetInfo(*runtime_, [self = shared_from_this(), pid, at,
                                               level](absl::StatusOr<SupervisorInfo> info) {
       if (!info.ok()) return self->Close(level == 0 ? info.status() : absl::OkStatus());
-      EncodeSupervisor(pid, *info, self->self_, at->mutable_supervisor());
+      EncodeSupervisor(pid, *info, self->node_, at->mutable_supervisor());
+      if (level == 0) *at->mutable_child()->mutable_start_time() = at->supervisor().start_time();
       if (level == 0) at->mutable_child()->set_id(info->name);
       if (self->depth_ != 0 && level >= self->depth_) return self->Close(absl::OkStatus());
       self->Descend(pid, at, level);
@@ -63,7 +59,7 @@ class Walk : public std::enable_shared_from_this<Walk> {
           }
           for (auto it = all->rbegin(); it != all->rend(); ++it) {
             v1::TreeNode* below = at->add_children();
-            EncodeChild(*it, self->self_, self->node_, false, below->mutable_child());
+            EncodeChild(*it, self->node_, false, below->mutable_child());
             const bool supervisor = it->spec != nullptr && it->spec->type == ChildType::kSupervisor;
             if (supervisor && it->state == ChildState::kRunning)
               self->Visit(it->pid, below, level + 1);
@@ -87,8 +83,7 @@ class Walk : public std::enable_shared_from_this<Walk> {
   }
 
   Runtime* const runtime_;
-  const wire::NodeIdentity self_;
-  const std::string node_;
+  const OfNode node_;
   const uint32_t depth_;
   const Done done_;
   v1::GetTreeResponse tree_;
@@ -100,9 +95,9 @@ class Walk : public std::enable_shared_from_this<Walk> {
 
 }  // namespace
 
-void WalkTree(Runtime* runtime, const wire::NodeIdentity& self, const std::string& node, Pid top,
-              uint32_t depth, std::function<void(absl::StatusOr<v1::GetTreeResponse>)> done) {
-  std::make_shared<Walk>(runtime, self, node, depth, std::move(done))->Start(top);
+void WalkTree(Runtime* runtime, OfNode node, Pid top, uint32_t depth,
+              std::function<void(absl::StatusOr<v1::GetTreeResponse>)> done) {
+  std::make_shared<Walk>(runtime, std::move(node), depth, std::move(done))->Start(top);
 }
 
 }  // namespace banyan::rpc

@@ -1,12 +1,11 @@
 #pragma once
 
 #include <functional>
-#include <string>
 
 #include "absl/status/statusor.h"
 
 #include "banyan/v1/supervisors.pb.h"
-#include "common/wire/pid.h"
+#include "server/rpc/supervisor_codec.h"
 #include "server/runtime/runtime.h"
 
 namespace banyan::rpc {
@@ -16,7 +15,7 @@ inline constexpr int kTreeNodesMax = 10'000;
 // A local supervisor with everything under it, `depth` levels down (0: all). Branches are asked at
 // the same time. Errors: those of the top; TREE_TOO_LARGE. A branch that ends meanwhile is left
 // out.
-void WalkTree(Runtime* runtime, const wire::NodeIdentity& self, const std::string& node, Pid top,
-              uint32_t depth, std::function<void(absl::StatusOr<v1::GetTreeResponse>)> done);
+void WalkTree(Runtime* runtime, OfNode node, Pid top, uint32_t depth,
+              std::function<void(absl::StatusOr<v1::GetTreeResponse>)> done);
 
 }  // namespace banyan::rpc

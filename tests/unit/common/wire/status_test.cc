@@ -34,6 +34,18 @@ TEST(Status, AllDetailsRoundTripThroughGrpc) {
   EXPECT_EQ(*info->exit_reason, ExitReason::Error("boom", "x"));
 }
 
+TEST(Status, PidsOfThisNodeGetItsIds) {
+  const absl::Status in = MakeError("CALLEE_EXITED", "0:0:8.1 ended, as did 0:0:8.12 and 0:0:8.1.",
+                                    {{"target", "0:0:8.1"}, {"name", "0:0:8.1"}});
+  for (const absl::Status& out : {FromGrpc(ToGrpc(in, {7, 3})), FromProto(ToProto(in, {7, 3}))}) {
+    EXPECT_EQ(out.message(), "7:3:8.1 ended, as did 0:0:8.12 and 7:3:8.1.");
+    EXPECT_EQ(GetErrorInfo(out)->metadata.at("target"), "7:3:8.1");
+    EXPECT_EQ(GetErrorInfo(out)->metadata.at("name"), "0:0:8.1") << "not a pid";
+  }
+  const absl::Status other = MakeError("NOPROC", "no 2:1:8", {{"target", "2:1:8"}});
+  EXPECT_EQ(FromGrpc(ToGrpc(other, {7, 3})).message(), "no 2:1:8");
+}
+
 TEST(Status, HasExactlyOneErrorInfoOfTheDomain) {
   const google::rpc::Status proto = ToProto(MakeError("MAILBOX_FULL", "full"));
   int infos = 0, retries = 0;

@@ -47,6 +47,7 @@ TEST_F(Events, SnapshotThenNews) {
   ASSERT_TRUE(reader.Open({.supervisor = Target::Named("s"), .send_snapshot = true}).ok());
   ASSERT_TRUE(reader.Pull());
   EXPECT_EQ(reader.last.events_size(), 2);
+  EXPECT_TRUE(reader.last.events(0).has_time());
   EXPECT_TRUE(reader.last.snapshot_complete());
   node("n1").Exit("s/a", ExitReason::Error("boom"));
   ASSERT_TRUE(reader.Pull());
@@ -72,6 +73,7 @@ TEST_F(Events, ResumeGivesEveryEventOnceAndAnotherLeaderRefusesTheToken) {
   ASSERT_TRUE(again.Pull());
   EXPECT_THAT(again.kinds,
               ::testing::ElementsAre(Kind::KIND_CHILD_EXITED, Kind::KIND_CHILD_RESTARTED));
+  EXPECT_EQ(again.last.events().rbegin()->child().restarts(), 1u);
   EXPECT_EQ(ErrorReason(again.Open({.resume_token = "garbage"})), "RESUME_TOKEN_EXPIRED");
   RestartCoordinator();
   Reader late(coordinator_.get(), &time_);

@@ -1,5 +1,6 @@
 #include "server/node/event_ring.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "common/time/virtual_time.h"
@@ -59,8 +60,9 @@ TEST_F(EventRingTest, HearsLocalSupervisors) {
   SupervisorEvent e;
   e.kind = SupervisorEvent::Kind::kChildExited;
   e.supervisor = Pid{0, 0, 5};
-  e.supervisor_name = "sup";
+  e.path = {"0:0:4", "sup"};
   e.child_id = "x";
+  e.spec = std::make_shared<const ChildSpec>();
   e.pid = Pid{0, 0, 6};
   e.reason = ExitReason::Error("boom");
   ring->OnEvent(e);
@@ -70,7 +72,7 @@ TEST_F(EventRingTest, HearsLocalSupervisors) {
   EXPECT_EQ(got.events[0].kind(), v1::SupervisorEvent::KIND_CHILD_EXITED);
   EXPECT_EQ(got.events[0].supervisor().node_id(), 7u);
   EXPECT_EQ(got.events[0].reason().type(), "boom");
-  EXPECT_EQ(got.events[0].path_size(), 2);
+  EXPECT_THAT(got.events[0].path(), ::testing::ElementsAre("n:1:4", "sup", "x"));
 }
 
 }  // namespace
