@@ -39,7 +39,8 @@ bool HasReason(SupervisorEvent::Kind kind) {
   return kind == SupervisorEvent::Kind::kSupervisorExited ||
          kind == SupervisorEvent::Kind::kChildStartFailed ||
          kind == SupervisorEvent::Kind::kChildExited ||
-         kind == SupervisorEvent::Kind::kChildTerminated;
+         kind == SupervisorEvent::Kind::kChildTerminated ||
+         kind == SupervisorEvent::Kind::kIntensityExceeded;
 }
 
 v1::ChildState StateAfter(SupervisorEvent::Kind kind) {

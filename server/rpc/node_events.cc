@@ -53,7 +53,7 @@ class LocalWatch : public std::enable_shared_from_this<LocalWatch> {
   void Start(const v1::WatchEventsRequest& request) {
     stream_->SetCallbacks(nullptr, [self = shared_from_this()] { self->Pull(); });
     // First its path, which also shows whether it is a supervisor.
-    SupervisorClient(supervisor_)
+    SupervisorClient(supervisor_, kDefaultCallTimeout)
         .GetInfo(*runtime_,
                  [self = shared_from_this(), token = request.resume_token(),
                   snapshot = request.send_snapshot()](absl::StatusOr<SupervisorInfo> info) {

@@ -37,6 +37,19 @@ TEST_F(Cluster, ThreeNodesJoin) {
   }
 }
 
+TEST_F(Cluster, ANodeSaysWhetherItHasAWatcher) {
+  StartCluster(1);
+  StartNode("bare", {"--no-watch"});
+  ASSERT_TRUE(AwaitNodes([&] { return StateOf("bare") == v1::NODE_STATE_ACTIVE; }));
+  Client c = client("n1");
+  v1::ListNodesResponse response;
+  ASSERT_TRUE(
+      Client::Do(c.cluster, &v1::Cluster::Stub::ListNodes, v1::ListNodesRequest(), &response).ok());
+  ASSERT_EQ(response.nodes_size(), 2);
+  EXPECT_FALSE(response.nodes(0).has_watcher()) << response.nodes(0).name();
+  EXPECT_TRUE(response.nodes(1).has_watcher()) << response.nodes(1).name();
+}
+
 TEST_F(Cluster, AChildIsCalledByNameAndByPlaceThroughEveryServer) {
   StartCluster(3);
   StartStores();
