@@ -99,7 +99,8 @@ void SysDebug::Handle(const SysEvent& event, const DebugInfo& info) {
     if (log_->events.size() == log_->max) log_->events.pop_front();
     log_->events.push_back(event);
   }
-  std::erase_if(functions_, [&](Function& f) { return !Run(f, event, info); });
+  for (auto f = functions_.begin(); f != functions_.end();)
+    f = Run(*f, event, info) ? f + 1 : functions_.erase(f);
 }
 
 bool SysDebug::Run(Function& f, const SysEvent& event, const DebugInfo& info) {
