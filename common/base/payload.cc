@@ -20,7 +20,8 @@ class BytesRep : public Payload::Rep {
 
 Payload Payload::Any(std::string type_url, std::string bytes,
                      std::map<std::string, std::string> headers) {
-  auto rep = std::make_shared<BytesRep>(std::move(type_url), std::move(bytes));
+  auto rep = std::allocate_shared<BytesRep>(SlabAllocator<BytesRep>(), std::move(type_url),
+                                            std::move(bytes));
   rep->headers = std::move(headers);
   return Payload(std::move(rep));
 }

@@ -8,6 +8,8 @@
 #include <typeinfo>
 #include <utility>
 
+#include "common/base/slab.h"
+
 namespace banyan {
 
 // What actors send each other and get as arguments: an immutable, shared value shaped like
@@ -43,7 +45,8 @@ class Payload {
                      std::map<std::string, std::string> headers = {});
   template <typename T>
   static Payload Local(T value) {
-    return Payload(std::make_shared<LocalRep<T>>(std::move(value)));
+    return Payload(
+        std::allocate_shared<LocalRep<T>>(SlabAllocator<LocalRep<T>>(), std::move(value)));
   }
 
   bool empty() const { return rep_ == nullptr; }

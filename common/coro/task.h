@@ -8,6 +8,7 @@
 #include <variant>
 
 #include "common/base/check.h"
+#include "common/base/slab.h"
 
 namespace banyan {
 
@@ -32,7 +33,8 @@ struct FinalAwaiter {
   void await_resume() noexcept {}
 };
 
-struct PromiseBase {
+// Frames are in slabs.
+struct PromiseBase : InSlab {
   std::coroutine_handle<> continuation;
   std::exception_ptr error;
   std::suspend_always initial_suspend() noexcept { return {}; }

@@ -8,6 +8,7 @@
 #include "common/base/exit_reason.h"
 #include "common/base/payload.h"
 #include "common/base/pid.h"
+#include "common/base/slab.h"
 #include "common/time/instant.h"
 
 namespace banyan {
@@ -34,7 +35,7 @@ enum class SignalKind : uint8_t {
 // One thing that a process sends another. Signals of one sender reach one receiver in the order
 // sent, whatever their kind: they go through the receiver's one queue, locally, and through one
 // session, remotely.
-struct Signal {
+struct Signal : InSlab {
   explicit Signal(SignalKind k) : kind(k) {}
 
   Signal* next = nullptr;  // the queue's

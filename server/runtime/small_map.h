@@ -6,12 +6,14 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
 
+#include "common/base/slab.h"
+
 namespace banyan {
 
 // A map that is usually tiny: up to kSmall entries in a plain vector (one of them in place), a hash
 // map beyond. Most processes have one link and no monitor; a supervisor has 100,000.
 template <typename K, typename V>
-class SmallMap {
+class SmallMap : public InSlab {
  public:
   static constexpr size_t kSmall = 8;
 
