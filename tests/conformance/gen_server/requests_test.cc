@@ -17,7 +17,7 @@ class GsRequests : public GenServerTest {
     script_.call = [](S& s, std::string word, CallFrom) -> Task<CallResult> {
       if (word == "shutdown") co_return S::Stop(ExitReason::Shutdown());
       if (word == "boom") throw std::runtime_error("boom");
-      if (word == "refused") co_return S::ReplyError(MakeError("NOT_TODAY", "come back later"));
+      if (word == "refused") co_return S::ReplyError(absl::NotFoundError("mine"));
       co_await s.self().Sleep(absl::Milliseconds(std::stoi(word)));
       co_return S::Reply(Word("after " + word));
     };
@@ -30,7 +30,9 @@ class GsRequests : public GenServerTest {
   static Instant In(Self& t, int ms) { return t.Now() + absl::Milliseconds(ms); }
   static std::string Said(const std::optional<Response>& r) {
     if (!r) return "timeout";
-    return r->ok() ? TextOf(**r) : ErrorReason(r->status());
+    if (r->ok()) return TextOf(**r);
+    const std::string reason = ErrorReason(r->status());
+    return reason.empty() ? std::string(r->status().message()) : reason;
   }
   // "label: what it said (size)", or the kind of no response.
   static std::string Said(const Ids::Result& r, const Ids& ids) {
@@ -101,7 +103,7 @@ TEST_F(GsRequests, GS014OneRequest) {
 TEST_F(GsRequests, GS014FailuresAreResponses) {
   Run([&](Self& t) -> Task<void> {
     Pid p = co_await StartOk(t, Unlinked("server"));
-    EXPECT_EQ(Said(co_await ReceiveResponse(t, SendRequest(t, p, Word("refused")))), "NOT_TODAY");
+    EXPECT_EQ(Said(co_await ReceiveResponse(t, SendRequest(t, p, Word("refused")))), "mine");
     std::optional<Response> r = co_await ReceiveResponse(t, SendRequest(t, p, Word("boom")));
     EXPECT_EQ(Said(r), "CALLEE_EXITED");
     EXPECT_EQ(*GetErrorInfo(r->status())->exit_reason,

@@ -58,9 +58,9 @@ class InitStepsCase : public GenServerTest {
 
 TEST_F(InitStepsCase, INI001AFailingStepUndoesThoseBeforeIt) {
   Run([&](Self& t) -> Task<void> {
-    FailThird([]() -> Task<absl::Status> { return MakeError("DISK_FULL", "no room"); });
+    FailThird([]() -> Task<absl::Status> { return MakeError("MAILBOX_FULL", "no room"); });
     ExitReason why = co_await Undone(t);
-    EXPECT_EQ(why, ExitReason::Error("DISK_FULL", "step \"third\": no room"));
+    EXPECT_EQ(why, ExitReason::Error("MAILBOX_FULL", "step \"third\": no room"));
     FailThird([]() -> Task<absl::Status> { return absl::UnavailableError("not there"); });
     why = co_await Undone(t);
     EXPECT_EQ(why, ExitReason::Error("failed_step", "step \"third\": not there"));
