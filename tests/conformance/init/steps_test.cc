@@ -186,6 +186,7 @@ class InitHelpers : public InitStepsCase {
         return Task<void>();
       };
       auto stop = [&helper, &s]() -> Task<void> {
+        s.self().Unlink(helper);
         s.self().Exit(helper, ExitReason::Shutdown());
         return Task<void>();
       };
