@@ -186,6 +186,7 @@ TEST(PlannerUpdate, SUP083ReplacesTheTemplate) {
   EXPECT_TRUE(rig.planner.Update(Flags(Strategy::kSimpleOneForOne), {changed}));
   EXPECT_EQ(rig.planner.Find(r.key)->spec, changed);
   EXPECT_FALSE(rig.planner.Update(Flags(Strategy::kSimpleOneForOne), {changed, changed}));
+  EXPECT_FALSE(rig.planner.Update(Flags(Strategy::kDynamic), {}));
 }
 
 }  // namespace

@@ -18,14 +18,16 @@ class RandomRun {
  public:
   explicit RandomRun(uint32_t seed) : rng_(seed) {
     SupervisorFlags flags;
-    flags.strategy = static_cast<Strategy>(1 + Below(4));
+    flags.strategy = static_cast<Strategy>(1 + Below(5));
     flags.intensity = Below(6);
     flags.period = absl::Seconds(1 + Below(5));
-    flags.auto_shutdown = static_cast<AutoShutdown>(1 + Below(3));
+    if (flags.strategy != Strategy::kDynamic)
+      flags.auto_shutdown = static_cast<AutoShutdown>(1 + Below(3));
+    if (flags.dynamic() && Below(2) == 0) flags.max_children = Below(6);
     SupervisorPlanner::Options options;
     options.parallel_stop = Below(4) == 0;
     if (Below(4) == 0) options.default_backoff = RestartBackoff{};
-    sequential_ = !options.parallel_stop && flags.strategy != Strategy::kSimpleOneForOne;
+    sequential_ = !options.parallel_stop && !flags.dynamic();
     const auto spec = flags.strategy == Strategy::kSimpleOneForOne ? RandomSpec("t") : nullptr;
     planner_ = std::make_unique<SupervisorPlanner>(flags, options, spec);
   }
@@ -98,7 +100,10 @@ class RandomRun {
     const std::string id = Name(Below(8));
     switch (Below(4)) {
       case 0:
-        if (planner_->simple()) return Take(planner_->StartDynamicChild(op, nullptr, {}, now_));
+        if (planner_->simple()) {
+          auto spec = planner_->child_template() == nullptr ? RandomSpec("same") : nullptr;
+          return Take(planner_->StartDynamicChild(op, std::move(spec), {}, now_));
+        }
         return Take(planner_->StartChild(op, RandomSpec(id), now_));
       case 1:
         if (planner_->simple() && !live_.empty()) {
@@ -208,6 +213,8 @@ class RandomRun {
 
   // The planner's view agrees with what is really there.
   void Check() {
+    const SupervisorFlags& flags = planner_->flags();
+    if (flags.max_children) ASSERT_LE(planner_->children().size(), *flags.max_children);
     uint64_t processes = 0;
     for (const ChildRecord* r = planner_->children().First(); r != nullptr;
          r = planner_->children().Next(r)) {

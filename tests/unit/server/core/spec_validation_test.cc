@@ -60,6 +60,33 @@ TEST(ValidateSpec, SUP026DuplicatesAndTemplates) {
   EXPECT_EQ(Errors(ValidateSpec(s)), "child_template=bad_start_spec");
 }
 
+TEST(ValidateSpec, DYN005DynamicSupervisors) {
+  SupervisorSpec s;
+  s.flags.strategy = Strategy::kDynamic;
+  s.flags.max_children = 0;
+  s.extra_arguments = {Payload::Any("t", "")};
+  EXPECT_EQ(Errors(ValidateSpec(s)), "");
+  s.children = {Child("a")};
+  s.child_template = Child("");
+  s.flags.auto_shutdown = AutoShutdown::kAllSignificant;
+  EXPECT_EQ(Errors(ValidateSpec(s)),
+            "auto_shutdown=invalid_auto_shutdown children=bad_start_spec "
+            "child_template=bad_start_spec");
+  s = {};
+  s.flags.max_children = 1;
+  s.extra_arguments = {Payload::Any("t", "")};
+  EXPECT_EQ(Errors(ValidateSpec(s)),
+            "max_children=invalid_max_children extra_arguments=invalid_extra_arguments");
+}
+
+TEST(ValidateSpec, DYN012ChildrenOfDynamicSupervisors) {
+  EXPECT_EQ(Errors(ValidateDynamicChildSpec(ChildSpec())),
+            "id=invalid_child_spec start.module=invalid_child_spec");
+  ChildSpec c = Child("a");
+  c.significant = true;
+  EXPECT_EQ(Errors(ValidateDynamicChildSpec(c)), "significant=invalid_significant");
+}
+
 TEST(ValidateSpec, SUP027SignificantCombinations) {
   const AutoShutdown never = AutoShutdown::kNever;
   const AutoShutdown any = AutoShutdown::kAnySignificant;
