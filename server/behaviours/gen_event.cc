@@ -8,6 +8,7 @@
 
 #include "common/base/error.h"
 #include "server/behaviours/gen_event_request.h"
+#include "server/behaviours/module.h"
 #include "server/runtime/crash_reason.h"
 
 namespace banyan {
@@ -249,15 +250,15 @@ Task<void> GenEvent::EndSupervisedBy(Pid supervisor, ExitReason reason) {
   }
 }
 
-// The links to supervising processes go first-hand, so that they hear of their handlers only. The
-// parent, if it is one of them, keeps its link.
+// The links to supervising processes go first-hand, so that they hear of their handlers only. A
+// parent that is one of them keeps its link.
 Task<void> GenEvent::OnTerminate(ExitReason reason) {
   std::set<Pid> supervisors;
   while (!installed_.empty()) {
     if (installed_.front().supervisor) supervisors.insert(installed_.front().supervisor);
     (void)co_await End(0, EndWith(HandlerEnd::Kind::kStop), ExitOf(ExitReason::Shutdown()));
   }
-  supervisors.erase(self().parent());
+  if (context().link) supervisors.erase(self().parent());
   for (Pid pid : supervisors) self().Unlink(pid);
 }
 
