@@ -84,7 +84,7 @@ void Node::Core::OnWalked(const std::shared_ptr<PathWalk>& walk,
   const std::string& id = walk->path[walk->next];
   if (!child.ok()) {
     const std::string reason = ErrorReason(child.status());
-    if (reason == "CALL_NOT_HANDLED") {
+    if (reason == "CALL_NOT_HANDLED" || reason == "NOT_A_SUPERVISOR") {
       return walk->done(MakeError("NOT_A_SUPERVISOR",
                                   fmt::format("{} is a process, but not a supervisor", supervisor),
                                   {{"target", supervisor}}));
