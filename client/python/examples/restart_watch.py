@@ -193,7 +193,7 @@ def run(options):
     crash(actors, target, options.timeout)
     after = wait_for_restart(stream, child_id)
     stream.cancel()
-    say(f"it is back as {pid_text(after.pid)}")
+    say(f"it is back as {pid_text(after.pid)}, restart number {after.restarts}")
     if after.pid == before.pid:
         raise RuntimeError("a restarted child must be a new process")
 
