@@ -68,10 +68,13 @@ set(sdk_headers
   server/behaviours/gen_server.h
   server/behaviours/module.h
   server/behaviours/multi_call.h
+  server/behaviours/partition_supervisor.h
   server/behaviours/requests.h
   server/behaviours/supervisor.h
   server/behaviours/supervisor_client.h
   server/behaviours/sys.h
+  server/behaviours/task.h
+  server/behaviours/task_stream.h
   server/runtime/runtime.h)
 install(CODE "
   set(HEADERS \"${sdk_headers}\")

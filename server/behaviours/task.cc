@@ -15,7 +15,7 @@
 namespace banyan {
 namespace {
 
-constexpr char kModule[] = "task";
+constexpr char kModule[] = "banyan.task";
 // How long a task waits for its owner to send the work.
 constexpr absl::Duration kHandOver = absl::Seconds(5);
 
@@ -67,7 +67,7 @@ Task<ExitReason> RunTask(Self& self, StartAck ack, TaskStart start) {
 
 ChildSpec TaskSpec(TaskStart start, RestartType restart, ShutdownPolicy shutdown) {
   ChildSpec spec;
-  spec.id = kModule;
+  spec.id = "task";
   spec.start.module = kModule;
   spec.start.args.push_back(Payload::Local(std::move(start)));
   spec.restart = restart;
@@ -79,7 +79,7 @@ Task<absl::StatusOr<Pid>> StartTask(Self& self, Pid supervisor, ChildSpec spec) 
   absl::StatusOr<OpResult> started =
       co_await SupervisorClient(supervisor).StartChild(self, std::move(spec));
   if (!started.ok()) co_return started.status();
-  absl::Status bad = OpError(*started, FormatPid(supervisor), kModule);
+  absl::Status bad = OpError(*started, FormatPid(supervisor), "task");
   if (!bad.ok()) co_return bad;
   co_return started->pid;
 }
