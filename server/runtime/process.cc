@@ -76,6 +76,12 @@ void Process::AppendMessage(SignalPtr signal) {
   mailbox_tail_ = s;
 }
 
+size_t Process::mailbox_length() const {
+  size_t n = 0;
+  for (const Signal* s = mailbox_head_; s; s = s->next) ++n;
+  return n;
+}
+
 SignalPtr Process::TakeMessage(const std::function<bool(const Message&)>* want) {
   Signal* before = nullptr;
   for (Signal* s = mailbox_head_; s; before = s, s = s->next) {
@@ -231,7 +237,7 @@ void Process::Die(const ExitReason& reason) {
   });
   while (mailbox_head_) TakeMessage(nullptr);
   rt_->table().set_label(*this, {});
-  trap_exit_ = frozen_ = timed_out_ = blocking_done_ = false;
+  trap_exit_ = frozen_ = timed_out_ = blocking_done_ = suspended_ = false;
   exclusive_ = false;
   fence_ = 0;
   max_messages_ = 0;
@@ -245,7 +251,7 @@ void Process::ArmWait(Wait wait, Ref ref, Instant deadline, std::coroutine_handl
   wait_ = wait;
   wait_ref_ = ref;
   resume_ = h;
-  timed_out_ = suspended_ = false;
+  timed_out_ = false;
   if (deadline.infinite()) return;
   if (deadline <= rt_->clock().Now()) {
     timed_out_ = true;

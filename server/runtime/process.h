@@ -91,6 +91,8 @@ class Process {
   // The first message that `want` accepts (null: any), taken out.
   SignalPtr TakeMessage(const std::function<bool(const Message&)>* want);
   bool HasMatch(const std::function<bool(const Message&)>& want);
+  // Messages of all kinds; walks the mailbox.
+  size_t mailbox_length() const;
   // Called when a message is handed to the code.
   void CountHandled();
   bool MayGoOn();  // within budget, not exiting, not frozen

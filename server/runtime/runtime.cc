@@ -333,6 +333,7 @@ void Runtime::Inspect(Pid pid, std::function<void(std::optional<ProcessSnapshot>
         if (!p.Alive(pid.generation())) return done(std::nullopt);
         std::optional<ProcessSnapshot> out = Snapshot(*table_, *registry_, p);
         if (out) {
+          out->mailbox_length = p.mailbox_length();
           out->trap_exit = p.trap_exit_;
           out->exclusive = p.exclusive_;
           out->fence = p.fence_;

@@ -39,6 +39,8 @@ struct ProcessSnapshot {
   State state = State::kWaiting;
   Pid parent;
   std::string child_id;
+  // List(): messages, casts, calls and system requests sent to it. Inspect(): all that it has not
+  // received yet, timers, exits and downs too.
   uint64_t mailbox_length = 0;
   uint64_t messages_handled = 0;
   absl::Time start_time;

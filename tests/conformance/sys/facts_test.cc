@@ -10,13 +10,6 @@ using testing::UnorderedElementsAre;
 
 class SysFacts : public SysTest {
  protected:
-  // As a process asks: what it sent before is received first.
-  Task<std::optional<ProcessSnapshot>> FactsOf(Self& t, Pid p) {
-    std::optional<ProcessSnapshot> facts;
-    rt_->Inspect(p, [&](std::optional<ProcessSnapshot> f) { facts = std::move(f); });
-    co_await t.Sleep(Ms(1));
-    co_return facts;
-  }
   // A process that reads nothing and ends when told to.
   static Pid Deaf(Self& t) {
     absl::StatusOr<SpawnResult> r = t.Spawn(

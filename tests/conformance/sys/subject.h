@@ -59,6 +59,13 @@ class SysTest : public GenServerTest {
     }
     return std::nullopt;
   }
+  // As a process asks: what it sent before is received first.
+  Task<std::optional<ProcessSnapshot>> FactsOf(Self& t, Pid p) {
+    std::optional<ProcessSnapshot> facts;
+    rt_->Inspect(p, [&](std::optional<ProcessSnapshot> f) { facts = std::move(f); });
+    co_await t.Sleep(Ms(1));
+    co_return facts;
+  }
   static std::string ErrorOf(const absl::Status& status) { return ErrorReason(status); }
   template <typename T>
   static std::string ErrorOf(const absl::StatusOr<T>& result) {
