@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
+#include "banyan/v1/sys.pb.h"
 #include "tests/integration/cluster_fixture.h"
 
 namespace banyan::test {
@@ -80,8 +81,9 @@ TEST_F(BadInput, NoMessageCrashesAServer) {
   StartCluster(1);
   std::mt19937 random(2);
   std::vector<std::string> methods;
-  for (const char* service :
-       {"banyan.v1.Actors", "banyan.v1.Supervisors", "banyan.v1.Cluster", "banyan.v1.Registry"}) {
+  v1::GetStateRequest::descriptor();  // or the linker would leave Sys out
+  for (const char* service : {"banyan.v1.Actors", "banyan.v1.Supervisors", "banyan.v1.Cluster",
+                              "banyan.v1.Registry", "banyan.v1.Sys"}) {
     const auto* type =
         google::protobuf::DescriptorPool::generated_pool()->FindServiceByName(service);
     ASSERT_NE(type, nullptr) << service;
