@@ -282,6 +282,49 @@ TEST_F(SysDebugging, SYS051TraceAndPrintedLog) {
   });
 }
 
+TEST_F(SysDebugging, SYS049OffIsANullPointer) {
+  std::vector<bool> debugging;
+  script_.cast = [&](S& s, std::string) -> Task<Step> {
+    debugging.push_back(s.debugging());
+    return S::NoReply();
+  };
+  DebugFunction done = [](Payload, const SysEvent& e, const DebugInfo&) -> std::optional<Payload> {
+    if (e.kind == SysEvent::Kind::kNoReply) return std::nullopt;
+    return Payload();
+  };
+  Run([&](Self& t) -> Task<void> {
+    Pid p = co_await StartSubject(t);
+    t.Cast(p, Word("never on"));
+    co_await Set(t, p, DebugOption::Log());
+    t.Cast(p, Word("on"));
+    co_await Set(t, p, DebugOption::LogOff());
+    t.Cast(p, Word("off"));
+    co_await Set(t, p, DebugOption::Remove("unknown"));
+    t.Cast(p, Word("still off"));
+    co_await Set(t, p, DebugOption::Install("f", done));
+    t.Cast(p, Word("on"));
+    t.Cast(p, Word("its function is done"));
+    co_await t.Sleep(Ms(1));
+    EXPECT_THAT(debugging, ElementsAre(false, true, false, false, true, false));
+  });
+}
+
+TEST_F(SysDebugging, EventsAsLines) {
+  SysEvent e = SysEvent::Of(SysEvent::Kind::kStartTimer);
+  e.type = "state_timeout";
+  e.content = Word(std::string(100, 'x'));
+  e.time = absl::Seconds(2);
+  e.state = "open";
+  EXPECT_EQ(FormatSysEvent(e),
+            "start_timer state_timeout \"" + std::string(80, 'x') + "\"... in 2s state open");
+  e = SysEvent::Of(SysEvent::Kind::kTerminate);
+  e.reason = ExitReason::Shutdown();
+  EXPECT_EQ(FormatSysEvent(e), "terminate reason shutdown");
+  EXPECT_EQ(FormatPayload(Payload::Any("type.googleapis.com/a.B", "xyz")), "a.B (26 bytes)");
+  EXPECT_EQ(FormatPayload(Payload::Local(1)), "a local value");
+  EXPECT_EQ(FormatPayload({}), "");
+}
+
 TEST_F(SysDebugging, ContinuationsAndTimeoutsAreEvents) {
   Run([&](Self& t) -> Task<void> {
     script_.init = [](S&, auto) -> Task<Init> { return S::Ok().Continue(Word("go")); };
