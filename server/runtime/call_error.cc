@@ -7,18 +7,16 @@
 namespace banyan {
 
 absl::StatusOr<Payload> ToCallResult(CallReply reply, Pid callee, absl::Duration timeout) {
+  if (reply.outcome == CallReply::Outcome::kReply) {
+    if (!reply.status.ok()) return reply.status;
+    return std::move(reply.payload);
+  }
   const std::string pid = FormatPid(callee);
-  switch (reply.outcome) {
-    case CallReply::Outcome::kReply:
-      if (!reply.status.ok()) return reply.status;
-      return std::move(reply.payload);
-    case CallReply::Outcome::kTimeout:
-      return MakeError(
-          "CALL_TIMEOUT",
-          fmt::format("{} did not reply within {}", pid, absl::FormatDuration(timeout)),
-          {{"target", pid}, {"timeoutMs", fmt::format("{}", absl::ToInt64Milliseconds(timeout))}});
-    case CallReply::Outcome::kDown:
-      break;
+  if (reply.outcome == CallReply::Outcome::kTimeout) {
+    return MakeError(
+        "CALL_TIMEOUT",
+        fmt::format("{} did not reply within {}", pid, absl::FormatDuration(timeout)),
+        {{"target", pid}, {"timeoutMs", fmt::format("{}", absl::ToInt64Milliseconds(timeout))}});
   }
   switch (reply.reason.kind()) {
     case ExitReason::Kind::kNoProc:

@@ -1,5 +1,10 @@
 #include "server/runtime/process_table.h"
 
+#include <cstdlib>
+#include <new>
+
+#include <sys/mman.h>
+
 namespace banyan {
 
 ProcessTable::ProcessTable(Runtime* rt, uint32_t max)
@@ -10,7 +15,26 @@ ProcessTable::ProcessTable(Runtime* rt, uint32_t max)
 }
 
 ProcessTable::~ProcessTable() {
-  for (uint32_t i = 0; i < kChunks; ++i) delete chunks_[i].load(std::memory_order_relaxed);
+  for (uint32_t i = 0; i < kChunks; ++i) {
+    if (Chunk* chunk = chunks_[i].load(std::memory_order_relaxed)) chunk->~Chunk();
+  }
+  for (void* block : blocks_) std::free(block);
+}
+
+// Several chunks are made in one block of 2 MiB, in huge pages where the kernel grants them: fresh
+// memory is what a start costs most.
+void* ProcessTable::MemoryForChunk() {
+  constexpr size_t kBlock = 2 << 20;
+  constexpr size_t kFit = kBlock / sizeof(Chunk);
+  static_assert(kFit > 0);
+  if (block_left_ == 0) {
+    void* block = std::aligned_alloc(kBlock, kBlock);
+    if (!block) throw std::bad_alloc();
+    madvise(block, kBlock, MADV_HUGEPAGE);  // no more than a wish
+    blocks_.push_back(block);
+    block_left_ = kFit;
+  }
+  return static_cast<std::byte*>(blocks_.back()) + (kFit - block_left_--) * sizeof(Chunk);
 }
 
 Process* ProcessTable::Acquire() {
@@ -32,7 +56,7 @@ Process* ProcessTable::Acquire() {
   std::atomic<Chunk*>& cell = chunks_[slot / kChunk];
   Chunk* chunk = cell.load(std::memory_order_relaxed);
   if (!chunk) {
-    chunk = new Chunk();
+    chunk = new (MemoryForChunk()) Chunk();
     for (uint32_t i = 0; i < kChunk; ++i) {
       (*chunk)[i].rt_ = rt_;
       (*chunk)[i].slot_ = slot / kChunk * kChunk + i;
@@ -73,8 +97,12 @@ void ProcessTable::set_module(Process& p, const std::string& module) {
 }
 
 const std::string* ProcessTable::Intern(const std::string& module) {
+  const std::string* last = last_module_.load(std::memory_order_acquire);
+  if (last && *last == module) return last;
   MutexLock lock(&modules_mu_);
-  return &*modules_.insert(module).first;
+  last = &*modules_.insert(module).first;
+  last_module_.store(last, std::memory_order_release);
+  return last;
 }
 
 }  // namespace banyan

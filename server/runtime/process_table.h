@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "common/base/mutex.h"
 #include "server/runtime/process.h"
@@ -47,6 +48,7 @@ class ProcessTable {
   static constexpr uint32_t kChunk = 1024;
   static constexpr uint32_t kChunks = 16384;
   using Chunk = std::array<Process, kChunk>;
+  void* MemoryForChunk() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Runtime* const rt_;
   const uint32_t max_;
@@ -57,7 +59,11 @@ class ProcessTable {
   mutable std::array<Mutex, 64> label_mu_;
   Mutex modules_mu_;
   std::set<std::string> modules_ ABSL_GUARDED_BY(modules_mu_);
+  // One of modules_: whoever starts many processes starts them of one module.
+  std::atomic<const std::string*> last_module_{nullptr};
   std::unique_ptr<std::atomic<Chunk*>[]> chunks_;
+  std::vector<void*> blocks_ ABSL_GUARDED_BY(mu_);  // what chunks are made in
+  size_t block_left_ ABSL_GUARDED_BY(mu_) = 0;      // chunks that the last one has room for
 };
 
 }  // namespace banyan

@@ -78,9 +78,13 @@ void Scheduler::Stop() {
 void Scheduler::Ready(Process* p) {
   Worker* w = current_;
   if (w && w->scheduler == this) {
+    if (w->idle()) {
+      w->first.store(p, std::memory_order_seq_cst);
+      return;
+    }
     w->queue.Push(p);
     // The worker itself takes the one; a second is worth a sleeper's wake-up.
-    if (w->queue.size.load(std::memory_order_relaxed) > 1 && sleepers_.load() > 0) WakeOne();
+    if (sleepers_.load() > 0) WakeOne();
     return;
   }
   shared_.Push(p);
@@ -147,6 +151,7 @@ Process* Scheduler::Next(Worker* w) {
   if (++w->tick % 61 == 0) {
     if (Process* p = shared_.Pop()) return p;
   }
+  if (Process* p = w->TakeFirst()) return p;
   if (Process* p = w->queue.Pop()) return p;
   if (Process* p = shared_.Pop()) {
     // More where that came from: pass the wake-up on.
@@ -159,6 +164,7 @@ Process* Scheduler::Next(Worker* w) {
 Process* Scheduler::Steal(Worker* w) {
   for (size_t i = 1; i < workers_.size(); ++i) {
     Worker* victim = workers_[(w->index + i) % workers_.size()].get();
+    if (Process* p = victim->TakeFirst()) return p;
     if (Process* p = victim->queue.PopHalf(&w->queue)) return p;
   }
   return nullptr;
@@ -167,7 +173,7 @@ Process* Scheduler::Steal(Worker* w) {
 bool Scheduler::AnyReady() const {
   if (shared_.size.load() > 0) return true;
   for (const auto& w : workers_) {
-    if (w->queue.size.load() > 0) return true;
+    if (w->first.load() || w->queue.size.load() > 0) return true;
   }
   return false;
 }

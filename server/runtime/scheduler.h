@@ -47,7 +47,18 @@ class Scheduler {
   };
   struct Worker {
     Scheduler* scheduler = nullptr;
+    // Before all of `queue`: a single ready process, which is the common case, needs no lock. Set
+    // by the worker, taken by it or by a thief.
+    std::atomic<Process*> first{nullptr};
     Queue queue;
+    bool idle() const {
+      return !first.load(std::memory_order_relaxed) &&
+             queue.size.load(std::memory_order_relaxed) == 0;
+    }
+    Process* TakeFirst() {
+      if (!first.load(std::memory_order_relaxed)) return nullptr;
+      return first.exchange(nullptr, std::memory_order_acq_rel);
+    }
     uint32_t tick = 0;
     uint32_t index = 0;
     std::atomic<Process*> running{nullptr};
