@@ -56,7 +56,7 @@ class GsCrash : public GenServerTest {
 };
 
 TEST_F(GsCrash, GS012CleanAndAbnormalEndsOfACall) {
-  const ExitReason detail = ExitReason::Shutdown(Word("reason"));
+  const ExitReason detail = ExitReason::Shutdown(Payload::Any("test", "reason"));
   script_.call = [detail](S&, std::string word, CallFrom) -> Task<CallResult> {
     if (word == "exit_shutdown") throw ProcessExit(ExitReason::Shutdown());
     if (word == "shutdown_reason") throw ProcessExit(detail);
