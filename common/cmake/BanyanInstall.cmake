@@ -66,6 +66,7 @@ set(sdk_headers
   server/behaviours/enter_loop.h
   server/behaviours/gen_event.h
   server/behaviours/gen_server.h
+  server/behaviours/gen_statem.h
   server/behaviours/module.h
   server/behaviours/multi_call.h
   server/behaviours/partition_supervisor.h

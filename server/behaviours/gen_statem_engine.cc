@@ -115,11 +115,11 @@ Task<Next> StatemEngine::DriveOn(Task<StatemTransition> callback, int n) {
 
 Next StatemEngine::Finish() {
   current_ = StatemEvent();
-  return stop_ ? Next::Stop(*std::exchange(stop_, std::nullopt)) : Next::Wait();
+  return stop_ ? Next::Stop(*std::exchange(stop_, nullptr)) : Next::Wait();
 }
 
 bool StatemEngine::Fail(std::string_view type, std::string message) {
-  stop_ = ExitReason::Error(std::string(type), std::move(message));
+  stop_ = std::make_unique<ExitReason>(ExitReason::Error(std::string(type), std::move(message)));
   return false;
 }
 
@@ -130,7 +130,7 @@ bool StatemEngine::Absorb(StatemTransition transition) {
   const bool from_enter = std::exchange(entering_, false);
   if (transition.kind == Kind::kStop) {
     SendReplies(transition);
-    stop_ = std::move(transition.reason);
+    stop_ = std::make_unique<ExitReason>(std::move(transition.reason));
     return false;
   }
   if (from_enter && transition.changes) {

@@ -120,7 +120,7 @@ class StatemEngine : public Behaviour {
   std::unique_ptr<Extra> extra_;
   std::unique_ptr<StatemTransition> init_;  // between OnInit and OnContinue
   StatemEvent current_;
-  std::optional<ExitReason> stop_;
+  std::unique_ptr<ExitReason> stop_;  // null: it goes on
   // Of the transition at hand.
   bool entering_ = false;  // an enter call is due or under way
   bool changed_ = false;

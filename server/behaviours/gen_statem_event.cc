@@ -1,7 +1,5 @@
 #include "server/behaviours/gen_statem_event.h"
 
-#include <memory>
-
 namespace banyan {
 namespace {
 
@@ -35,9 +33,10 @@ StatemEvent::StatemEvent(Message message) : type_(TypeOf(message)) {
 }
 
 StatemEvent::StatemEvent(StatemTimeouts::Fired timeout)
-    : type_(TypeOf(timeout.id.kind)),
-      name_(std::move(timeout.id.name)),
-      content_(std::move(timeout.content)) {}
+    : type_(TypeOf(timeout.id.kind)), content_(std::move(timeout.content)) {
+  if (!timeout.id.name.empty())
+    name_ = std::make_unique<const std::string>(std::move(timeout.id.name));
+}
 
 StatemEvent StatemEvent::Call(const CallFrom& from, Payload content) {
   auto signal = std::make_unique<Signal>(SignalKind::kCall);
@@ -55,9 +54,13 @@ StatemEvent StatemEvent::Info(Payload content) {
 }
 
 StatemEvent StatemEvent::Timeout(std::string name, Payload content) {
-  StatemEvent event(EventType::kNamedTimeout, std::move(content));
-  event.name_ = std::move(name);
-  return event;
+  return StatemEvent(
+      StatemTimeouts::Fired{{TimeoutId::Kind::kNamed, std::move(name)}, std::move(content)});
+}
+
+const std::string& StatemEvent::name() const {
+  static const std::string* const kNone = new std::string();
+  return name_ ? *name_ : *kNone;
 }
 
 std::string StatemEvent::TypeText() const {
@@ -73,7 +76,7 @@ std::string StatemEvent::TypeText() const {
     case EventType::kTimeout:
       return "timeout";
     case EventType::kNamedTimeout:
-      return "{timeout," + name_ + "}";
+      return "{timeout," + name() + "}";
     case EventType::kInternal:
       return "internal";
     case EventType::kEnter:

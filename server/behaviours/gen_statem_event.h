@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -59,7 +60,7 @@ class StatemEvent {
     return content().As<T>();
   }
   // kNamedTimeout: whose. Else empty.
-  const std::string& name() const { return name_; }
+  const std::string& name() const;
   // kCall: who waits for the reply. A value: may be kept and answered later, by anybody.
   CallFrom from() const { return message_.call_from(); }
   // kCall and kInfo: the message itself, e.g. a DOWN or an 'EXIT' of a process that traps exits.
@@ -73,7 +74,7 @@ class StatemEvent {
   bool from_mailbox() const { return type_ == EventType::kCall || type_ == EventType::kInfo; }
 
   EventType type_ = EventType::kInternal;
-  std::string name_;
+  std::unique_ptr<const std::string> name_;  // null: empty
   Payload content_;
   Message message_{nullptr};
 };

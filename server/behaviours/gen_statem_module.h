@@ -139,8 +139,7 @@ class StatemModule : public StatemModuleBase {
     entries.reserve(functions.size());
     for (const StateFunction& f : functions) entries.push_back({f.state, f.function});
     Mode mode;
-    mode.functions_ =
-        std::make_shared<const std::vector<typename Mode::Entry>>(std::move(entries));
+    mode.functions_ = std::make_shared<const std::vector<typename Mode::Entry>>(std::move(entries));
     return mode;
   }
   // handle_event_function.
