@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
+#include "common/base/slab.h"
 #include "server/behaviours/code_change.h"
 #include "server/behaviours/host.h"
 #include "server/behaviours/start.h"
@@ -64,7 +65,7 @@ struct Initialised {
 // A callback that has its answer at once returns it (`return Next::Wait();`) and pays for no
 // coroutine frame; one that waits is a coroutine. While it is suspended messages wait, exit signals
 // do not.
-class Behaviour {
+class Behaviour : public InSlab {
  public:
   virtual ~Behaviour();
   Behaviour();
@@ -78,6 +79,8 @@ class Behaviour {
   // Nothing came for the `timeout` of the last Next.
   virtual Task<Next> OnTimeout() { return Next::Wait(); }
   virtual Task<Next> OnContinue(Payload argument) { return Next::Wait(); }
+  // Whether OnContinue shows as a kContinue event: not where it is a part of something else.
+  virtual bool continue_is_event() const { return true; }
   // The process ends by itself, by a sys request, or because its parent ended and it traps exits.
   // Not when it is killed or dies of a signal it does not trap: then only destructors run. An
   // exception here replaces the reason.

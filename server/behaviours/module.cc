@@ -5,14 +5,14 @@
 #include "fmt/format.h"
 
 #include "common/base/check.h"
+#include "common/base/slab.h"
 #include "server/behaviours/supervisor.h"
 
 namespace banyan {
 
-Modules& Modules::Insert(std::string name, StartFunction start, ModuleInfo info) {
-  info.name = name;
-  bool inserted =
-      entries_.try_emplace(std::move(name), Entry{std::move(info), std::move(start)}).second;
+Modules& Modules::Insert(std::string name, Entry entry) {
+  entry.info.name = name;
+  bool inserted = entries_.try_emplace(std::move(name), std::move(entry)).second;
   BANYAN_CHECK(inserted);
   return *this;
 }
@@ -33,17 +33,16 @@ StartOptions StartOptionsOf(const StartSpec& spec, const StartContext& context) 
 
 Modules& Modules::AddBehaviour(std::string name, std::function<std::unique_ptr<Behaviour>()> make,
                                ModuleInfo info) {
-  StartFunction start = [make = std::move(make)](Self& starter, StartSpec spec,
-                                                 StartContext context) {
+  StartFunction start = [make](Self& starter, StartSpec spec, StartContext context) {
     StartOptions options = StartOptionsOf(spec, context);
     return StartBehaviour(starter, make, std::move(spec.args), std::move(options),
                           std::move(context));
   };
-  return Insert(std::move(name), std::move(start), std::move(info));
+  return Insert(std::move(name), {std::move(info), std::move(start), std::move(make)});
 }
 
 Modules& Modules::AddFunction(std::string name, StartFunction start, ModuleInfo info) {
-  return Insert(std::move(name), std::move(start), std::move(info));
+  return Insert(std::move(name), {std::move(info), std::move(start), {}});
 }
 
 Modules& Modules::AddSupervisor(std::string name, SupervisorInit init, ModuleInfo info) {
@@ -52,7 +51,7 @@ Modules& Modules::AddSupervisor(std::string name, SupervisorInit init, ModuleInf
                                                  StartContext context) {
     return StartSupervisorModule(starter, init, std::move(context), std::move(spec));
   };
-  return Insert(std::move(name), std::move(start), std::move(info));
+  return Insert(std::move(name), {std::move(info), std::move(start), {}});
 }
 
 const Modules::Entry* Modules::Find(std::string_view name) const {
@@ -71,32 +70,46 @@ Task<StartResult> StartBehaviour(Self& starter, std::function<std::unique_ptr<Be
                                  StartContext context) {
   context.module = options.module;
   context.name = options.name;
+  context.link = options.link;
   context.parent = options.parent;
-  auto kept = std::make_shared<const StartContext>(std::move(context));
+  // The body lives as long as the process, what it begins with does not.
+  struct Begin {
+    std::function<std::unique_ptr<Behaviour>()> make;
+    std::vector<Payload> args;
+    std::shared_ptr<const StartContext> context;
+    Pid parent;
+    std::vector<DebugOption> debug;
+  };
+  auto begin = std::allocate_shared<Begin>(SlabAllocator<Begin>());
+  begin->make = std::move(make);
+  begin->args = std::move(args);
+  begin->context =
+      std::allocate_shared<const StartContext>(SlabAllocator<StartContext>(), std::move(context));
   // Without a link the process has no parent whose exit could end it.
-  const Pid parent = options.link || options.monitor ? starter.pid() : Pid{};
-  StartBody body;
-  if (options.debug.empty()) {
-    body = [make = std::move(make), args = std::move(args), kept = std::move(kept), parent](
-               Self& self, StartAck ack) mutable {
-      return RunBehaviour(self, make(), std::move(args), std::move(kept), std::move(ack), parent);
-    };
-  } else {  // apart, for the closure lives as long as the process
-    body = [make = std::move(make), args = std::move(args), kept = std::move(kept), parent,
-            debug = std::move(options.debug)](Self& self, StartAck ack) mutable {
-      std::unique_ptr<Behaviour> behaviour = make();
-      behaviour->Attach(&self, kept.get());
-      for (const DebugOption& option : debug) behaviour->StartDebug(option);
-      return RunBehaviour(self, std::move(behaviour), std::move(args), std::move(kept),
-                          std::move(ack), parent);
-    };
-  }
+  if (options.link || options.monitor) begin->parent = starter.pid();
+  begin->debug = std::move(options.debug);
+  StartBody body = [begin = std::move(begin)](Self& self, StartAck ack) mutable {
+    const std::shared_ptr<Begin> now = std::exchange(begin, nullptr);
+    std::unique_ptr<Behaviour> behaviour = now->make();
+    if (!now->debug.empty()) {
+      behaviour->Attach(&self, now->context.get());
+      for (const DebugOption& option : now->debug) behaviour->StartDebug(option);
+    }
+    return RunBehaviour(self, std::move(behaviour), std::move(now->args), std::move(now->context),
+                        std::move(ack), now->parent);
+  };
   return StartProcess(starter, std::move(body), std::move(options));
 }
 
-Task<StartResult> StartModule(Self& starter, StartSpec spec, StartContext context) {
+namespace {
+const Modules::Entry* FindModule(const Self& starter, const std::string& name) {
   const Modules* modules = HostOf(starter.runtime()).modules;
-  const Modules::Entry* entry = modules ? modules->Find(spec.module) : nullptr;
+  return modules ? modules->Find(name) : nullptr;
+}
+}  // namespace
+
+Task<StartResult> StartModule(Self& starter, StartSpec spec, StartContext context) {
+  const Modules::Entry* entry = FindModule(starter, spec.module);
   if (!entry) {
     return StartResult::Failed(
         ExitReason::Error(kUndef, fmt::format("this node has no module \"{}\"", spec.module)));
@@ -112,7 +125,15 @@ Task<StartResult> StartChildProcess(Self& starter, std::shared_ptr<const ChildSp
   if (context.labels.empty()) context.labels = spec->labels;
   if (spec->supervisor)
     return StartSupervisor(starter, spec->supervisor, std::move(context), spec->start);
-  return StartModule(starter, spec->start, std::move(context));
+  const Modules::Entry* entry = FindModule(starter, spec->start.module);
+  if (!entry || !entry->make) return StartModule(starter, spec->start, std::move(context));
+  // A behaviour, by far the most frequent child, needs no copy of its spec.
+  std::vector<Payload> args = spec->start.args;
+  for (Payload& arg : context.extra_args) args.push_back(std::move(arg));
+  context.extra_args = {};
+  StartOptions options = StartOptionsOf(spec->start, context);
+  return StartBehaviour(starter, entry->make, std::move(args), std::move(options),
+                        std::move(context));
 }
 
 void StartModule(Runtime& runtime, StartSpec spec, StartContext context,

@@ -29,7 +29,7 @@ struct StartContext {
   bool link = true;
   // Of a supervisor that is a child: names of the way from the root (see SupervisorInfo::path).
   std::vector<std::string> path;
-  // Set by the start: the module and the registered name.
+  // Set by the start, as `link` is: the module and the registered name.
   std::string module;
   std::string name;
 };

@@ -5,13 +5,18 @@
 #include "fmt/format.h"
 
 #include "common/base/error.h"
+#include "common/base/slab.h"
 
 namespace banyan {
 
-// What a process that will not run tells its starter. Written by the process before it ends, read
-// by the starter after it has heard of the end.
+// What starter and process share. What a process that will not run tells its starter is written by
+// the process before it ends, and read by the starter after it has heard of the end.
 struct StartBlock {
   enum class Word : uint8_t { kNone, kIgnored, kFailed };
+  StartBlock(StartBody b, Pid by, Ref a) : body(std::move(b)), starter(by), alias(a) {}
+  StartBody body;  // lives as long as the process: its captures may be in use
+  const Pid starter;
+  const Ref alias;
   Word word = Word::kNone;
   ExitReason reason;
 };
@@ -35,9 +40,9 @@ void StartAck::Failed(ExitReason reason) {
 namespace {
 
 StartResult NameTaken(const std::string& name, Pid holder) {
-  StartResult r = StartResult::Failed(ExitReason::Error(
-      kAlreadyStarted, fmt::format("{} is registered as \"{}\" already", FormatPid(holder), name),
-      Payload::Local(holder)));
+  StartResult r = StartResult::Failed(
+      ExitReason::Error(kAlreadyStarted, fmt::format("the name \"{}\" is registered already", name),
+                        Payload::Local(holder)));
   r.pid = holder;
   return r;
 }
@@ -81,11 +86,11 @@ Task<StartResult> StartProcess(Self& starter, StartBody body, StartOptions optio
     std::optional<Pid> holder = starter.runtime().Whereis(options.name);
     if (holder) co_return NameTaken(options.name, *holder);
   }
-  auto block = std::make_shared<StartBlock>();
   const Ref alias = starter.OpenAlias({});
-  ProcessMain main = [body = std::move(body), told = block, by = starter.pid(),
-                      alias](Self& self) mutable {
-    return body(self, StartAck(&self, by, alias, std::move(told)));
+  auto block = std::allocate_shared<StartBlock>(SlabAllocator<StartBlock>(), std::move(body),
+                                                starter.pid(), alias);
+  ProcessMain main = [block](Self& self) {
+    return block->body(self, StartAck(&self, block->starter, block->alias, block));
   };
   absl::StatusOr<SpawnResult> child =
       starter.Spawn(std::move(main), ToSpawnOptions(options, alias));

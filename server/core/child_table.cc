@@ -8,7 +8,9 @@
 
 namespace banyan {
 
-// The indexes hold slots only and look at the records for the rest: about 8 bytes a child.
+// The indexes hold slots only and look at the records for the rest. That of pids, which may have a
+// million, keeps the hash beside the slot, so that growing it does not touch the records: about 16
+// bytes a child.
 struct ChildTable::IdHash {
   using is_transparent = void;
   const std::deque<ChildRecord>* slots;
@@ -27,17 +29,21 @@ struct ChildTable::IdEq {
     return Id(a) == Id(b);
   }
 };
+struct ChildTable::PidEntry {
+  uint32_t slot;
+  uint32_t hash;
+};
 struct ChildTable::PidHash {
   using is_transparent = void;
-  const std::deque<ChildRecord>* slots;
-  size_t operator()(const Pid& pid) const { return absl::HashOf(pid); }
-  size_t operator()(uint32_t slot) const { return absl::HashOf((*slots)[slot].pid); }
+  static uint32_t Of(const Pid& pid) { return static_cast<uint32_t>(absl::HashOf(pid)); }
+  size_t operator()(const Pid& pid) const { return absl::HashOf(Of(pid)); }
+  size_t operator()(const PidEntry& entry) const { return absl::HashOf(entry.hash); }
 };
 struct ChildTable::PidEq {
   using is_transparent = void;
   const std::deque<ChildRecord>* slots;
   const Pid& ThePid(const Pid& pid) const { return pid; }
-  const Pid& ThePid(uint32_t slot) const { return (*slots)[slot].pid; }
+  const Pid& ThePid(const PidEntry& entry) const { return (*slots)[entry.slot].pid; }
   template <typename A, typename B>
   bool operator()(const A& a, const B& b) const {
     return ThePid(a) == ThePid(b);
@@ -45,9 +51,9 @@ struct ChildTable::PidEq {
 };
 struct ChildTable::Indexes {
   explicit Indexes(const std::deque<ChildRecord>* slots)
-      : by_id(0, IdHash{slots}, IdEq{slots}), by_pid(0, PidHash{slots}, PidEq{slots}) {}
+      : by_id(0, IdHash{slots}, IdEq{slots}), by_pid(0, PidHash{}, PidEq{slots}) {}
   absl::flat_hash_set<uint32_t, IdHash, IdEq> by_id;
-  absl::flat_hash_set<uint32_t, PidHash, PidEq> by_pid;
+  absl::flat_hash_set<PidEntry, PidHash, PidEq> by_pid;
 };
 
 ChildTable::ChildTable(bool by_id)
@@ -125,7 +131,7 @@ const ChildRecord* ChildTable::FindById(std::string_view id) const {
 const ChildRecord* ChildTable::FindByPid(const Pid& pid) const {
   if (!pid.valid()) return nullptr;
   const auto it = indexes_->by_pid.find(pid);
-  return it == indexes_->by_pid.end() ? nullptr : &slots_[*it];
+  return it == indexes_->by_pid.end() ? nullptr : &slots_[it->slot];
 }
 
 void ChildTable::SetPid(ChildRecord* record, const Pid& pid) {
@@ -136,10 +142,10 @@ void ChildTable::SetPid(ChildRecord* record, const Pid& pid) {
     // Two records may name one process when a start function returns a pid twice; the first is
     // found.
     const auto it = index.find(record->pid);
-    if (it != index.end() && *it == slot) index.erase(it);
+    if (it != index.end() && it->slot == slot) index.erase(it);
   }
   record->pid = pid;
-  if (pid.valid()) index.insert(slot);
+  if (pid.valid()) index.insert(PidEntry{slot, PidHash::Of(pid)});
 }
 
 void ChildTable::SetSpec(ChildRecord* record, std::shared_ptr<const ChildSpec> spec) {

@@ -104,6 +104,7 @@ class ChildTable {
   static constexpr int kSlotBits = 26;
   struct IdHash;
   struct IdEq;
+  struct PidEntry;
   struct PidHash;
   struct PidEq;
   struct Indexes;
