@@ -5,7 +5,8 @@
 //   local_call             one caller, one server, calls a second
 //   ping_pong_pairs        1000 pairs, messages a second
 //   start_child            simple_one_for_one, children a second for 100,000
-//   restart_p50            from exit(kill) of a child to its successor's init, microseconds
+//   restart_p50            from exit(kill) of a child to a message from its successor's init,
+//                          microseconds
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -15,12 +16,12 @@
 #include <string>
 #include <vector>
 
-#include <malloc.h>
 #include <unistd.h>
 
 #include "common/time/system_clock.h"
 #include "server/runtime/runtime.h"
 #include "tests/bench/supervisor_rows.h"
+#include "tests/bench/tuning.h"
 
 namespace banyan {
 namespace {
@@ -131,8 +132,7 @@ void PingPongPairs(Runtime& rt, int pairs, int rounds) {
 
 int main(int argc, char** argv) {
   using namespace banyan;
-  mallopt(M_TRIM_THRESHOLD, 1 << 30);
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  bench::TuneProcess();
   const bool quick = argc > 1 && std::strcmp(argv[1], "--quick") == 0;
   const std::string only = argc > 2 ? argv[2] : "";
   SystemClock clock;

@@ -5,7 +5,6 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
-#include <optional>
 #include <vector>
 
 #include "server/behaviours/gen_server.h"
@@ -32,37 +31,17 @@ class Idle : public GenServer {
   Task<Result> HandleCast(Payload) override { return NoReply(); }
 };
 
-// Tells each of its starts: time and pid.
-struct Starts {
-  std::mutex mu;
-  std::condition_variable cv;
-  int count = 0;
-  double at = 0;
-  Pid pid;
-  void Add(Pid p) {
-    std::lock_guard lock(mu);
-    ++count;
-    at = Micros();
-    pid = p;
-    cv.notify_all();
-  }
-  Pid WaitFor(int n) {
-    std::unique_lock lock(mu);
-    cv.wait(lock, [&] { return count >= n; });
-    return pid;
-  }
-};
-
+// Tells `report_to` of each of its starts.
 class Announcing : public Idle {
  public:
-  explicit Announcing(Starts* starts) : starts_(starts) {}
+  explicit Announcing(Pid report_to) : report_to_(report_to) {}
   Task<InitResult> Init(std::vector<Payload>) override {
-    starts_->Add(self().pid());
+    self().Send(report_to_, {});
     return Ok();
   }
 
  private:
-  Starts* const starts_;
+  const Pid report_to_;
 };
 
 // Runs `body` in a process that traps exits, and waits for its end.
@@ -100,6 +79,7 @@ double StartChildRate(Runtime& rt, int n) {
     spec->flags.strategy = Strategy::kSimpleOneForOne;
     spec->child_template.emplace();
     spec->child_template->start.module = "idle";
+    spec->child_template->restart = RestartType::kTemporary;
     StartResult sup = co_await StartSupervisor(self, spec, {});
     if (!sup.started()) std::abort();
     SupervisorClient client(sup.pid);
@@ -116,37 +96,30 @@ double StartChildRate(Runtime& rt, int n) {
 }
 
 double RestartMedianMicros(Runtime& rt, int n) {
-  Starts starts;
+  Pid watcher;
   Modules modules;
-  modules.AddBehaviour("announcing", [&] { return std::make_unique<Announcing>(&starts); });
+  modules.AddBehaviour("announcing", [&] { return std::make_unique<Announcing>(watcher); });
   Host host{.modules = &modules};
   rt.SetHost(&host);
-  std::optional<Pid> sup;
-  std::mutex mu;
-  std::condition_variable cv;
-  auto spec = std::make_shared<SupervisorSpec>();
-  spec->flags.intensity = static_cast<uint32_t>(n) + 1;
-  spec->flags.period = absl::Hours(1);
-  spec->children.emplace_back();
-  spec->children[0].id = "a";
-  spec->children[0].start.module = "announcing";
-  StartSupervisor(rt, spec, {}, {}, [&](StartResult r) {
-    std::lock_guard lock(mu);
-    sup = r.pid;
-    cv.notify_all();
-  });
-  {
-    std::unique_lock lock(mu);
-    cv.wait(lock, [&] { return sup.has_value(); });
-  }
   std::vector<double> times;
-  for (int i = 1; i <= n; ++i) {
-    Pid child = starts.WaitFor(i);
-    double t0 = Micros();
-    rt.Exit(child, ExitReason::Kill());
-    starts.WaitFor(i + 1);
-    times.push_back(starts.at - t0);
-  }
+  InProcess(rt, [&](Self& self) -> Task<void> {
+    watcher = self.pid();
+    auto spec = std::make_shared<SupervisorSpec>();
+    spec->flags.intensity = static_cast<uint32_t>(n) + 1;
+    spec->flags.period = absl::Hours(1);
+    spec->children.emplace_back();
+    spec->children[0].id = "a";
+    spec->children[0].start.module = "announcing";
+    StartResult sup = co_await StartSupervisor(self, spec, {});
+    if (!sup.started()) std::abort();
+    Pid child = (co_await self.Receive())->from();
+    for (int i = 0; i < n; ++i) {
+      const double t0 = Micros();
+      self.Exit(child, ExitReason::Kill());
+      child = (co_await self.Receive())->from();
+      times.push_back(Micros() - t0);
+    }
+  });
   rt.Shutdown();
   std::sort(times.begin(), times.end());
   return times[times.size() / 2];
