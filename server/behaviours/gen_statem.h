@@ -36,7 +36,8 @@ namespace banyan {
 // in the same way, but a call's time limit is the caller's own affair: see gen_statem::Call.
 //
 // Order, as in OTP: inserted events, then postponed ones that are retried, then those that waited,
-// then zero timeouts, then the mailbox. A callback that has its answer at once returns it and pays
+// then zero timeouts, then the mailbox. Postponed events have left the mailbox and do not count in
+// its bound. A callback that has its answer at once returns it and pays
 // for no coroutine frame; one that waits is a coroutine.
 template <typename StateType, typename DataType = NoData>
 class GenStatem : public StatemEngine, public StatemModule<StateType, DataType> {

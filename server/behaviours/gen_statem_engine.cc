@@ -18,6 +18,17 @@ const StatemEvent& EnterEvent() {
   return *kEnter;
 }
 
+// `cast "go"`
+std::string Shown(const StatemEvent& event) {
+  const std::string content = FormatPayload(event.content());
+  return event.TypeText() + (content.empty() ? "" : " ") + content;
+}
+
+void AddItem(std::string& list, const std::string& item) {
+  if (!list.empty()) list += ", ";
+  list += item;
+}
+
 }  // namespace
 
 std::string StatemModuleBase::name() const {
@@ -85,6 +96,7 @@ Task<Next> StatemEngine::OnContinue(Payload) {
 Task<Next> StatemEngine::OnMessage(Message message) {
   std::optional<StatemTimeouts::Fired> timeout;
   if (message.is_timeout() && extra_) timeout = extra_->timeouts.Fire(message.ref());
+  handling_ = true;
   current_ = timeout ? StatemEvent(*std::move(timeout)) : StatemEvent(std::move(message));
   return Drive();
 }
@@ -114,8 +126,9 @@ Task<Next> StatemEngine::DriveOn(Task<StatemTransition> callback, int n) {
 }
 
 Next StatemEngine::Finish() {
+  if (stop_) return Next::Stop(*std::exchange(stop_, nullptr));
   current_ = StatemEvent();
-  return stop_ ? Next::Stop(*std::exchange(stop_, nullptr)) : Next::Wait();
+  return Next::Wait();
 }
 
 bool StatemEngine::Fail(std::string_view type, std::string message) {
@@ -231,10 +244,11 @@ bool StatemEngine::Complete() {
 }
 
 bool StatemEngine::TakeNext() {
+  handling_ = false;
   if (!extra_) return false;
   if (std::optional<StatemEvent> event = extra_->queue.Pop()) {
     current_ = *std::move(event);
-    return true;
+    return handling_ = true;
   }
   if (std::optional<StatemTimeouts::Fired> zero = extra_->timeouts.PopZero()) {
     current_ = StatemEvent(*std::move(zero));
@@ -280,24 +294,22 @@ Task<void> StatemEngine::TerminateDebugged(ExitReason reason) {
 void StatemEngine::FormatStatus(StatusView& view) {
   view.state = DataForPeople();
   view.state_name = StateText();
-  std::string& modules = view.items["modules"];
-  std::string& postponed = view.items["postponed"];
-  std::string& timeouts = view.items["timeouts"];
-  auto add = [](std::string& list, const std::string& item) {
-    if (!list.empty()) list += ", ";
-    list += item;
-  };
+  std::string modules, postponed, timeouts;
+  std::string queue = handling_ ? Shown(current_) : "";
   if (!extra_ || extra_->modules.empty()) modules = own_module().name();
   if (extra_) {
     for (auto m = extra_->modules.rbegin(); m != extra_->modules.rend(); ++m)
-      add(modules, (*m ? **m : own_module()).name());
-    for (const StatemEvent& e : extra_->queue.postponed()) {
-      const std::string content = FormatPayload(e.content());
-      add(postponed, e.TypeText() + (content.empty() ? "" : " ") + content);
-    }
+      AddItem(modules, (*m ? **m : own_module()).name());
+    for (const StatemEvent& e : extra_->queue.postponed()) AddItem(postponed, Shown(e));
     for (StatemTimeouts::Fired& t : extra_->timeouts.List())
-      add(timeouts, StatemEvent(std::move(t)).TypeText());
+      AddItem(timeouts, StatemEvent(std::move(t)).TypeText());
+    const auto& pending = extra_->queue.pending();
+    for (auto e = pending.rbegin(); e != pending.rend(); ++e) AddItem(queue, Shown(*e));
   }
+  view.items["modules"] = std::move(modules);
+  view.items["postponed"] = std::move(postponed);
+  view.items["timeouts"] = std::move(timeouts);
+  if (!queue.empty()) view.items["queue"] = std::move(queue);
   top().ShowStatus(view);
 }
 

@@ -23,7 +23,8 @@ class StatemModuleBase {
   virtual Task<void> Terminate(ExitReason reason) { return Task<void>(); }
   // OTP's format_status: what people see of the machine, in get_status and in reports, and what is
   // to be hidden from them. Comes filled in: the data as `state`, the state's name, and as items
-  // "modules" (top first), "postponed" (oldest first) and "timeouts".
+  // "modules" (top first), "postponed" (oldest first), "timeouts" and, in a report of a failing
+  // callback, "queue": its event and those that were to come before the mailbox.
   virtual void ShowStatus(StatusView& view) {}
 
   // For people: its C++ type.
@@ -122,6 +123,7 @@ class StatemEngine : public Behaviour {
   StatemEvent current_;
   std::unique_ptr<ExitReason> stop_;  // null: it goes on
   // Of the transition at hand.
+  bool handling_ = false;  // current_ is an event whose handling has not ended well
   bool entering_ = false;  // an enter call is due or under way
   bool changed_ = false;
   bool postpone_ = false;

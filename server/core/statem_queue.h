@@ -42,6 +42,7 @@ class StatemQueue {
 
   bool empty() const { return pending_.empty(); }
   const std::vector<Event>& postponed() const { return postponed_; }  // oldest first
+  const std::vector<Event>& pending() const { return pending_; }      // the next one last
 
  private:
   // An idle machine keeps no more memory than this many events need.

@@ -1,4 +1,5 @@
 // How machines end, and what is only info: ST-033, ST-043 to ST-045.
+#include "server/behaviours/crash_report.h"
 #include "server/runtime/process_exit.h"
 #include "tests/conformance/gen_statem/machine.h"
 
@@ -48,6 +49,24 @@ TEST_F(StTermination, ST033ATerminateThatFailsReplacesTheReason) {
   script_.on["go"] = Stops(ExitReason::Normal());
   script_.terminate = [](M&, ExitReason) -> Task<void> { throw std::runtime_error("late"); };
   EXPECT_EQ(EndOf({"go"}).message(), "late");
+}
+
+TEST_F(StTermination, ReportsShowTheEventAndWhatWaits) {
+  class Reports : public ProcessReports {
+   public:
+    void OnCrashReport(const CrashReport& report) override { views.push_back(report.view); }
+    std::vector<StatusView> views;
+  } reports;
+  host_.reports = &reports;
+  script_.on["p"] = Postponed();
+  script_.on["go"] = Do([] { return M::KeepState().NextEvent(Word("i")).NextEvent(Word("j")); });
+  script_.on["i"] = [](Self&, const StatemEvent&) -> Task<R> { throw std::runtime_error("boom"); };
+  EndOf({"p", "go"});
+  ASSERT_EQ(reports.views.size(), 1u);
+  StatusView& view = reports.views[0];
+  EXPECT_EQ(view.state_name, "a");
+  EXPECT_EQ(view.items["queue"], "internal \"i\", internal \"j\"");
+  EXPECT_EQ(view.items["postponed"], "cast \"p\"");
 }
 
 TEST_F(StTermination, ST043WhatLooksLikeATimeoutIsInfo) {
