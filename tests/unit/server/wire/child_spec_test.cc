@@ -126,6 +126,39 @@ TEST(DecodeSupervisorSpec, TemplatesAreForSimpleOneForOneOnly) {
   EXPECT_THAT(Fields(DecodeSupervisorSpec(in).status()), ElementsAre("spec.child_template"));
 }
 
+TEST(DecodeSupervisorSpec, DynamicSupervisors) {
+  v1::SupervisorSpec in;
+  in.set_strategy(v1::SupervisorSpec::STRATEGY_DYNAMIC);
+  in.set_max_children(0);
+  in.add_extra_arguments()->mutable_value()->set_type_url("type.googleapis.com/x.Y");
+  absl::StatusOr<SupervisorSpec> spec = DecodeSupervisorSpec(in);
+  ASSERT_TRUE(spec.ok()) << spec.status();
+  EXPECT_EQ(spec->flags.strategy, Strategy::kDynamic);
+  EXPECT_EQ(spec->flags.max_children, 0u);
+  EXPECT_EQ(spec->extra_arguments.size(), 1u);
+  v1::SupervisorSpec again;
+  EncodeSupervisorSpec(*spec, &again);
+  EXPECT_EQ(again.strategy(), v1::SupervisorSpec::STRATEGY_DYNAMIC);
+  EXPECT_TRUE(again.has_max_children());
+  EXPECT_EQ(again.extra_arguments(0).value().type_url(), "type.googleapis.com/x.Y");
+
+  *in.add_children() = Worker("a");
+  *in.mutable_child_template() = Worker("");
+  in.set_auto_shutdown(v1::SupervisorSpec::AUTO_SHUTDOWN_ANY_SIGNIFICANT);
+  EXPECT_THAT(Fields(DecodeSupervisorSpec(in).status()),
+              UnorderedElementsAre("spec.children", "spec.child_template", "spec.auto_shutdown"));
+  in.clear_children();
+  in.clear_child_template();
+  in.clear_auto_shutdown();
+  in.set_strategy(v1::SupervisorSpec::STRATEGY_ONE_FOR_ALL);
+  EXPECT_THAT(Fields(DecodeSupervisorSpec(in).status()),
+              UnorderedElementsAre("spec.max_children", "spec.extra_arguments"));
+  in.clear_extra_arguments();
+  in.set_strategy(v1::SupervisorSpec::STRATEGY_SIMPLE_ONE_FOR_ONE);
+  *in.mutable_child_template() = Worker("");
+  EXPECT_EQ(DecodeSupervisorSpec(in)->flags.max_children, 0u);
+}
+
 TEST(DecodeSupervisorSpec, HasLimits) {
   v1::SupervisorSpec many;
   for (int i = 0; i <= kSpecChildrenMax; ++i) many.add_children();
