@@ -67,18 +67,14 @@ set(sdk_headers
   server/behaviours/gen_event.h
   server/behaviours/gen_server.h
   server/behaviours/gen_statem.h
-  server/behaviours/gen_statem.h
   server/behaviours/module.h
   server/behaviours/multi_call.h
-  server/behaviours/partition_supervisor.h
   server/behaviours/partition_supervisor.h
   server/behaviours/requests.h
   server/behaviours/supervisor.h
   server/behaviours/supervisor_client.h
   server/behaviours/sys.h
   server/behaviours/sys_upgrade.h
-  server/behaviours/task.h
-  server/behaviours/task_stream.h
   server/behaviours/task.h
   server/behaviours/task_stream.h
   server/runtime/runtime.h)
