@@ -1,10 +1,12 @@
-// Compares the planner with OTP's supervisor on random scenarios:
+// Compares supervisors with OTP's own on random scenarios:
 //   otp_diff ERL_SOURCE [FIRST_SEED [COUNT]]
+// Without numbers: 1000 from seed 1, or what BANYAN_SEED and BANYAN_SEEDS say.
 // Prints the smallest scenario found that differs, with both traces; exit status 1 then.
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <sstream>
 #include <string>
@@ -72,36 +74,57 @@ class Otp {
 };
 
 bool Differs(const Scenario& s, Trace otp) {
-  Trace ours = RunOnPlanner(s);
+  Trace ours = RunOnActors(s);
   Canonicalize(s, &ours);
   Canonicalize(s, &otp);
   return ours != otp;
 }
 
+using Change = std::function<void(Scenario*)>;
+
+// Everything that can be left out of the tree that `find` finds in a scenario.
+void Cuts(const Tree& tree, const std::function<Tree*(Scenario*)>& find, std::vector<Change>* out) {
+  for (size_t i = 0; i < tree.children.size(); ++i) {
+    const auto child = [find, i](Scenario* s) { return &find(s)->children[i]; };
+    if (tree.strategy != Strategy::kSimpleOneForOne) {
+      out->push_back([find, i](Scenario* s) {
+        auto& children = find(s)->children;
+        children.erase(children.begin() + static_cast<long>(i));
+      });
+    }
+    if (!tree.children[i].outcomes.empty()) {
+      out->push_back([child](Scenario* s) { child(s)->outcomes.clear(); });
+    }
+    for (const Tree& nested : tree.children[i].tree) {
+      Cuts(nested, [child](Scenario* s) { return &child(s)->tree[0]; }, out);
+    }
+  }
+}
+
 // All scenarios with one thing less.
 std::vector<Scenario> Smaller(const Scenario& s) {
-  std::vector<Scenario> list;
-  const auto add = [&](auto change) {
-    Scenario smaller = s;
-    change(&smaller);
-    smaller.seed = static_cast<uint32_t>(list.size());
-    list.push_back(std::move(smaller));
-  };
+  std::vector<Change> changes;
   for (size_t i = s.steps.size(); i-- > 0;) {
-    add([&](Scenario* x) { x->steps.erase(x->steps.begin() + static_cast<long>(i)); });
+    changes.push_back(
+        [i](Scenario* x) { x->steps.erase(x->steps.begin() + static_cast<long>(i)); });
     for (size_t j = 0; j < s.steps[i].queued.size(); ++j) {
-      add([&](Scenario* x) {
+      changes.push_back([i, j](Scenario* x) {
         x->steps[i].queued.erase(x->steps[i].queued.begin() + static_cast<long>(j));
       });
     }
     if (!s.steps[i].child.outcomes.empty())
-      add([&](Scenario* x) { x->steps[i].child.outcomes.clear(); });
-  }
-  for (size_t i = 0; i < s.children.size(); ++i) {
-    if (s.strategy != Strategy::kSimpleOneForOne) {
-      add([&](Scenario* x) { x->children.erase(x->children.begin() + static_cast<long>(i)); });
+      changes.push_back([i](Scenario* x) { x->steps[i].child.outcomes.clear(); });
+    for (const Tree& nested : s.steps[i].child.tree) {
+      Cuts(nested, [i](Scenario* x) { return &x->steps[i].child.tree[0]; }, &changes);
     }
-    if (!s.children[i].outcomes.empty()) add([&](Scenario* x) { x->children[i].outcomes.clear(); });
+  }
+  Cuts(s.top, [](Scenario* x) { return &x->top; }, &changes);
+  std::vector<Scenario> list;
+  for (const Change& change : changes) {
+    Scenario smaller = s;
+    change(&smaller);
+    smaller.seed = static_cast<uint32_t>(list.size());
+    list.push_back(std::move(smaller));
   }
   return list;
 }
@@ -123,8 +146,8 @@ Scenario Shrink(Otp* otp, Scenario s) {
 }
 
 void Show(const Scenario& s, const Trace& otp) {
-  const Trace ours = RunOnPlanner(s);
-  fmt::print("{}\nOTP:\n  {}\nplanner:\n  {}\n", ToErlang(s), fmt::join(otp, "\n  "),
+  const Trace ours = RunOnActors(s);
+  fmt::print("{}\nOTP:\n  {}\nBanyan:\n  {}\n", ToErlang(s), fmt::join(otp, "\n  "),
              fmt::join(ours, "\n  "));
 }
 
@@ -156,13 +179,20 @@ int Main(const std::string& source, uint32_t first, uint32_t count) {
 }  // namespace
 }  // namespace banyan::otp_diff
 
+// The argument, else the variable, else `otherwise`.
+uint32_t Number(int argc, char** argv, int i, const char* variable, uint32_t otherwise) {
+  const char* text = argc > i ? argv[i] : std::getenv(variable);
+  return text == nullptr ? otherwise : static_cast<uint32_t>(std::strtoul(text, nullptr, 10));
+}
+
 int main(int argc, char** argv) {
   if (argc < 2) {
     std::fputs("usage: otp_diff ERL_SOURCE [FIRST_SEED [COUNT]]\n", stderr);
     return 2;
   }
-  const auto number = [&](int i, uint32_t otherwise) {
-    return argc > i ? static_cast<uint32_t>(std::strtoul(argv[i], nullptr, 10)) : otherwise;
-  };
-  return banyan::otp_diff::Main(argv[1], number(2, 1), number(3, 1000));
+  // BANYAN_SEED alone replays one scenario, as in the other randomised tests.
+  const uint32_t first = Number(argc, argv, 2, "BANYAN_SEED", 1);
+  const bool replay = argc < 3 && std::getenv("BANYAN_SEED") != nullptr;
+  const uint32_t count = replay ? 1 : Number(argc, argv, 3, "BANYAN_SEEDS", 1000);
+  return banyan::otp_diff::Main(argv[1], first, count);
 }

@@ -1,7 +1,7 @@
 %% Runs the scenarios of a file (one Erlang term each) on OTP's own supervisor and prints what happened,
 %% in the words of scenario.h: "#SEED", the lines, ".".
 -module(otp_diff).
--export([main/1, init/1, start/2, start_child/3, log/2]).
+-export([main/1, init/1, start/2, start/3, start_child/3, log/2]).
 
 main(File) ->
     process_flag(trap_exit, true),
@@ -41,13 +41,27 @@ init({{Strategy, Intensity, Auto}, Specs}) ->
 spec({Id, Restart, Shutdown, Significant, StopWith, _}, simple_one_for_one) ->
     #{id => Id, start => {?MODULE, start, [StopWith]}, restart => Restart, shutdown => Shutdown,
       significant => Significant};
+spec({Id, Restart, Shutdown, Significant, {tree, Flags, Specs}, _}, _) ->
+    #{id => Id, start => {?MODULE, start, [Id, Flags, Specs]}, restart => Restart, shutdown => Shutdown,
+      significant => Significant, type => supervisor};
 spec({Id, Restart, Shutdown, Significant, StopWith, _}, _) ->
     #{id => Id, start => {?MODULE, start, [StopWith, Id]}, restart => Restart, shutdown => Shutdown,
       significant => Significant}.
 
-declare({Id, _, _, _, _, Outcomes}) -> ets:insert(outcomes, {Id, Outcomes}).
+declare({Id, _, _, _, How, Outcomes}) ->
+    ets:insert(outcomes, {Id, Outcomes}),
+    case How of
+        {tree, _, Specs} -> lists:foreach(fun declare/1, Specs);
+        _ -> ok
+    end.
 
 start(StopWith, Id) ->
+    start_as(Id, fun() -> proc_lib:start_link(?MODULE, start_child, [self(), Id, StopWith]) end).
+
+start(Id, Flags, Specs) ->
+    start_as(Id, fun() -> supervisor:start_link(?MODULE, {Flags, Specs}) end).
+
+start_as(Id, Start) ->
     case ets:lookup(outcomes, Id) of
         [{_, [ignore | Rest]}] -> ets:insert(outcomes, {Id, Rest}), line("~~~s", [Id]), ignore;
         [{_, [fail | Rest]}] -> ets:insert(outcomes, {Id, Rest}), line("!~s", [Id]), {error, nope};
@@ -57,10 +71,13 @@ start(StopWith, Id) ->
                 _ -> ok
             end,
             line("+~s", [Id]),
-            {ok, Pid} = proc_lib:start_link(?MODULE, start_child, [self(), Id, StopWith]),
-            ets:insert(pids, {Id, Pid}),
-            ets:insert(names, {Pid, Id}),
-            {ok, Pid}
+            case Start() of
+                {ok, Pid} ->
+                    ets:insert(pids, {Id, Pid}),
+                    ets:insert(names, {Pid, Id}),
+                    {ok, Pid};
+                Failed -> Failed
+            end
     end.
 
 start_child(Parent, Id, StopWith) ->
@@ -85,7 +102,9 @@ steps(Sup, Flags, [{queued, Sub} | Rest]) ->
     after_step(Sup, Flags, Results, Rest);
 steps(Sup, Flags, [Step | Rest]) ->
     Results = case Step of
-        {exit, Id, R} -> die(Id, R, fun(Pid) -> until(fun() -> not linked(Sup, Pid) end) end), [];
+        {exit, Id, R} ->
+            Owner = owner(Sup, Id),
+            die(Id, R, fun(Pid) -> until(fun() -> not linked(Owner, Pid) end) end), [];
         _ -> [await(call(Sup, Flags, Step))]
     end,
     after_step(Sup, Flags, Results, Rest).
@@ -141,18 +160,40 @@ die(Id, R, Wait) ->
 
 pid_of(Id) -> case ets:lookup(pids, Id) of [{_, P}] -> P; [] -> none end.
 
-call(Sup, {simple_one_for_one, _, _}, {start, {Id, _, _, _, _, _} = S}) ->
-    declare(S), caller(fun() -> supervisor:start_child(Sup, [Id]) end);
-call(Sup, {Strategy, _, _}, {start, S}) ->
-    declare(S), caller(fun() -> supervisor:start_child(Sup, spec(S, Strategy)) end);
-call(Sup, {simple_one_for_one, _, _}, {terminate, Id}) ->
+%% A child is called after its supervisor and one letter more.
+owner(Sup, Id) ->
+    case lists:droplast(atom_to_list(Id)) of
+        [] -> Sup;
+        Owner -> pid_of(list_to_atom(Owner))
+    end.
+
+call(Sup, Flags, Op) ->
+    case Op of
+        {start, _, S} -> declare(S);
+        _ -> ok
+    end,
+    case element(2, Op) of
+        top -> ask(Sup, Flags, Op);
+        At ->
+            Pid = pid_of(At),
+            case is_pid(Pid) andalso is_process_alive(Pid) of
+                true -> ask(Pid, none, Op);
+                false -> {skipped, "skipped"}
+            end
+    end.
+
+ask(Sup, {simple_one_for_one, _, _}, {start, _, {Id, _, _, _, _, _}}) ->
+    caller(fun() -> supervisor:start_child(Sup, [Id]) end);
+ask(Sup, _, {start, _, S}) ->
+    caller(fun() -> supervisor:start_child(Sup, spec(S, other)) end);
+ask(Sup, {simple_one_for_one, _, _}, {terminate, _, Id}) ->
     case pid_of(Id) of
         none -> {skipped, "skipped"};
         Pid -> caller(fun() -> supervisor:terminate_child(Sup, Pid) end)
     end;
-call(Sup, _, {terminate, Id}) -> caller(fun() -> supervisor:terminate_child(Sup, Id) end);
-call(Sup, _, {restart, Id}) -> caller(fun() -> supervisor:restart_child(Sup, Id) end);
-call(Sup, _, {delete, Id}) -> caller(fun() -> supervisor:delete_child(Sup, Id) end).
+ask(Sup, _, {terminate, _, Id}) -> caller(fun() -> supervisor:terminate_child(Sup, Id) end);
+ask(Sup, _, {restart, _, Id}) -> caller(fun() -> supervisor:restart_child(Sup, Id) end);
+ask(Sup, _, {delete, _, Id}) -> caller(fun() -> supervisor:delete_child(Sup, Id) end).
 
 caller(F) ->
     Self = self(),
@@ -166,33 +207,50 @@ await(Tag) -> receive {Tag, R} -> R end.
 result(ok) -> "ok";
 result({ok, undefined}) -> "ignored";
 result({ok, _}) -> "ok";
-result({error, {nope, _}}) -> "failed(nope)";
-result({error, nope}) -> "failed(nope)";
 result({error, {already_started, _}}) -> "already_started";
+result({error, nope}) -> "failed(nope)";
+result({error, {R, _}}) -> io_lib:format("failed(~s)", [reason(R)]);
 result({error, E}) when is_atom(E) -> atom_to_list(E);
 result({'EXIT', _}) -> "down";
 result(X) -> io_lib:format("~0p", [X]).
 
-%% The supervisor has nothing left to do: no retry is under way.
+%% No supervisor has anything left to do: no retry is under way, no nested one has ended unnoticed.
 settle(Sup) ->
+    case quiet(Sup) of
+        alive -> alive;
+        dead -> receive {'EXIT', Sup, R} -> {exited, R} end
+    end.
+
+quiet(Sup) ->
     case catch supervisor:which_children(Sup) of
         L when is_list(L) ->
             case [x || {_, restarting, _, _} <- L] of
-                [] -> alive;
-                _ -> settle(Sup)
+                [] -> below(Sup, [P || {_, P, supervisor, _} <- L, is_pid(P)]);
+                _ -> quiet(Sup)
             end;
-        _ -> receive {'EXIT', Sup, R} -> {exited, R} end
+        _ -> dead
     end.
 
-state(Sup, {Strategy, _, _}) ->
+below(_, []) -> alive;
+below(Sup, [P | Rest]) ->
+    case quiet(P) of
+        alive -> below(Sup, Rest);
+        dead -> until(fun() -> not linked(Sup, P) end), quiet(Sup)
+    end.
+
+state(Sup, Flags) -> state("", Sup, Flags).
+
+state(At, Sup, Flags) ->
     L = supervisor:which_children(Sup),
-    Names = case Strategy of
-        simple_one_for_one -> lists:sort([name(P) || {_, P, _, _} <- L]);
+    Names = case Flags of
+        {simple_one_for_one, _, _} -> lists:sort([name(P) || {_, P, _, _} <- L]);
         _ -> [io_lib:format("~s~s", [Id, suffix(P)]) || {Id, P, _, _} <- L]
     end,
     C = supervisor:count_children(Sup),
-    line("=~s [~w,~w]", [lists:join(" ", Names), proplists:get_value(specs, C),
-                         proplists:get_value(active, C)]).
+    line("=~s:~s [~w,~w,~w]", [At, lists:join(" ", Names), proplists:get_value(specs, C),
+                               proplists:get_value(active, C), proplists:get_value(supervisors, C)]),
+    [state(atom_to_list(Id), P, none) || {Id, P, supervisor, _} <- L, is_pid(P)],
+    ok.
 
 name(Pid) -> case ets:lookup(names, Pid) of [{_, Id}] -> atom_to_list(Id); _ -> "?" end.
 
