@@ -209,6 +209,8 @@ result({ok, undefined}) -> "ignored";
 result({ok, _}) -> "ok";
 result({error, {already_started, _}}) -> "already_started";
 result({error, nope}) -> "failed(nope)";
+%% restart_child gives the reason alone, start_child the child beside it.
+result({error, {shutdown, {failed_to_start_child, _, _}} = R}) -> io_lib:format("failed(~s)", [reason(R)]);
 result({error, {R, _}}) -> io_lib:format("failed(~s)", [reason(R)]);
 result({error, E}) when is_atom(E) -> atom_to_list(E);
 result({'EXIT', _}) -> "down";
