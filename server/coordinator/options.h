@@ -11,9 +11,9 @@ namespace banyan {
 // What a coordinator is configured with. The lease times here are handed to the nodes at their
 // join; Validate() refuses sets of them that break "at most one" (cluster.md 2.2, C1 to C4).
 struct CoordinatorOptions {
-  std::string name = "coordinator";     // shown in lists and logs
+  std::string name = "coordinator";  // shown in lists and logs
   std::string cluster_name = "dev";  // a Hello for another cluster is refused
-  std::string advertise_address;  // where nodes and clients reach this coordinator, "host:port"
+  std::string advertise_address;     // where nodes and clients reach this coordinator, "host:port"
   std::vector<std::string> coordinators;  // all replicas; empty: only advertise_address
   std::string version;                    // release, for views
 

@@ -263,8 +263,7 @@ void Tree::LoadChild(ClusterSupervisor* sup, const internal::v1::ChildRecord& re
                                                                             : Assigned::kStarting;
   }
   sup->last_order = std::max(sup->last_order, record.order());
-  if (sup->spec->flags.dynamic())
-    sup->dynamic_ids[child->spec->id] = child->key;
+  if (sup->spec->flags.dynamic()) sup->dynamic_ids[child->spec->id] = child->key;
   by_path_[child->path_key] = child.get();
   sup->children[child->key] = std::move(child);
   snapshot->children.push_back(std::move(state));

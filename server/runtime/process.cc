@@ -170,8 +170,8 @@ bool Process::Run() {
     }
     frozen_ = false;
     if (started_ && !Satisfied()) {
-      SetState(*this, suspended_ ? ProcessSnapshot::State::kSuspended
-                                 : ProcessSnapshot::State::kWaiting);
+      SetState(*this,
+               suspended_ ? ProcessSnapshot::State::kSuspended : ProcessSnapshot::State::kWaiting);
       if (TryIdle()) return false;
       continue;
     }
