@@ -13,7 +13,8 @@
 namespace banyan {
 namespace {
 
-// Counts down to an event that the test's thread waits for.
+// Counts down to an event that the test's thread waits for. Outlives the runtime whose processes
+// use it.
 class Latch {
  public:
   explicit Latch(int n) : n_(n) {}
@@ -49,10 +50,10 @@ class RuntimeThreads : public ::testing::Test {
 };
 
 TEST_F(RuntimeThreads, CallsFromManyProcessesAreAllAnswered) {
+  Latch done(kCallers);
   Runtime rt(options());
   Pid server = *rt.Spawn(Echo());
   constexpr int kCallers = 64, kCalls = 200;
-  Latch done(kCallers);
   std::atomic<int> ok{0};
   for (int i = 0; i < kCallers; ++i) {
     ASSERT_TRUE(rt.Spawn([&, i](Self& self) -> Task<ExitReason> {
@@ -70,10 +71,10 @@ TEST_F(RuntimeThreads, CallsFromManyProcessesAreAllAnswered) {
 }
 
 TEST_F(RuntimeThreads, ExternalCallIsAnsweredOnce) {
+  Latch done(kCalls);
   Runtime rt(options());
   Pid server = *rt.Spawn(Echo());
   constexpr int kCalls = 2000;
-  Latch done(kCalls);
   std::atomic<int> ok{0};
   for (int i = 0; i < kCalls; ++i) {
     rt.Call(server, Text("x"), clock_.Now() + absl::Seconds(30),
@@ -87,8 +88,8 @@ TEST_F(RuntimeThreads, ExternalCallIsAnsweredOnce) {
 }
 
 TEST_F(RuntimeThreads, ExternalCallToTheDeadIsNoproc) {
-  Runtime rt(options());
   Latch done(1);
+  Runtime rt(options());
   std::string reason;  // not the Status: TSan cannot see into Debian's reference counts
   rt.Call(Pid::Local(77, 3), Text("x"), Instant::Infinite(), [&](absl::StatusOr<Payload> r, Pid) {
     reason = ErrorReason(r.status());
@@ -99,11 +100,11 @@ TEST_F(RuntimeThreads, ExternalCallToTheDeadIsNoproc) {
 }
 
 TEST_F(RuntimeThreads, CallThatIsNotAnsweredTimesOut) {
+  Latch done(1);
   Runtime rt(options());
   Pid silent = *rt.Spawn([](Self& self) -> Task<ExitReason> {
     for (;;) co_await self.Receive();
   });
-  Latch done(1);
   std::string reason;  // not the Status: TSan cannot see into Debian's reference counts
   rt.Call(silent, Text("x"), clock_.Now() + absl::Milliseconds(20),
           [&](absl::StatusOr<Payload> r, Pid) {
@@ -115,9 +116,9 @@ TEST_F(RuntimeThreads, CallThatIsNotAnsweredTimesOut) {
 }
 
 TEST_F(RuntimeThreads, LinksHoldWhileBothEndsRace) {
+  Latch ended(kPairs * 2);
   Runtime rt(options());
   constexpr int kPairs = 500;
-  Latch ended(kPairs * 2);
   for (int i = 0; i < kPairs; ++i) {
     Pid a = *rt.Spawn([](Self& self) -> Task<ExitReason> {
       for (;;) co_await self.Receive();
@@ -156,9 +157,9 @@ TEST_F(RuntimeThreads, SlotsAreReusedUnderLoad) {
 }
 
 TEST_F(RuntimeThreads, BlockingWorkLeavesTheWorkersFree) {
+  Latch release(1), done(2);
   Runtime rt({.clock = &clock_, .timers = &timers_, .workers = 1});
   Pid server = *rt.Spawn(Echo());
-  Latch release(1), done(2);
   int result = 0;
   ASSERT_TRUE(rt.Spawn([&](Self& self) -> Task<ExitReason> {
                   result = co_await self.Blocking([&] {
@@ -177,8 +178,8 @@ TEST_F(RuntimeThreads, BlockingWorkLeavesTheWorkersFree) {
 }
 
 TEST_F(RuntimeThreads, AFullMailboxRefusesCalls) {
-  Runtime rt(options());
   Latch started(1), release(1), done(1);
+  Runtime rt(options());
   Pid busy = *rt.Spawn(
       [&](Self& self) -> Task<ExitReason> {
         started.Count();
