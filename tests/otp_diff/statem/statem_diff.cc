@@ -1,11 +1,10 @@
 // Compares state machines with OTP's own gen_statem on random scenarios:
 //   statem_diff ERL_SOURCE [FIRST_SEED [COUNT]]
-// Without numbers: 500 from seed 1. Prints the first scenario that differs, with both traces; exit
-// status 1 then. Timeouts are zero or an hour, so that nothing depends on the speed of either side.
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
+// Without numbers: 500 from seed 1, or what BANYAN_SEED and BANYAN_SEEDS say. Prints the smallest
+// scenario found that differs, with both traces; exit status 1 then. Timeouts are zero or an hour,
+// so that nothing depends on the speed of either side.
+#include <algorithm>
+#include <functional>
 #include <map>
 #include <random>
 #include <string>
@@ -16,14 +15,12 @@
 #include "fmt/format.h"
 
 #include "common/time/virtual_time.h"
+#include "diff.h"
 #include "server/behaviours/gen_statem.h"
 #include "server/behaviours/sys.h"
 
-namespace banyan {
+namespace banyan::otp_diff {
 namespace {
-
-using Trace = std::vector<std::string>;
-namespace fs = std::filesystem;
 
 struct Action {
   enum class Kind { kPostpone, kDoNotPostpone, kNextEvent, kZero, kHour, kCancel, kUpdate };
@@ -246,69 +243,32 @@ Trace RunOurs(const Scenario& s) {
   return trace;
 }
 
-// ------------------------------------------------------------------- OTP
+// -------------------------------------------------------------- smaller
 
-// Traces by seed. Empty: Erlang did not run.
-std::map<uint32_t, Trace> RunOtp(const std::string& source,
-                                 const std::vector<Scenario>& scenarios) {
-  std::string dir = (fs::temp_directory_path() / "statem_diff.XXXXXX").string();
-  if (mkdtemp(dir.data()) == nullptr) std::abort();
-  {
-    std::ofstream file(dir + "/scenarios");
-    for (const Scenario& s : scenarios) file << ToErlang(s);
+std::vector<std::function<void(Scenario*)>> AllCuts(const Scenario& s) {
+  std::vector<std::function<void(Scenario*)>> cuts;
+  for (size_t i = s.casts.size(); i-- > 0;) {
+    cuts.push_back(Without<Scenario>(i, [](Scenario* x) -> auto& { return x->casts; }));
   }
-  const std::string command = fmt::format(
-      "ERL_CRASH_DUMP=/dev/null timeout 300 erl +S 1 -noshell -eval '"
-      "{{ok,M}}=compile:file(\"{}\",[{{outdir,\"{}\"}}]), code:add_patha(\"{}\"), "
-      "M:main(\"{}/scenarios\"), init:stop().' > {}/trace 2> {}/errors",
-      fs::path(source).replace_extension().string(), dir, dir, dir, dir, dir);
-  std::map<uint32_t, Trace> traces;
-  if (std::system(command.c_str()) != 0) {
-    std::fputs("erl failed:\n", stderr);
-    std::system(fmt::format("tail -c 3000 {}/trace {}/errors >&2", dir, dir).c_str());
-  } else {
-    std::ifstream file(dir + "/trace");
-    Trace* current = nullptr;
-    for (std::string line; std::getline(file, line);) {
-      if (line.starts_with("#")) {
-        current = &traces[static_cast<uint32_t>(std::stoul(line.substr(1)))];
-      } else if (current != nullptr) {
-        current->push_back(line);
-      }
+  for (const auto& [key, rule] : s.rules) {
+    cuts.push_back([key = key](Scenario* x) { x->rules.erase(key); });
+    for (size_t i = rule.actions.size(); i-- > 0;) {
+      cuts.push_back(Without<Scenario>(
+          i, [key = key](Scenario* x) -> auto& { return x->rules.at(key).actions; }));
     }
   }
-  fs::remove_all(dir);
-  return traces;
-}
-
-int Main(const std::string& source, uint32_t first, uint32_t count) {
-  std::vector<Scenario> scenarios;
-  for (uint32_t seed = first; seed < first + count; ++seed)
-    scenarios.push_back(Maker(seed).Make(seed));
-  std::map<uint32_t, Trace> otp = RunOtp(source, scenarios);
-  size_t callbacks = 0;
-  for (const Scenario& s : scenarios) {
-    const Trace ours = RunOurs(s);
-    callbacks += ours.size();
-    if (ours == otp[s.seed]) continue;
-    std::printf("seed %u differs:\n%s\nOTP:\n%s\nours:\n%s\n", s.seed, ToErlang(s).c_str(),
-                absl::StrJoin(otp[s.seed], "\n").c_str(), absl::StrJoin(ours, "\n").c_str());
-    return 1;
-  }
-  std::printf("%u scenarios, %zu callbacks: no difference\n", count, callbacks);
-  return 0;
+  return cuts;
 }
 
 }  // namespace
-}  // namespace banyan
+}  // namespace banyan::otp_diff
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::fputs("statem_diff ERL_SOURCE [FIRST_SEED [COUNT]]\n", stderr);
-    return 2;
-  }
-  const auto number = [&](int i, uint32_t otherwise) {
-    return argc > i ? static_cast<uint32_t>(std::stoul(argv[i])) : otherwise;
-  };
-  return banyan::Main(argv[1], number(2, 1), number(3, 500));
+  using namespace banyan::otp_diff;
+  return Compare<Scenario>(argc, argv, 500,
+                           {[](uint32_t seed) { return Maker(seed).Make(seed); },
+                            [](const Scenario& s) { return ToErlang(s); },
+                            RunOurs,
+                            {},
+                            AllCuts});
 }
