@@ -50,10 +50,10 @@ class RuntimeThreads : public ::testing::Test {
 };
 
 TEST_F(RuntimeThreads, CallsFromManyProcessesAreAllAnswered) {
+  constexpr int kCallers = 64, kCalls = 200;
   Latch done(kCallers);
   Runtime rt(options());
   Pid server = *rt.Spawn(Echo());
-  constexpr int kCallers = 64, kCalls = 200;
   std::atomic<int> ok{0};
   for (int i = 0; i < kCallers; ++i) {
     ASSERT_TRUE(rt.Spawn([&, i](Self& self) -> Task<ExitReason> {
@@ -71,10 +71,10 @@ TEST_F(RuntimeThreads, CallsFromManyProcessesAreAllAnswered) {
 }
 
 TEST_F(RuntimeThreads, ExternalCallIsAnsweredOnce) {
+  constexpr int kCalls = 2000;
   Latch done(kCalls);
   Runtime rt(options());
   Pid server = *rt.Spawn(Echo());
-  constexpr int kCalls = 2000;
   std::atomic<int> ok{0};
   for (int i = 0; i < kCalls; ++i) {
     rt.Call(server, Text("x"), clock_.Now() + absl::Seconds(30),
@@ -116,9 +116,9 @@ TEST_F(RuntimeThreads, CallThatIsNotAnsweredTimesOut) {
 }
 
 TEST_F(RuntimeThreads, LinksHoldWhileBothEndsRace) {
+  constexpr int kPairs = 500;
   Latch ended(kPairs * 2);
   Runtime rt(options());
-  constexpr int kPairs = 500;
   for (int i = 0; i < kPairs; ++i) {
     Pid a = *rt.Spawn([](Self& self) -> Task<ExitReason> {
       for (;;) co_await self.Receive();
