@@ -70,6 +70,7 @@ set(sdk_headers
   server/behaviours/module.h
   server/behaviours/multi_call.h
   server/behaviours/partition_supervisor.h
+  server/behaviours/pg.h
   server/behaviours/requests.h
   server/behaviours/supervisor.h
   server/behaviours/supervisor_client.h
