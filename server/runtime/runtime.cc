@@ -330,7 +330,7 @@ void Runtime::Inspect(Pid pid, std::function<void(std::optional<ProcessSnapshot>
   s->to = pid;
   s->payload =
       Payload::Local(std::function<void(Process&)>([this, pid, done = std::move(done)](Process& p) {
-        if (!p.Alive(pid.generation())) return done(std::nullopt);
+        if (!p.Alive(pid.generation()) || p.pending_exit_) return done(std::nullopt);
         std::optional<ProcessSnapshot> out = Snapshot(*table_, *registry_, p);
         if (out) {
           out->mailbox_length = p.mailbox_length();
