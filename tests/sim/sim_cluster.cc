@@ -107,13 +107,22 @@ SimCluster::NodeProcess::NodeProcess(SimCluster* c, int index)
   options.process_id = fmt::format("{}-{}", name, c->nodes_[index].lives);
   options.state_lock = true;
   options.has_watcher = true;
+  Node::Hooks hooks;
+  // The one unary call between the two; here it takes no time.
+  hooks.resolve = [c, this](const std::string& wanted, Node::ResolveDone done) {
+    if (!c->coordinator_up()) return done(absl::UnavailableError("no coordinator"));
+    internal::v1::ResolveRequest request;
+    request.set_name(wanted);
+    request.set_subscribe(true);
+    c->coordinator().Resolve(std::move(request), node->identity().node_id, std::move(done));
+  };
   node = std::make_unique<Node>(Node::Deps{.runtime = &runtime,
                                            .clock = &host,
                                            .timers = &host,
                                            .executor = &host,
                                            .random = &random,
                                            .transport = transport.get()},
-                                std::move(options), Node::Hooks{});
+                                std::move(options), std::move(hooks));
   node->Start();
 }
 
