@@ -33,7 +33,10 @@ std::string Hint(const client::ApiError& error, const HintContext& context) {
   }
   if (reason == "NAME_NOT_REGISTERED") {
     const std::string prefix = PrefixOf(name);
-    return prefix.empty() ? "banyan name list" : fmt::format("banyan name list {}", prefix);
+    std::string hint = prefix.empty() ? "banyan name list" : "banyan name list " + prefix;
+    // A child of a local supervisor has its name on its node alone.
+    if (context.target.empty() || context.target.find('@') != std::string::npos) return hint;
+    return fmt::format("{}; a name of one node is {}@NODE", hint, name);
   }
   if (reason == "NAME_TAKEN")
     return fmt::format("banyan name lookup {}", name.empty() ? "NAME" : name);

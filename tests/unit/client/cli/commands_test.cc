@@ -138,7 +138,9 @@ TEST_F(Commands, ErrorsTellReasonAndHint) {
   EXPECT_EQ(unknown.err,
             "error: not found: no process is registered as \"counter/us\"\n"
             "  reason  NAME_NOT_REGISTERED; the call did not run\n"
-            "  hint    banyan name list counter/\n");
+            "  hint    banyan name list counter/; a name of one node is counter/us@NODE\n");
+  const Ran local = Banyan({"call", "counter/us@n2", "banyan.modules.v1.Size", "{}"});
+  EXPECT_THAT(local.err, ::testing::EndsWith("  hint    banyan name list counter/\n"));
 }
 
 TEST_F(Commands, CallPrintsTheReplyItself) {

@@ -195,7 +195,8 @@ grpc::Status FakeServer::WatchEvents(grpc::ServerContext*, const v1::WatchEvents
 grpc::Status FakeServer::Call(grpc::ServerContext*, const v1::CallRequest* request,
                               v1::CallResponse* response) {
   called = *request;
-  if (request->target().name() == "counter/us") {
+  if (request->target().name() == "counter/us" ||
+      request->target().local_name().name() == "counter/us") {
     return Refuse(grpc::StatusCode::NOT_FOUND, "no process is registered as \"counter/us\"",
                   "NAME_NOT_REGISTERED", "not_executed");
   }
