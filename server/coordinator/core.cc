@@ -49,6 +49,7 @@ Coordinator::Core::Core(Deps d, CoordinatorOptions o)
       lease_keeper(this),
       membership(this),
       names(this),
+      groups(this),
       tree(this),
       reconciler(this),
       operations(this),

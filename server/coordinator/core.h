@@ -14,6 +14,7 @@
 #include "server/coordinator/cluster_requests.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/event_log.h"
+#include "server/coordinator/groups.h"
 #include "server/coordinator/journal.h"
 #include "server/coordinator/lease_keeper.h"
 #include "server/coordinator/members.h"
@@ -80,6 +81,7 @@ class Coordinator::Core : public std::enable_shared_from_this<Coordinator::Core>
   LeaseKeeper lease_keeper;
   Membership membership;
   NameTable names;
+  GroupRegistry groups;
   Tree tree;
   Reconciler reconciler;
   Operations operations;

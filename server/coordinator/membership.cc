@@ -59,11 +59,9 @@ void Membership::OnControlFrame(ControlSession* session,
     case Frame::kUpdate:
       return OnUpdate(session, request.update());
     case Frame::kGroupInterest:
-      for (const auto& group : request.group_interest().add()) session->groups.insert(group);
-      for (const auto& group : request.group_interest().remove()) session->groups.erase(group);
-      return;
+      return core_->groups.OnInterest(session, request.group_interest());
     case Frame::kGroupDelta:
-      return OnGroupDelta(session, request.group_delta());
+      return core_->groups.OnDelta(session, request.group_delta());
     case Frame::kLeave:
       return OnLeave(session);
     default:
@@ -96,16 +94,6 @@ void Membership::OnUpdate(ControlSession* session, const internal::v1::NodeUpdat
   Changed(member);
   core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_UPDATED, member->name());
   core_->reconciler.OnViewChanged();
-}
-
-void Membership::OnGroupDelta(ControlSession* session, const internal::v1::GroupDelta& delta) {
-  if (delta.node_id() != session->member->node_id() ||
-      delta.incarnation() != session->member->incarnation()) {
-    return session->Close(MakeError("PROTOCOL_VIOLATION", "group members of another node"));
-  }
-  core_->sessions.ForEachControl([&](ControlSession* other) {
-    if (other != session && other->groups.contains(delta.group())) other->SendGroups(delta);
-  });
 }
 
 void Membership::OnLeave(ControlSession* session) {
@@ -313,9 +301,7 @@ void Membership::OnResyncEnd(ControlSession* session, const internal::v1::Resync
   }
   core_->names.OnResync(member, chunks);
   core_->reconciler.OnResync(member, chunks, session->last_crash);
-  for (const auto& chunk : chunks) {
-    for (const auto& delta : chunk.groups()) OnGroupDelta(session, delta);
-  }
+  core_->groups.OnResync(member, chunks);
   core_->lease_keeper.OnResynced(member);
   core_->reconciler.OnViewChanged();
 }
@@ -334,6 +320,7 @@ void Membership::Die(Member* member, const std::string& cause) {
   core_->cluster_events.Add(
       left ? v1::ClusterEvent::KIND_NODE_LEFT : v1::ClusterEvent::KIND_NODE_DEAD, member->name());
   core_->names.OnNodeGone(member->node_id(), member->incarnation());
+  core_->groups.OnNodeGone(member->node_id(), member->incarnation());
   core_->reconciler.OnNodeGone(member);
   member->suspect = false;
   member->resynced = false;

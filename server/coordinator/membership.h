@@ -52,7 +52,6 @@ class Membership {
   void OnReport(ControlSession* session, const internal::v1::Report& report);
   void OnUpdate(ControlSession* session, const internal::v1::NodeUpdate& update);
   void OnLeave(ControlSession* session);
-  void OnGroupDelta(ControlSession* session, const internal::v1::GroupDelta& delta);
 
   Coordinator::Core* const core_;
   uint64_t view_version_ = 0;

@@ -53,7 +53,9 @@ void Resolver::Resolve(const Target& target, Instant deadline, Reply<ResolvedTar
                           fmt::format("nobody has the name \"{}\"", by_name->name),
                           {{"name", by_name->name}}));
   }
-  done(MakeError("TARGET_INVALID", "a group is resolved by a node, not by the coordinator"));
+  absl::StatusOr<Pid> member = core_->groups.Pick(std::get<Target::Group>(target.kind));
+  if (!member.ok()) return done(member.status());
+  ToPid(*member, done);
 }
 
 void Resolver::ToPid(const Pid& pid, const Reply<ResolvedTarget>& done) {

@@ -165,7 +165,7 @@ void ControlClient::OnFrame(std::string bytes) {
     case pb::ControlResponse::kRoutes:
       return node_->OnRoutes(response.routes());
     case pb::ControlResponse::kGroupDelta:
-      return;  // this node has asked for no groups
+      return node_->groups.OnDelta(response.group_delta());
     case pb::ControlResponse::kHelloAck:
     case pb::ControlResponse::FRAME_NOT_SET:
       break;
@@ -199,6 +199,7 @@ void ControlClient::OnHelloAck(const pb::HelloAck& ack) {
   node_->OnWelcome(ack);
   node_->lease.Begin(*times, new_life);
   node_->SendResync();
+  node_->groups.OnSession();
 }
 
 void ControlClient::Protocol(const std::string& what) {

@@ -127,9 +127,10 @@ class Node {
   // Where to send what is for `target`. Cluster names may wait for a child that is being started,
   // until `deadline`, then CHILD_RESTARTING. A child path is walked down where it leads through a
   // registered supervisor of this node or through a child that the coordinator has placed here; all
-  // others, and groups, are the coordinator's: COORDINATOR_UNAVAILABLE. Errors: NOPROC (a pid of a
-  // former life; a child that is not running), NODE_NOT_FOUND, NAME_NOT_REGISTERED, TARGET_INVALID,
-  // COORDINATOR_UNAVAILABLE, CHILD_RESTARTING, CHILD_NOT_FOUND, NOT_A_SUPERVISOR.
+  // others are the coordinator's: COORDINATOR_UNAVAILABLE. A group is one of its members. Errors:
+  // NOPROC (a pid of a former life; a child that is not running), NODE_NOT_FOUND,
+  // NAME_NOT_REGISTERED, TARGET_INVALID, COORDINATOR_UNAVAILABLE, CHILD_RESTARTING,
+  // CHILD_NOT_FOUND, NOT_A_SUPERVISOR, GROUP_EMPTY.
   void ResolveTarget(Target target, Instant deadline,
                      std::function<void(absl::StatusOr<Resolved>)> done);
   // The route was wrong (NOPROC, NOCONNECTION): ask the coordinator next time.

@@ -27,6 +27,7 @@ Node::Core::Core(Deps d, NodeOptions o, Hooks h)
       children(this),
       reports(options.reports_max),
       names(this),
+      groups(this),
       routes(options.routes_max),
       events(std::make_shared<EventRing>(options.events_max, d.clock, d.timers, d.executor)),
       coordinators_(options.coordinators) {
@@ -52,6 +53,7 @@ void Node::Core::After(absl::Duration d, std::function<void(Core&)> fn) {
 void Node::Core::Start() {
   deps.runtime->SetRouter(&router);
   router.Listen();
+  groups.Start();
   control.Start();
 }
 
@@ -80,6 +82,7 @@ void Node::Core::EndMembership() {
   lease.Stop();
   router.ClearIdentity();
   names.Abandon();
+  groups.OnMembershipEnded();
   SetIdentity({});
   if (deps.watch_page) deps.watch_page->SetIdentity({});
 }
@@ -193,6 +196,7 @@ void Node::Core::PublishView(const ClusterView& before, const ClusterView& after
     const ClusterView::Member* m = after.Find(route.pid.node_id);
     return !m || m->gone() || m->id.incarnation != route.pid.incarnation;
   });
+  groups.OnView(after);
   if (dead) OnDead();
 }
 

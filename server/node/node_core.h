@@ -11,6 +11,7 @@
 #include "server/node/cluster_view.h"
 #include "server/node/control_client.h"
 #include "server/node/event_ring.h"
+#include "server/node/groups.h"
 #include "server/node/held_names.h"
 #include "server/node/lease_client.h"
 #include "server/node/node.h"
@@ -72,6 +73,7 @@ class Node::Core : public std::enable_shared_from_this<Node::Core> {
   AssignedChildren children;
   ReportLog reports;
   HeldNames names;
+  Groups groups;
   RouteCache routes;
   const std::shared_ptr<EventRing> events;
   bool stopping = false;

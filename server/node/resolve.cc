@@ -68,7 +68,9 @@ void Node::Core::Resolve(Target target, Instant deadline, ResolveDone done) {
   if (const auto* child = std::get_if<Target::ChildPath>(&target.kind)) {
     return ResolvePath(*child, deadline, std::move(done));
   }
-  done(Unavailable());
+  absl::StatusOr<Pid> member = groups.Pick(std::get<Target::Group>(target.kind));
+  if (!member.ok()) return done(member.status());
+  done(member->local() ? Here(*member) : There(*member, 0));
 }
 
 void Node::Core::ResolvePid(const Target::ByPid& by, ResolveDone done) {

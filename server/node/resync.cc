@@ -72,6 +72,11 @@ void Node::Core::SendResync() {
     *writer.chunk()->add_names() = held.entry;
     writer.Added(held.entry.ByteSizeLong() + 8);
   }
+  for (const pb::GroupDelta& delta : groups.Snapshot()) {
+    writer.MakeRoom(delta.ByteSizeLong());
+    *writer.chunk()->add_groups() = delta;
+    writer.Added(delta.ByteSizeLong() + 8);
+  }
   writer.End();
   reports.TakeOverflow();
 }
