@@ -101,6 +101,7 @@ class Reconciler {
   void Release(Child* child);
   void NoNode(Child* child, const PlacementResult& result);
   bool UserWaits(const Child* child) const;
+  void StartWaits(Child* child, bool waits);
   void SendStart(Child* child);
   void SendOrphanStop(Member* member, const std::vector<std::string>& path, uint64_t fence);
   // Nodes.

@@ -118,6 +118,7 @@ void Reconciler::NoNode(Child* child, const PlacementResult& result) {
   }
   const std::string reason = result.no_capacity() ? "no_capacity" : "no_node_fits";
   pending_.insert(child->path_key);
+  StartWaits(child, true);
   if (child->pending_reason != reason) {
     child->pending_reason = reason;
     Emit(v1::SupervisorEvent::KIND_CHILD_PENDING, child);
@@ -128,6 +129,18 @@ void Reconciler::NoNode(Child* child, const PlacementResult& result) {
       RetryPending();
     });
   }
+}
+
+// A group restart must not hold up operations for as long as no node fits; without groups nothing
+// is held up.
+void Reconciler::StartWaits(Child* child, bool waits) {
+  const Strategy strategy = child->supervisor->planner->flags().strategy;
+  if (strategy != Strategy::kOneForAll && strategy != Strategy::kRestForOne) return;
+  const ChildRecord* record = child->supervisor->planner->Find(child->key);
+  if (record == nullptr || record->waits == waits) return;
+  Later(child->supervisor, [this, key = child->key, waits](SupervisorPlanner& p) {
+    return p.OnStartWaits(key, waits, core_->now());
+  });
 }
 
 void Reconciler::RetryPending() {
@@ -153,6 +166,7 @@ void Reconciler::Assign(Child* child, Member* member) {
   child->node_id = member->node_id();
   child->incarnation = member->incarnation();
   child->pid = Pid();
+  StartWaits(child, false);
   child->pending_reason.clear();
   child->frozen = false;
   ++child->starts;

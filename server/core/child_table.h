@@ -41,6 +41,7 @@ struct ChildRecord {
   bool op_start : 1 = false;       // kStarting: on behalf of start_child or restart_child
   bool op_new : 1 = false;         // kStarting: the record was made by that start_child
   bool in_group : 1 = false;       // member of the group restart under way
+  bool waits : 1 = false;          // kStarting: nothing happens until there is room for it
 
   bool has_process() const {
     return state == ChildState::kRunning || state == ChildState::kStopping;

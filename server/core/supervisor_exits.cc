@@ -87,7 +87,8 @@ void SupervisorPlanner::DoExited(Turn& t, ChildKey key, const Pid& pid, const Ex
   if (r->state == ChildState::kStopping || shutting_down()) return DoStopped(t, r, reason);
   if (script_.kind == Script::Kind::kGroup) {
     if (!script_.starting && r->in_group) return DoStopped(t, r, reason);
-    return JudgeExit(t, r, reason, counted);
+    // An operation is under way while the group waits: one after the other.
+    if (!GroupWaits() || !Blocked()) return JudgeExit(t, r, reason, counted);
   }
   if (Blocked()) {
     held_.push_back([=, this](Turn& later) { DoExited(later, key, pid, reason, counted); });
@@ -129,6 +130,7 @@ void SupervisorPlanner::PerformRestart(Turn& t, ChildRecord* r) {
 void SupervisorPlanner::DoRetry(Turn& t, ChildKey key) {
   ChildRecord* r = table_.Find(key);
   if (shutting_down() || r == nullptr || r->state != ChildState::kRestarting) return;
+  if (GroupWaits() && AwaitsTurn(r)) return;  // the group is its retry
   if (Blocked()) {
     held_.push_back([this, key](Turn& later) { DoRetry(later, key); });
     return;

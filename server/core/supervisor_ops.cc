@@ -115,6 +115,7 @@ void SupervisorPlanner::DoTerminate(Turn& t, OpId op, ChildKey key) {
     });
     return;
   }
+  if (script_.kind == Script::Kind::kGroup) LeaveGroup(r);
   TerminateRecord(t, op, r);
 }
 
@@ -147,7 +148,7 @@ void SupervisorPlanner::DoRestartChild(Turn& t, OpId op, const std::string& id) 
   const ChildRecord* found = table_.FindById(id);
   if (found == nullptr) return Reply(t, op, {.code = Code::kNotFound});
   ChildRecord* r = table_.Find(found->key);
-  if (r->state == ChildState::kRestarting) {
+  if (r->state == ChildState::kRestarting || AwaitsTurn(r)) {
     return Reply(t, op, {.code = Code::kRestarting, .key = r->key});
   }
   if (r->state != ChildState::kUndefined) {
@@ -169,7 +170,7 @@ void SupervisorPlanner::DoDeleteChild(Turn& t, OpId op, const std::string& id) {
   if (found == nullptr) return Reply(t, op, {.code = Code::kNotFound});
   ChildRecord* r = table_.Find(found->key);
   const ChildKey key = r->key;
-  if (r->state == ChildState::kRestarting)
+  if (r->state == ChildState::kRestarting || AwaitsTurn(r))
     return Reply(t, op, {.code = Code::kRestarting, .key = key});
   if (r->state != ChildState::kUndefined) {
     return Reply(t, op, {.code = Code::kRunning, .key = key, .pid = r->pid});

@@ -55,7 +55,8 @@ bool SupervisorPlanner::grouping() const {
 }
 
 bool SupervisorPlanner::Blocked() const {
-  return script_.kind != Script::Kind::kNone || (grouping() && in_flight_ > 0);
+  if (script_.kind != Script::Kind::kNone && !GroupWaits()) return true;
+  return grouping() && in_flight_ > waiting_;
 }
 
 bool SupervisorPlanner::busy() const {
@@ -96,6 +97,15 @@ SupervisorActions SupervisorPlanner::OnStartFailed(ChildKey key, const ExitReaso
   return Handle(now, [&](Turn& t) {
     ChildRecord* r = table_.Find(key);
     if (r != nullptr && r->state == ChildState::kStarting) DoStartFailed(t, r, reason);
+  });
+}
+
+SupervisorActions SupervisorPlanner::OnStartWaits(ChildKey key, bool waits, Instant now) {
+  return Handle(now, [&](Turn&) {
+    ChildRecord* r = table_.Find(key);
+    if (r == nullptr || r->state != ChildState::kStarting || r->waits == waits) return;
+    r->waits = waits;
+    waiting_ += waits ? 1 : -1;
   });
 }
 
@@ -172,6 +182,8 @@ void SupervisorPlanner::SetState(ChildRecord* r, ChildState state) {
     if (r->spec->significant && r->state != ChildState::kUndefined) significant_active_ += n;
   };
   account(-1);
+  if (r->waits) --waiting_;
+  r->waits = false;
   r->state = state;
   account(1);
 }

@@ -69,7 +69,8 @@ struct SupervisorSnapshot {
 //     and exits that OTP would have left in the mailbox are held back here and judged when their
 //     turn comes; exits of members of a group restart are judged at once (a member not yet stopped
 //     counts as stopped; a restartable one that ends while the group is being started is one more
-//     counted restart).
+//     counted restart). While the member at hand waits for room (OnStartWaits), which may take for
+//     ever, the supervisor serves as OTP's does between two attempts.
 //
 // At most one Start or Stop is out for a child, save that a Stop may overtake its Start.
 // Pure: no I/O, no clock reads; `now` rises. Not thread-safe. Not movable.
@@ -114,6 +115,8 @@ class SupervisorPlanner {
   SupervisorActions OnStarted(ChildKey key, const Pid& pid, Payload info, Instant now);
   SupervisorActions OnStartIgnored(ChildKey key, Instant now);
   SupervisorActions OnStartFailed(ChildKey key, const ExitReason& reason, Instant now);
+  // The start is not under way: it waits until there is room (true), or no longer does (false).
+  SupervisorActions OnStartWaits(ChildKey key, bool waits, Instant now);
   SupervisorActions OnStopped(ChildKey key, const ExitReason& reason, Instant now);
   SupervisorActions OnRetry(ChildKey key, Instant now);
 
@@ -228,6 +231,11 @@ class SupervisorPlanner {
 
   // Scripts.
   bool IsStartingMember(const ChildRecord* r) const;
+  // A group restart has come to a member that waits for room.
+  bool GroupWaits() const;
+  // The group restart under way has yet to start it.
+  bool AwaitsTurn(const ChildRecord* r) const;
+  void LeaveGroup(ChildRecord* r);
   void BeginGroup(Turn& t, ChildRecord* cause);
   void EndScript();
   void AbandonGroup(Turn& t, const ChildRecord* r);
@@ -252,6 +260,7 @@ class SupervisorPlanner {
   // Dynamic children's abnormal stop reasons during a shutdown, with how many ended so.
   std::vector<std::pair<ExitReason, uint32_t>> stop_errors_;
   uint64_t in_flight_ = 0;           // records kStarting or kStopping
+  uint64_t waiting_ = 0;             // those of them that wait for room
   uint64_t restarting_ = 0;          // records kRestarting
   uint64_t processes_ = 0;           // records kRunning or kStopping
   uint64_t significant_active_ = 0;  // significant records not kUndefined

@@ -15,14 +15,46 @@ bool SupervisorPlanner::IsStartingMember(const ChildRecord* r) const {
          script_.members[script_.position] == r->key;
 }
 
+bool SupervisorPlanner::GroupWaits() const {
+  if (script_.kind != Script::Kind::kGroup || !script_.starting) return false;
+  if (script_.position >= script_.members.size()) return false;
+  const ChildRecord* r = table_.Find(script_.members[script_.position]);
+  return r != nullptr && r->waits;
+}
+
+bool SupervisorPlanner::AwaitsTurn(const ChildRecord* r) const {
+  if (script_.kind != Script::Kind::kGroup || !r->in_group) return false;
+  if (r->state == ChildState::kStarting) return false;
+  for (uint64_t i = script_.position; i < script_.members.size(); ++i) {
+    if (script_.members[i] == r->key) return true;
+  }
+  return false;
+}
+
+// The group restart goes on without `r`.
+void SupervisorPlanner::LeaveGroup(ChildRecord* r) {
+  r->in_group = false;
+  for (uint64_t i = 0; i < script_.members.size(); ++i) {
+    if (script_.members[i] != r->key) continue;
+    script_.members.erase(script_.members.begin() + static_cast<ptrdiff_t>(i));
+    if (i < script_.position) --script_.position;
+    return;
+  }
+}
+
 // Restarts `cause` with all records (one_for_all) or those after it (rest_for_one). Replaces a
-// group restart under way, which `cause` interrupted.
+// group restart under way, which `cause` interrupted; what that has yet to start is in the new one.
 void SupervisorPlanner::BeginGroup(Turn& t, ChildRecord* cause) {
+  const ChildKey waiting = GroupWaits() ? script_.members[script_.position] : kNoChild;
   EndScript();
   SetState(cause, ChildState::kRestarting);
   script_.kind = Script::Kind::kGroup;
   script_.cause = cause->key;
-  const ChildRecord* r = flags_.strategy == Strategy::kOneForAll ? table_.First() : cause;
+  const ChildRecord* r = cause;
+  if (flags_.strategy == Strategy::kOneForAll || waiting != kNoChild) r = table_.First();
+  if (flags_.strategy == Strategy::kRestForOne) {
+    while (r != cause && r->key != waiting) r = table_.Next(r);
+  }
   for (; r != nullptr; r = table_.Next(r)) {
     table_.Find(r->key)->in_group = true;
     script_.members.push_back(r->key);
@@ -59,7 +91,8 @@ bool SupervisorPlanner::StopMembers(Turn& t) {
     }
   }
   if (!together.empty()) t.out.push_back(action::StopAll{std::move(together)});
-  return in_flight_ == 0;
+  // What waits now is none of the members, and may do so for ever.
+  return in_flight_ == waiting_;
 }
 
 void SupervisorPlanner::StepStopping(Turn& t) {

@@ -290,5 +290,101 @@ TEST_F(SlowPlanner, UnexpectedOutcomesAreIgnored) {
   EXPECT_EQ(State("a"), ChildState::kRunning);
 }
 
+// A group restart that waits for room serves as OTP's supervisor does between two attempts.
+class WaitingGroup : public SlowPlanner {
+ protected:
+  // The restart of all of `strategy`'s a, b, c that was begun by `cause` waits for `member`.
+  void WaitFor(Strategy strategy, const std::string& cause, const std::string& member) {
+    Make(strategy);
+    Up({S("a"), S("b"), S("c")});
+    std::string next = Exited(cause);
+    while (next.starts_with("<")) next = Stopped(next.substr(1));
+    while (next != ">" + member) next = Started(next.substr(1));
+    EXPECT_EQ(Waits(member), "");
+  }
+  std::string Waits(const std::string& id, bool waits = true) {
+    return Show(planner_->OnStartWaits(Key(id), waits, now_));
+  }
+  std::string Start(OpId op, const char* id) { return Show(planner_->StartChild(op, S(id), now_)); }
+  std::string Delete(OpId op, const char* id) { return Show(planner_->DeleteChild(op, id, now_)); }
+  std::string Code(OpId op, OpResult::Code code) {
+    return fmt::format("op{}:{}", op, static_cast<int>(code));
+  }
+};
+
+using Code = OpResult::Code;
+
+TEST_F(WaitingGroup, OperationsAreAnswered) {
+  WaitFor(Strategy::kOneForAll, "b", "a");
+  EXPECT_EQ(Start(1, "d"), ">d");
+  EXPECT_EQ(Failed("d"), Code(1, Code::kStartFailed)) << "there is no room for it either";
+  EXPECT_EQ(Start(2, "c"), Code(2, Code::kAlreadyPresent));
+  EXPECT_EQ(Delete(3, "a"), Code(3, Code::kRunning)) << "as without a group";
+  for (const char* id : {"b", "c"}) {
+    EXPECT_EQ(Delete(3, id), Code(3, Code::kRestarting)) << id;
+    EXPECT_EQ(Show(planner_->RestartChild(4, id, now_)), Code(4, Code::kRestarting)) << id;
+  }
+  EXPECT_EQ(Delete(5, "x"), Code(5, Code::kNotFound));
+  EXPECT_EQ(Waits("a", false), "");
+  EXPECT_EQ(Delete(6, "x"), "") << "its start is under way: one at a time";
+  EXPECT_EQ(Started("a"), ">b");
+  EXPECT_EQ(Started("b"), ">c");
+  EXPECT_EQ(Started("c"), Code(6, Code::kNotFound));
+  EXPECT_FALSE(planner_->busy());
+}
+
+TEST_F(WaitingGroup, WhatWasHeldBackIsAnsweredToo) {
+  Make(Strategy::kOneForAll);
+  Up({S("a"), S("b")});
+  EXPECT_EQ(Exited("b"), "<a");
+  EXPECT_EQ(Delete(1, "b"), "");
+  EXPECT_EQ(Start(2, "d"), "");
+  EXPECT_EQ(Stopped("a"), ">a");
+  EXPECT_EQ(Waits("a"), Code(1, Code::kRestarting) + " >d");
+  EXPECT_EQ(Failed("d"), Code(2, Code::kStartFailed));
+}
+
+TEST_F(WaitingGroup, AMemberThatIsTerminatedStaysDown) {
+  WaitFor(Strategy::kOneForAll, "b", "a");
+  EXPECT_EQ(Terminate(1, "c"), Code(1, Code::kOk));
+  EXPECT_EQ(Terminate(2, "b"), Code(2, Code::kOk)) << "also the one that began it";
+  EXPECT_EQ(Delete(3, "c"), Code(3, Code::kOk));
+  EXPECT_EQ(Started("a"), "");
+  EXPECT_FALSE(planner_->busy());
+  EXPECT_EQ(State("b"), ChildState::kUndefined);
+  EXPECT_EQ(Key("c"), kNoChild);
+}
+
+TEST_F(WaitingGroup, AMemberThatIsUpCanBeTerminated) {
+  WaitFor(Strategy::kOneForAll, "a", "b");
+  EXPECT_EQ(Terminate(1, "a"), "<a");
+  EXPECT_EQ(Stopped("a"), Code(1, Code::kOk));
+  EXPECT_EQ(Started("b"), ">c");
+  EXPECT_EQ(Started("c"), "");
+  EXPECT_EQ(State("a"), ChildState::kUndefined);
+}
+
+TEST_F(WaitingGroup, OnesBeforeItAreRestartedMeanwhile) {
+  WaitFor(Strategy::kRestForOne, "b", "b");
+  EXPECT_EQ(Exited("a"), "<b") << "it comes after a";
+  EXPECT_EQ(Stopped("b"), ">a");
+  EXPECT_EQ(Started("a"), ">b");
+  EXPECT_EQ(Waits("b"), "");
+  EXPECT_EQ(Started("b"), ">c");
+  EXPECT_EQ(Started("c"), "");
+}
+
+TEST_F(WaitingGroup, OneThatWasAddedMeanwhileDoesNotCutItShort) {
+  WaitFor(Strategy::kRestForOne, "b", "b");
+  EXPECT_EQ(Start(1, "d"), ">d");
+  EXPECT_EQ(Started("d"), Code(1, Code::kOk));
+  EXPECT_EQ(Exited("d"), "<b");
+  EXPECT_EQ(Stopped("b"), ">b");
+  EXPECT_EQ(Started("b"), ">c");
+  EXPECT_EQ(Started("c"), ">d");
+  EXPECT_EQ(Started("d"), "");
+  EXPECT_FALSE(planner_->busy());
+}
+
 }  // namespace
 }  // namespace banyan

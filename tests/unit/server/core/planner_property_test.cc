@@ -89,6 +89,10 @@ class RandomRun {
       case 3:
         if (!live_.empty() && Below(4) == 0) return MoveOne();
         [[fallthrough]];
+      case 4:
+        if (!starting_.empty() && Below(2) == 0)
+          return Take(planner_->OnStartWaits(Pick(starting_), Below(4) != 0, now_));
+        [[fallthrough]];
       default:
         AnswerOne();
     }
@@ -141,6 +145,7 @@ class RandomRun {
     } else if (i < starting_.size() + stopping_.size()) {
       const ChildKey key = Pick(stopping_);
       stopping_.erase(key);
+      stopped_dead_.erase(key);
       live_.erase(key);
       Take(planner_->OnStopped(key, Below(3) == 0 ? RandomReason() : ExitReason::Shutdown(), now_));
     } else {
@@ -183,6 +188,7 @@ class RandomRun {
   void OnStart(ChildKey key) {
     ASSERT_NE(planner_->Find(key), nullptr);
     dead_.erase(key);
+    if (stopped_dead_.erase(key) > 0) stopping_.erase(key);
     ASSERT_FALSE(live_.contains(key)) << "started twice";
     ASSERT_FALSE(stopping_.contains(key)) << "started while being stopped";
     ASSERT_TRUE(starting_.insert(key).second) << "two starts in flight";
@@ -194,7 +200,7 @@ class RandomRun {
     // child whose exit is held back.
     ASSERT_TRUE(live_.contains(key) || starting_.contains(key) || dead_.contains(key))
         << "stopped without a process";
-    dead_.erase(key);
+    if (dead_.erase(key) > 0) stopped_dead_.insert(key);
     starting_.erase(key);
     ASSERT_TRUE(stopping_.insert(key).second) << "two stops in flight";
     if (!sequential_ || !planner_->shutting_down()) return;
@@ -206,6 +212,7 @@ class RandomRun {
     }
   }
   void OnForget(ChildKey key) {
+    if (stopped_dead_.erase(key) > 0) stopping_.erase(key);
     ASSERT_FALSE(starting_.contains(key));
     ASSERT_FALSE(stopping_.contains(key));
     ASSERT_FALSE(live_.contains(key)) << "forgotten with a live process";
@@ -254,6 +261,8 @@ class RandomRun {
   bool was_shutting_down_ = false;
   std::set<ChildKey> live_;
   std::set<ChildKey> dead_;  // ended by themselves since their last start
+  // Stopped when they had ended by themselves: the exit that is held back may count as the stop.
+  std::set<ChildKey> stopped_dead_;
   std::set<ChildKey> starting_;
   std::set<ChildKey> stopping_;
   std::multiset<ChildKey> retries_;
