@@ -282,6 +282,22 @@ void AddNames(CLI::App& app, Command* chosen) {
   remove.app->add_option("--pid", remove.options->target, "Only if this process has it");
 }
 
+void AddGroups(CLI::App& app, Command* chosen) {
+  CLI::App* group = Group(app, "group", "Process groups");
+  auto list = Add<GroupOptions>(*group, "list", "Groups", chosen, RunGroupList);
+  list.app->alias("ls");
+  list.app->add_option("PREFIX", list.options->group, "Only groups that begin with this");
+  auto members = Add<GroupOptions>(*group, "members", "Who is in it", chosen, RunGroupMembers);
+  members.app->add_option("GROUP", members.options->group, "The group")->required();
+  members.app->add_flag("--local", members.options->local, "Only those on the serving node");
+  auto join = Add<GroupOptions>(*group, "join", "Put processes in a group", chosen, RunGroupJoin);
+  auto leave = Add<GroupOptions>(*group, "leave", "Take them out", chosen, RunGroupLeave);
+  for (auto* change : {&join, &leave}) {
+    change->app->add_option("GROUP", change->options->group, "The group")->required();
+    change->app->add_option("TARGET", change->options->targets, "The processes")->required();
+  }
+}
+
 // A global flag's text and where it came from: the flag, else the environment, else nothing.
 struct Setting {
   std::string text;
@@ -388,6 +404,7 @@ int Main(const std::vector<std::string>& args, const Environment& env) {
   AddChildren(app, &chosen);
   AddActors(app, &chosen);
   AddNames(app, &chosen);
+  AddGroups(app, &chosen);
   try {
     // CLI11 takes the arguments last first.
     app.parse(std::vector<std::string>(args.rbegin(), args.rend()));

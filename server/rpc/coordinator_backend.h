@@ -52,6 +52,11 @@ class CoordinatorBackend final : public Backend {
                     Answer<Response> answer,
                     std::function<void(const Request&, Reply<Response>)> here);
 
+  // For what each node can answer.
+  template <typename Request, typename Response>
+  void OnAnyNode(const CallContext& context, Request* request, const char* method,
+                 Answer<Response> answer);
+
   void WatchOnNode(const CallContext& context, v1::WatchEventsRequest request,
                    EventStreamPtr<v1::WatchEventsResponse> stream);
   // Members that can be asked, by name.

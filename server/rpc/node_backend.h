@@ -80,6 +80,13 @@ class NodeBackend final : public Backend {
                     Answer<Response> answer,
                     std::function<void(Request, Pid, Answer<Response>)> here);
 
+  // --- groups (node_groups.cc)
+  template <typename Request, typename Response>
+  void ChangeGroup(const CallContext& context, Request* request, const char* method, bool join,
+                   Answer<Response> answer);
+  void ChangeGroupHere(const std::string& group, std::vector<Pid> pids, bool join,
+                       std::function<void(const absl::Status&)> done);
+
   // --- actors
   void CallPid(Pid pid, Payload payload, Instant deadline, Answer<v1::CallResponse> answer);
   void CallResolved(std::shared_ptr<NamedCall> call, Pid pid);

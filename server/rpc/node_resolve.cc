@@ -79,7 +79,10 @@ void NodeBackend::Locate(const CallContext& context, const v1::Target& target, I
   absl::StatusOr<Pid> now = ResolveNow(target);
   if (!now.ok() || now->valid()) return done(std::move(now));
   const bool place = target.kind_case() == v1::Target::kChild;
-  if (!place && target.kind_case() != v1::Target::kLocalName) return done(Pid{});
+  if (!place && target.kind_case() != v1::Target::kLocalName &&
+      target.kind_case() != v1::Target::kGroup) {
+    return done(Pid{});
+  }
   absl::StatusOr<Target> decoded = wire::FromProto(target, self());
   if (!decoded.ok()) return done(decoded.status());
   deps_.node->ResolveTarget(

@@ -126,6 +126,11 @@ class RegistryService final : public v1::Registry::CallbackService {
   BANYAN_SERVE(Unregister)
   BANYAN_SERVE(Lookup)
   BANYAN_SERVE(ListNames)
+  BANYAN_SERVE(Join)
+  BANYAN_SERVE(Leave)
+  BANYAN_SERVE(ListMembers)
+  BANYAN_SERVE(ListGroups)
+  BANYAN_SERVE_STREAM(WatchGroups)
 
  private:
   Backend* const backend_;

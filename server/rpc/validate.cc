@@ -12,6 +12,7 @@ namespace {
 constexpr int kMonitorTargetsMax = 1000;
 constexpr size_t kMessageTextMax = 4096;
 constexpr size_t kNotesBytesMax = 8 * 1024;
+constexpr int kGroupTargetsMax = 1000;
 constexpr size_t kOperationIdMax = 255;
 constexpr size_t kResumeTokenMax = 1024;
 constexpr size_t kVersionMax = 255;
@@ -252,6 +253,38 @@ absl::Status Validate(const v1::UnregisterRequest& r) {
 absl::Status Validate(const v1::LookupRequest& r) { return FieldChecks().Name(r.name()).status(); }
 absl::Status Validate(const v1::ListNamesRequest& r) {
   return Page(r).Text(r.prefix(), "prefix", 255).status();
+}
+
+absl::Status ValidateGroupChange(const std::string& group,
+                                 const google::protobuf::RepeatedPtrField<v1::Target>& targets) {
+  FieldChecks checks;
+  checks.Name(group, "group");
+  if (targets.size() > kGroupTargetsMax) {
+    checks.Add(
+        "REQUEST_INVALID", "targets",
+        fmt::format("has {} entries; at most {} are allowed", targets.size(), kGroupTargetsMax));
+  }
+  for (int i = 0; i < targets.size(); ++i) {
+    checks.Target(targets[i], true, fmt::format("targets[{}]", i));
+  }
+  return checks.status();
+}
+absl::Status Validate(const v1::JoinRequest& r) {
+  return ValidateGroupChange(r.group(), r.targets());
+}
+absl::Status Validate(const v1::LeaveRequest& r) {
+  return ValidateGroupChange(r.group(), r.targets());
+}
+absl::Status Validate(const v1::ListMembersRequest& r) {
+  return Page(r).Name(r.group(), "group").status();
+}
+absl::Status Validate(const v1::ListGroupsRequest& r) {
+  return Page(r).Text(r.prefix(), "prefix", 255).status();
+}
+absl::Status Validate(const v1::WatchGroupsRequest& r) {
+  FieldChecks checks;
+  for (int i = 0; i < r.groups_size(); ++i) checks.Name(r.groups(i), fmt::format("groups[{}]", i));
+  return checks.status();
 }
 
 // ------------------------------------------------------------------- sys

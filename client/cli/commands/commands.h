@@ -164,6 +164,16 @@ int RunNameLookup(Cli& cli, const NameOptions& options);
 int RunNameRegister(Cli& cli, const NameOptions& options);
 int RunNameUnregister(Cli& cli, const NameOptions& options);
 
+struct GroupOptions {
+  std::string group;  // of `list`: the prefix
+  std::vector<std::string> targets;
+  bool local = false;
+};
+int RunGroupList(Cli& cli, const GroupOptions& options);
+int RunGroupMembers(Cli& cli, const GroupOptions& options);
+int RunGroupJoin(Cli& cli, const GroupOptions& options);
+int RunGroupLeave(Cli& cli, const GroupOptions& options);
+
 struct EventsOptions {
   std::string supervisor;
   bool follow = false;
