@@ -37,6 +37,7 @@ Task<StartResult> StartScope(Self& self, std::string scope, bool link) {
   options.link = link;
   options.name = scope;
   options.module = "pg";
+  options.max_messages = kPgMailboxMax;
   return StartBehaviour(
       self, [scope] { return std::make_unique<PgScope>(scope); }, {}, std::move(options));
 }

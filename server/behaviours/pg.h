@@ -36,8 +36,10 @@ Task<StartResult> StartLink(Self& self, std::string scope = kDefaultScope);
 Task<StartResult> Start(Self& self, std::string scope = kDefaultScope);
 
 // Each of `pids` joins once, together; they are members when this returns, on other nodes a moment
-// later. A process that has ended joins and leaves at once. Errors: NOT_LOCAL if one of them is of
-// another node (metadata pid), and then nobody has joined; NOPROC if the scope is not running.
+// later. A process that has ended joins and leaves at once. A group's name is text, as any name.
+// Errors: TARGET_INVALID for one that is not (proto/banyan/v1/types.proto); NOT_LOCAL if one of
+// them is of another node (metadata pid), and then nobody has joined; NOPROC if the scope is not
+// running.
 Task<absl::Status> Join(Self& self, std::string scope, std::string group, std::vector<Pid> pids);
 // Each of `pids` leaves once. Those that are no members do not count, unless none is: NOT_JOINED.
 // Other errors as Join.

@@ -6,6 +6,7 @@
 #include "fmt/format.h"
 
 #include "common/base/error.h"
+#include "common/base/target.h"
 #include "server/behaviours/pg.h"
 
 namespace banyan {
@@ -123,6 +124,9 @@ absl::StatusOr<Payload> PgScope::Serve(const PgRequest& request, Pid caller) {
 // ------------------------------------------------------------------- members
 
 absl::Status PgScope::Join(const std::string& group, const std::vector<Pid>& pids) {
+  if (auto problem = NameProblem(group)) {
+    return MakeFieldError("TARGET_INVALID", {{"group", *problem}});
+  }
   if (absl::Status local = CheckLocal(pids); !local.ok()) return local;
   if (pids.empty()) return absl::OkStatus();
   table_->Write([&](GroupTable& t) { t.Join(group, pids); });

@@ -36,6 +36,9 @@ class PgTable {
   GroupTable table_ ABSL_GUARDED_BY(mu_);
 };
 
+// Most messages that wait for a scope's process: news that was dropped would be missed for ever.
+inline constexpr uint32_t kPgMailboxMax = 0xFFFFFFFF;
+
 // What the functions of pg ask of a scope's process, as the local payload of a call.
 struct PgRequest {
   enum class Op : uint8_t {

@@ -38,6 +38,7 @@ void Groups::StartScope() {
   options.link = false;
   options.name = pg::kDefaultScope;
   options.module = "pg";
+  options.max_messages = kPgMailboxMax;
   StartFromOutside(
       *node_->deps.runtime,
       [on_local = std::move(on_local), options = std::move(options)](Self& self) {

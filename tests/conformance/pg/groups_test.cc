@@ -157,6 +157,16 @@ TEST_F(PgGroups, AnEmptyListMakesNoGroup) {
   });
 }
 
+TEST_F(PgGroups, AGroupsNameIsAName) {
+  Run([&](Self& t) -> Task<void> {
+    co_await StartScope(t);
+    for (const std::string name : {"", "\xff", "a\nb"}) {
+      EXPECT_EQ(ErrorReason(co_await pg::Join(t, "s", name, {t.pid()})), "TARGET_INVALID");
+    }
+    EXPECT_THAT(pg::WhichGroups(t, "s"), IsEmpty());
+  });
+}
+
 TEST_F(PgGroups, AScopeStartsOnceAndForgetsAllAtItsEnd) {
   Run([&](Self& t) -> Task<void> {
     StartResult first = co_await pg::StartLink(t, "s");
