@@ -116,7 +116,7 @@ Task<absl::Status> Stop(Self& self, Pid target, ExitReason reason, absl::Duratio
       },
       self.Now() + timeout);
   self.CloseAlias(alias);
-  self.TakeIf(
+  const std::optional<Message> answer = self.TakeIf(
       [alias](const Message& m) { return m.ref() == alias && (m.is_reply() || m.is_down()); });
   if (down && down->is_reply()) {
     self.Demonitor(monitor);
@@ -127,8 +127,11 @@ Task<absl::Status> Stop(Self& self, Pid target, ExitReason reason, absl::Duratio
     co_return MakeError("CALL_TIMEOUT", fmt::format("{} has not ended in time", FormatPid(target)),
                         {{"timeoutMs", fmt::format("{}", absl::ToInt64Milliseconds(timeout))}});
   }
-  if (down->reason() == reason) co_return absl::OkStatus();
-  if (down->reason().kind() == ExitReason::Kind::kNoProc) {
+  // `noproc` may also be the reason that was asked for: then the request has been answered.
+  const bool nobody =
+      down->reason().kind() == ExitReason::Kind::kNoProc && !(answer && answer->is_reply());
+  if (down->reason() == reason && !nobody) co_return absl::OkStatus();
+  if (nobody) {
     co_return MakeError("NOPROC", fmt::format("there is no process {}", FormatPid(target)),
                         {{"target", FormatPid(target)}});
   }

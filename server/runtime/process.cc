@@ -235,7 +235,14 @@ void Process::Die(const ExitReason& reason) {
   t.aliases.ForEach([&](Ref ref, const Alias& a) {
     if (!a.done && a.watched) SendSignal(SignalKind::kDemonitor, a.watched, ref);
   });
-  while (mailbox_head_) TakeMessage(nullptr);
+  while (SignalPtr s = TakeMessage(nullptr)) {
+    // What came behind the exit: links, monitors and calls that are in no table.
+    const bool call = s->kind == SignalKind::kCall || s->kind == SignalKind::kSystem;
+    if (s->kind == SignalKind::kLink || s->kind == SignalKind::kMonitor ||
+        (call && !t.watchers.Find({s->from, s->ref}))) {
+      rt_->Bounce(std::move(s), ExitReason::NoProc());
+    }
+  }
   rt_->table().set_label(*this, {});
   trap_exit_ = frozen_ = timed_out_ = blocking_done_ = suspended_ = false;
   exclusive_ = false;

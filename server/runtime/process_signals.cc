@@ -6,9 +6,20 @@
 #include "server/runtime/runtime.h"
 
 namespace banyan {
+namespace {
+
+// A question to a process that is ending: it is answered noproc, after the signals of the end.
+bool AsksForReason(SignalKind kind) {
+  return kind == SignalKind::kCall || kind == SignalKind::kSystem || kind == SignalKind::kLink ||
+         kind == SignalKind::kMonitor;
+}
+
+}  // namespace
 
 void Process::Handle(SignalPtr s) {
   if (!Alive(s->to.generation())) return HandleDead(std::move(s));
+  if (pending_exit_ && AsksForReason(s->kind)) [[unlikely]]
+    return AppendMessage(std::move(s));  // Die() answers
   switch (s->kind) {
     case SignalKind::kMessage:
     case SignalKind::kCast:

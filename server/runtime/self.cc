@@ -45,6 +45,7 @@ Self::ReceiveAwaiter Self::ReceiveIf(std::function<bool(const Message&)> want, I
 
 std::optional<Message> Self::TakeIf(const std::function<bool(const Message&)>& want) {
   p_->DrainInbox();
+  if (p_->pending_exit_) return std::nullopt;
   SignalPtr s = p_->TakeMessage(&want);
   if (!s) return std::nullopt;
   return Message(std::move(s));
@@ -194,6 +195,8 @@ bool Self::Link(Pid to) {
     s->to = pid();
     s->reason = ExitReason::NoProc();
     p_->rt_->Enqueue(std::move(s));
+    // At once: it is this call's answer, whatever becomes of the flag.
+    p_->DrainInbox();
     return true;
   }
   p_->tables().links[to] = Process::Link{};

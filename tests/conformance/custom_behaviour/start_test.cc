@@ -146,6 +146,7 @@ TEST_F(BhvStart, BHV012StopRunsTerminate) {
     EXPECT_TRUE(stopped.ok()) << stopped;
     EXPECT_THAT(script_.trace, ElementsAre("terminate error why"));
     EXPECT_EQ(ErrorReason(co_await sys::Stop(t, p.pid)), "NOPROC");
+    EXPECT_EQ(ErrorReason(co_await sys::Stop(t, p.pid, ExitReason::NoProc())), "NOPROC");
     script_.terminate = [](S& s, ExitReason) -> Task<void> {
       co_await s.self().Sleep(absl::Hours(1));
     };

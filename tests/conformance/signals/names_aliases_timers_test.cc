@@ -61,7 +61,7 @@ TEST_F(Addresses, SIG031AKilledOneIsDeadToWhoAsksAfterwards) {
     self.Monitor(to);
     co_return;
   });
-  EXPECT_THAT(*asker->log, ElementsAre(Downed(w->pid, "killed")));
+  EXPECT_THAT(*asker->log, ElementsAre(Downed(w->pid, "noproc")));
 }
 
 TEST_F(Addresses, SIG041NobodyHasTheName) {

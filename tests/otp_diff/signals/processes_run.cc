@@ -197,17 +197,17 @@ class ProcessesRun {
   void ShowState() {
     auto received = std::exchange(received_, {});
     for (const auto& [letter, pid] : pids_) {
-      for (const auto& [from, texts] : received[letter]) {
-        for (const std::string& text : texts) {
-          Line(fmt::format("{} < {}:{}", letter, from, text));
-        }
-      }
       std::optional<ProcessSnapshot> state;
       runtime_.Inspect(pid, [&](std::optional<ProcessSnapshot> s) { state = std::move(s); });
       time_.RunUntilIdle();
       if (!state) {
         Line(fmt::format("{} ended {}", letter, ends_.at(letter)));
         continue;
+      }
+      for (const auto& [from, texts] : received[letter]) {
+        for (const std::string& text : texts) {
+          Line(fmt::format("{} < {}:{}", letter, from, text));
+        }
       }
       Line(fmt::format("{} trap {} links [{}] monitors [{}] by [{}] name {} queue {}", letter,
                        state->trap_exit, Letters(state->links), Letters(state->monitors),

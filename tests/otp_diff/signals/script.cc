@@ -37,11 +37,15 @@ class Generator {
 
   Batch RandomBatch() {
     Batch batch{RandomLetter(), {}};
-    char ending = 0;  // a process that may be ending because of this batch
+    char ending = 0;        // a process that may be ending because of this batch
+    std::string monitored;  // not linked too: if dead, the order of the two answers is open
     for (uint32_t left = 1 + Below(4); left > 0; --left) {
       Op op = ending == 0 ? RandomOp(batch.who) : RandomOpOn(batch.who, ending);
       const bool last = op.kind == Kind::kStop || op.kind == Kind::kSpawn ||
                         (op.kind == Kind::kExit && op.target == batch.who);
+      if (op.kind == Kind::kMonitor) monitored += op.target;
+      if (op.kind == Kind::kLink && monitored.find(op.target) != std::string::npos)
+        op.kind = Kind::kUnlink;
       if (op.kind == Kind::kExit) ending = op.target;
       batch.ops.push_back(std::move(op));
       if (last) break;

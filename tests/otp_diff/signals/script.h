@@ -49,6 +49,7 @@ struct Batch {
 // done, only operations on that one follow; their signals arrive in order. An exit of oneself comes
 // last: here it acts at the next wait, in Erlang at once. The results of demonitor with flush are
 // not compared: false here for whatever had fired, in Erlang only if there was something to flush.
+// Nor is what a process still took out of its mailbox before it ended.
 struct Script {
   uint32_t seed = 0;
   std::vector<bool> traps;  // of the first processes: a, b, ...

@@ -171,10 +171,10 @@ state() ->
     ets:delete_all_objects(log),
     lists:foreach(fun({L, Pid}) ->
         Received = lists:keysort(1, [{From, Text} || {_, To, From, Text} <- Log, To =:= L]),
-        [line("~w < ~w:~s", [L, From, Text]) || {From, Text} <- Received],
         case process_info(Pid, [trap_exit, links, monitors, monitored_by, registered_name, message_queue_len]) of
             undefined -> [line("~w ended ~w", [L, R]) || {_, R} <- ets:lookup(ends, L)];
             [{_, Trap}, {_, Links}, {_, Monitors}, {_, By}, {_, Name}, {_, Queue}] ->
+                [line("~w < ~w:~s", [L, From, Text]) || {From, Text} <- Received],
                 line("~w trap ~w links [~s] monitors [~s] by [~s] name ~w queue ~w",
                      [L, Trap, letters(Links), letters([P || {process, P} <- Monitors]), letters(By),
                       case Name of [] -> none; _ -> Name end, Queue])
