@@ -19,6 +19,7 @@ class LocalSupervisors : public ClusterTest {
     start.set_name("local");
     start.mutable_spec()->set_intensity(10);
     *start.mutable_spec()->add_children() = KvChild("x");
+    start.mutable_spec()->mutable_children(0)->mutable_start()->set_name("box");
     v1::ChildSpec* nested = start.mutable_spec()->add_children();
     nested->set_id("a");
     nested->set_type(v1::CHILD_TYPE_SUPERVISOR);
@@ -86,6 +87,44 @@ TEST_F(LocalSupervisors, AChildIsReachedByItsPlaceFromEverywhere) {
     EXPECT_EQ(missing.reason, "CHILD_NOT_FOUND") << address << ": " << missing;
     EXPECT_EQ(missing.metadata.at("supervisor"), "local/a");
     EXPECT_EQ(missing.metadata.at("childId"), "nope");
+  }
+}
+
+// A child's name is one of its node: others say which node they mean.
+TEST_F(LocalSupervisors, AChildsNameIsItsNodesAndReachedWithTheNodesName) {
+  const auto on = [](const std::string& where) {
+    v1::Target target;
+    target.mutable_local_name()->set_node(where);
+    target.mutable_local_name()->set_name("box");
+    return target;
+  };
+  for (const std::string& address : servers()) {
+    SCOPED_TRACE(address);
+    Client c(address);
+    kv::Put put;
+    put.set_key("from");
+    put.set_value(address);
+    kv::PutReply stored;
+    Outcome outcome = c.Call(on("n2"), put, &stored);
+    EXPECT_TRUE(outcome.ok()) << outcome;
+    kv::Get get;
+    get.set_key("from");
+    kv::GetReply reply;
+    EXPECT_TRUE(c.Call(Place({"x"}), get, &reply).ok());
+    EXPECT_EQ(reply.value(), address) << "the name leads to the child";
+    v1::WhereisRequest request;
+    v1::WhereisResponse found;
+    *request.mutable_target() = on("n2");
+    EXPECT_TRUE(Client::Do(c.actors, &v1::Actors::Stub::Whereis, request, &found).ok());
+    EXPECT_EQ(found.pid().id(), ChildrenAt(c, Named("local"))["x"].pid().id());
+    EXPECT_EQ(c.Call(on("n1"), get, &reply).reason, "NAME_NOT_REGISTERED");
+    EXPECT_EQ(c.Call(on("n9"), get, &reply).reason, "NODE_NOT_FOUND");
+    outcome = c.Call(Named("box"), get, &reply);
+    if (address == node("n2").address()) {
+      EXPECT_TRUE(outcome.ok()) << outcome;
+    } else {
+      EXPECT_EQ(outcome.reason, "NAME_NOT_REGISTERED") << outcome;
+    }
   }
 }
 
