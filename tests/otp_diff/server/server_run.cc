@@ -66,16 +66,17 @@ class Server : public GenServer {
  private:
   Task<InitResult> Init(std::vector<Payload>) override {
     watch_(self().pid());
+    co_await self().Yield();  // takes the monitor: behind its end it would find nobody
     Trace("init");
     for (Action a : script_.init.actions) Act(a);
     switch (script_.init.result) {
       case Outcome::kIgnore:
-        return Ignore();
+        co_return Ignore();
       case Outcome::kStop:
-        return Stop(Reason(script_.init.reason));
+        co_return Stop(Reason(script_.init.reason));
       default:
         ThrowIfAsked(script_.init);
-        return Then(script_.init, Ok());
+        co_return Then(script_.init, Ok());
     }
   }
   Task<CallResult> HandleCall(Payload request, CallFrom from) override {

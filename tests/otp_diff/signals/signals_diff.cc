@@ -2,7 +2,9 @@
 //   signals_diff ERL_SOURCE [FIRST_SEED [COUNT]]
 // Without numbers: 1000 from seed 1, or what BANYAN_SEED and BANYAN_SEEDS say. Prints the smallest
 // script found that differs, with both traces; exit status 1 then.
+#include <algorithm>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "diff.h"
@@ -24,10 +26,28 @@ std::vector<std::function<void(Script*)>> AllCuts(const Script& script) {
   return cuts;
 }
 
+// The monitors of one process by another fire in any order.
+void Canonicalize(const Script&, Trace* trace) {
+  for (auto it = trace->begin(); it != trace->end();) {
+    const size_t down = it->find(":DOWN ");
+    auto end = it + 1;
+    if (down != std::string::npos) {
+      const auto alike = [&](const std::string& line) {
+        return line.starts_with(it->substr(0, down + 6)) &&
+               line.ends_with(it->substr(it->rfind(' ')));
+      };
+      while (end != trace->end() && alike(*end)) ++end;
+      std::sort(it, end);
+    }
+    it = end;
+  }
+}
+
 }  // namespace
 }  // namespace banyan::otp_diff
 
 int main(int argc, char** argv) {
   using namespace banyan::otp_diff;
-  return Compare<Script>(argc, argv, 1000, {Generate, ToErlang, RunOnProcesses, {}, AllCuts});
+  return Compare<Script>(argc, argv, 1000,
+                         {Generate, ToErlang, RunOnProcesses, Canonicalize, AllCuts});
 }
