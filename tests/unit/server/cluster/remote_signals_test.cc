@@ -163,7 +163,7 @@ TEST_F(RemoteSignals, SIG031AKilledOneIsDeadToWhoAsksAfterwards) {
     self.Exit(pid, ExitReason::Kill());
     self.Monitor(pid);
   });
-  EXPECT_THAT(from->lines, ElementsAre("DOWN killed"));
+  EXPECT_THAT(from->lines, ElementsAre("DOWN noproc"));
   EXPECT_FALSE(b->runtime.IsAlive(to->pid));
 }
 
