@@ -120,19 +120,17 @@ class Generator {
     }
     return op;
   }
-  // What may follow on an exit signal to `target`.
+  // What may follow on an exit signal to `target`. No demonitor: to flush may be to wait.
   Op RandomOpOn(char who, char target) {
     Op op;
     op.target = target;
-    switch (Below(5)) {
+    switch (Below(4)) {
       case 0:
         op.kind = Kind::kUnlink;
         return op;
       case 1:
         return RandomMonitor(who, target);
       case 2:
-        return RandomDemonitor(who, true);
-      case 3:
         op.kind = Kind::kExit;
         op.reason = RandomReason();
         return op;
