@@ -41,6 +41,10 @@ if(BANYAN_SANITIZE)
   # Set for all targets, generated code too: mixed binaries hide container overflows.
   add_compile_options(-fsanitize=${BANYAN_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${BANYAN_SANITIZE})
+  if(BANYAN_SANITIZE MATCHES "undefined")
+    # A check at every access to memory: a fifth of the compile time, for what ASan or the processor finds anyway.
+    add_compile_options(-fno-sanitize=null,alignment,object-size,vptr)
+  endif()
 endif()
 
 find_program(BANYAN_MOLD mold)
