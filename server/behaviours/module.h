@@ -10,11 +10,30 @@
 
 #include "absl/status/statusor.h"
 
+#include "common/base/mutex.h"
 #include "server/behaviours/behaviour.h"
 #include "server/behaviours/start.h"
 #include "server/core/child_spec.h"
 
 namespace banyan {
+
+// What a child with `hand_off` in its spec leaves for its next life when it is moved to another
+// node: set it in Terminate. At most 1 MiB, serializable; more is dropped with a warning.
+class HandOff {
+ public:
+  void Set(Payload payload) {
+    MutexLock lock(&mu_);
+    payload_ = std::move(payload);
+  }
+  Payload Get() const {
+    MutexLock lock(&mu_);
+    return payload_;
+  }
+
+ private:
+  mutable Mutex mu_;
+  Payload payload_ ABSL_GUARDED_BY(mu_);
+};
 
 // What a start knows beside the spec. Handed to the process: Behaviour::context().
 struct StartContext {
@@ -25,6 +44,7 @@ struct StartContext {
   std::map<std::string, std::string> labels;
   bool exclusive = false;
   Payload hand_off;                 // what the process's predecessor left for it
+  std::shared_ptr<HandOff> leaves;  // where it leaves something itself; null: nobody wants it
   std::vector<Payload> extra_args;  // appended to the spec's (simple_one_for_one)
   bool link = true;
   // Of a supervisor that is a child: names of the way from the root (see SupervisorInfo::path).

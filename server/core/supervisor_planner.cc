@@ -136,6 +136,16 @@ SupervisorActions SupervisorPlanner::OnMoved(ChildKey key, Instant now) {
   });
 }
 
+void SupervisorPlanner::OnReplaced(ChildKey key, const Pid& pid) {
+  ChildRecord* r = table_.Find(key);
+  if (r != nullptr && r->state == ChildState::kRunning) table_.SetPid(r, pid);
+}
+
+uint32_t SupervisorPlanner::BackoffRestarts(ChildKey key) const {
+  const auto it = backoff_.find(key);
+  return it == backoff_.end() ? 0 : it->second.restarts;
+}
+
 SupervisorActions SupervisorPlanner::BeginShutdown(const ExitReason& reason, Instant now) {
   return Handle(now, [&](Turn& t) { StartShutdown(t, reason); });
 }

@@ -36,6 +36,8 @@ struct SupervisorSnapshot {
     bool retrying = false;
     bool op_start = false;
     bool op_new = false;
+    uint32_t backoff_restarts = 0;  // its place in the series
+    absl::Duration running_for;     // kRunning
   };
   // A start-up, group restart or shutdown under way.
   struct Script {
@@ -128,6 +130,8 @@ class SupervisorPlanner {
   // The driver ended the child in order to start it elsewhere (drain, rebalance): it is started
   // again alone, uncounted and unreported, whatever its restart type and the strategy.
   SupervisorActions OnMoved(ChildKey key, Instant now);
+  // A running child goes on as another process, which the driver started beside the old one.
+  void OnReplaced(ChildKey key, const Pid& pid);
 
   // Stops all children and ends with ExitSupervisor{reason}. Overrides whatever is under way; a
   // shutdown already begun goes on with its own reason.
@@ -151,6 +155,8 @@ class SupervisorPlanner {
   const ChildRecord* FindById(std::string_view id) const { return table_.FindById(id); }
   const ChildRecord* FindByPid(const Pid& pid) const { return table_.FindByPid(pid); }
   const SupervisorFlags& flags() const { return flags_; }
+  // How many restarts its back-off has counted in a row.
+  uint32_t BackoffRestarts(ChildKey key) const;
   // Has dynamic children: kSimpleOneForOne, kDynamic.
   bool simple() const { return flags_.dynamic(); }
   const std::shared_ptr<const ChildSpec>& child_template() const { return template_; }

@@ -82,7 +82,11 @@ SupervisorSnapshot SupervisorPlanner::Snapshot(Instant now) const {
                           .restarting = r->restarting,
                           .retrying = r->retrying,
                           .op_start = r->op_start,
-                          .op_new = r->op_new});
+                          .op_new = r->op_new,
+                          .backoff_restarts = BackoffRestarts(r->key)});
+    const auto it = backoff_.find(r->key);
+    if (it != backoff_.end() && it->second.running)
+      s.children.back().running_for = now - it->second.running_since;
   }
   return s;
 }
@@ -105,6 +109,10 @@ void SupervisorPlanner::Restore(const SupervisorSnapshot& snapshot, Instant now)
     r->retrying = c.retrying;
     r->op_start = c.op_start;
     r->op_new = c.op_new;
+    if (BackoffOf(r) == nullptr) continue;
+    const bool running = c.state == ChildState::kRunning;
+    if (running || c.backoff_restarts > 0)
+      backoff_[r->key] = {c.backoff_restarts, now - c.running_for, running};
   }
   table_.FinishRestore();
   table_.set_sequence(snapshot.sequence);

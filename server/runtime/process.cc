@@ -246,7 +246,7 @@ void Process::Die(const ExitReason& reason) {
   rt_->table().set_label(*this, {});
   trap_exit_ = frozen_ = timed_out_ = blocking_done_ = suspended_ = false;
   exclusive_ = false;
-  fence_ = 0;
+  origin_.reset();
   max_messages_ = 0;
   handled_.store(0, std::memory_order_relaxed);
   started_ = true;  // tells Run() to free the slot once it is idle

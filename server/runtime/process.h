@@ -11,6 +11,7 @@
 
 #include "common/coro/task.h"
 #include "common/time/clock.h"
+#include "server/runtime/origin.h"
 #include "server/runtime/runtime.h"
 #include "server/runtime/self.h"
 #include "server/runtime/signal.h"
@@ -137,7 +138,7 @@ class Process {
   std::unique_ptr<ExitReason> pending_exit_;
   Tables tables_;
   Label label_;
-  uint64_t fence_ = 0;
+  std::shared_ptr<ProcessOrigin> origin_;  // null: of no child of a cluster-wide supervisor
   static Signal* kIdle() { return reinterpret_cast<Signal*>(uintptr_t{1}); }
 
  private:

@@ -117,7 +117,15 @@ absl::StatusOr<SpawnResult> Runtime::SpawnFrom(Process* spawner, ProcessMain mai
   p->started_ = false;
   p->trap_exit_ = o.trap_exit;
   p->exclusive_ = o.exclusive || (spawner && spawner->exclusive_);
-  p->fence_ = o.fence ? o.fence : (spawner ? spawner->fence_ : 0);
+  const bool inherits =
+      spawner && spawner->origin_ && (!o.fence || o.fence == spawner->origin_->fence.load());
+  if (o.origin) {
+    p->origin_ = std::move(o.origin);
+  } else if (inherits) {
+    p->origin_ = spawner->origin_;
+  } else if (o.fence) {
+    p->origin_ = std::make_shared<ProcessOrigin>(o.fence, o.child_id);
+  }
   p->max_messages_ = o.max_messages ? o.max_messages : options_.mailbox_max_messages;
   Process::Label label;
   if (!o.module.empty()) label.module = table_->Intern(o.module);
@@ -336,7 +344,7 @@ void Runtime::Inspect(Pid pid, std::function<void(std::optional<ProcessSnapshot>
           out->mailbox_length = p.mailbox_length();
           out->trap_exit = p.trap_exit_;
           out->exclusive = p.exclusive_;
-          out->fence = p.fence_;
+          out->fence = p.origin_ ? p.origin_->fence.load() : 0;
           auto add = [](std::vector<Pid>& to, const Pid& pid) {
             if (to.size() < kShown) to.push_back(pid);
           };
@@ -376,6 +384,16 @@ void Runtime::SetLeaseUntil(Instant until) {
     s->to = pid;
     Enqueue(std::move(s));
   }
+}
+
+// On the process's own turn, since the flag is its own.
+void Runtime::MakeExclusive(Pid pid) {
+  auto s = std::make_unique<Signal>(SignalKind::kWake);
+  s->to = pid;
+  s->payload = Payload::Local(std::function<void(Process&)>([pid](Process& p) {
+    if (p.Alive(pid.generation())) p.exclusive_ = true;
+  }));
+  Enqueue(std::move(s));
 }
 
 void Runtime::ParkFrozen(Process* p) {

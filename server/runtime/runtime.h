@@ -145,7 +145,12 @@ class Runtime {
   // --- the lease (docs: cluster.md 2.5). Exclusive processes are not dispatched from this moment
   // on; renewing it thaws them, state and mailbox intact. Default: infinite.
   void SetLeaseUntil(Instant until);
+  Instant lease_until() const {
+    return Instant::FromNanos(lease_until_ns_.load(std::memory_order_relaxed));
+  }
   bool frozen() const;
+  // From its next dispatch on `pid` is exclusive; what it has spawned before is not.
+  void MakeExclusive(Pid pid);
   // Pids of exclusive processes whose code is on a thread right now.
   std::vector<Pid> RunningExclusive() const;
 

@@ -32,6 +32,10 @@ class Scheduler {
   void BeginBatch();
   void EndBatch();
 
+  // Whom this thread, a worker, runs right now; null: nobody. Async-signal-safe.
+  static const Process* RunningOnThisThread() noexcept {
+    return current_ != nullptr ? current_->running.load(std::memory_order_relaxed) : nullptr;
+  }
   // The processes that workers are running right now.
   std::vector<Process*> Running() const;
 

@@ -13,7 +13,17 @@ Pid Self::pid() const { return p_->pid(); }
 Pid Self::parent() const { return p_->label_.parent; }
 Runtime& Self::runtime() const { return *p_->rt_; }
 Instant Self::Now() const { return p_->rt_->clock().Now(); }
-uint64_t Self::fence() const { return p_->fence_; }
+uint64_t Self::fence() const { return p_->origin_ ? p_->origin_->fence.load() : 0; }
+const std::string& Self::child_path() const {
+  static const std::string kNone;
+  return p_->origin_ ? p_->origin_->path : kNone;
+}
+absl::Duration Self::LeaseLeft() const {
+  if (!p_->exclusive_) return absl::InfiniteDuration();
+  const Instant until = p_->rt_->lease_until();
+  if (until.infinite()) return absl::InfiniteDuration();
+  return std::max(absl::ZeroDuration(), until - Now());
+}
 bool Self::exclusive() const { return p_->exclusive_; }
 const std::string& Self::child_id() const {
   static const std::string kNone;
@@ -289,8 +299,11 @@ namespace internal {
 
 Ref StartBlocking(Process* p, std::function<void()> job) {
   Ref ref = p->rt_->NextRef();
-  p->rt_->RunBlocking([job = std::move(job), rt = p->rt_, to = p->pid(), ref] {
-    job();
+  p->rt_->RunBlocking([job = std::move(job), origin = p->origin_, rt = p->rt_, to = p->pid(), ref] {
+    {
+      WorkingFor working(origin.get());
+      job();
+    }
     auto s = std::make_unique<Signal>(SignalKind::kWake);
     s->to = to;
     s->ref = ref;

@@ -2,6 +2,7 @@
 
 #include <coroutine>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "absl/time/time.h"
 
 #include "common/coro/task.h"
+#include "server/runtime/origin.h"
 #include "server/runtime/signal.h"
 
 namespace banyan {
@@ -29,8 +31,11 @@ struct SpawnOptions {
   std::string module;      // for people: what runs here
   Pid parent;            // for people and for the rule about a parent's exit; default: the spawner
   std::string child_id;  // under that parent
-  bool exclusive = false;     // frozen without a lease; inherited from the spawner anyway
-  uint64_t fence = 0;         // of a cluster-wide child; inherited
+  bool exclusive = false;  // frozen without a lease; inherited from the spawner anyway
+  // Of a child of a cluster-wide supervisor; inherited, unless it says another fence. `fence`
+  // alone: an origin of its own.
+  uint64_t fence = 0;
+  std::shared_ptr<ProcessOrigin> origin;
   uint32_t max_messages = 0;  // mailbox bound; 0: the runtime's default
   // From OpenAlias({}): from its first instruction the new process is what the alias watches, as
   // the callee of a call; it answers with Answer({spawner, alias, its own pid}). For start
@@ -67,8 +72,16 @@ class Self {
   Pid parent() const;
   Runtime& runtime() const;
   Instant Now() const;
+  // The fencing token of the child of a cluster-wide supervisor that this process belongs to: every
+  // later life of that child has a higher one. 0: of no such child. See docs/fencing.md.
   uint64_t fence() const;
+  // That child's place, "shop/payments/w3"; empty: of no such child.
+  const std::string& child_path() const;
   bool exclusive() const;
+  // How long this process is sure to be the only life of its child. Infinite unless exclusive.
+  absl::Duration LeaseLeft() const;
+  // Ask right before an effect that nobody fences: no other life begins for at least `need`.
+  bool LeaseOk(absl::Duration need) const { return LeaseLeft() >= need; }
   const std::string& child_id() const;
 
   // --- messages
