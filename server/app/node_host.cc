@@ -1,5 +1,6 @@
 #include "server/app/node_host.h"
 
+#include <cstdio>
 #include <cstdlib>
 #include <future>
 #include <thread>
@@ -15,6 +16,7 @@
 #include "common/time/system_clock.h"
 #include "common/time/thread_executor.h"
 #include "server/app/channels.h"
+#include "server/app/crash_handler.h"
 #include "server/app/late_backend.h"
 #include "server/app/node_reports.h"
 #include "server/app/node_state.h"
@@ -131,6 +133,7 @@ void NodeHost::Parts::MakeRuntime() {
   options.clock = &clock;
   options.timers = &timers;
   options.workers = WorkersFor(settings);
+  options.on_thread_start = &UseCrashStack;
   runtime = std::make_unique<Runtime>(options);
   runtime->SetHost(&host);
 }
@@ -168,8 +171,13 @@ void NodeHost::Parts::Joined(NodeState now, wire::NodeIdentity self) {
                        {"node_id", self.node_id},
                        {"incarnation", self.incarnation},
                        {"epoch", now.epoch}});
+  SetCrashIncarnation(self.incarnation);
   if (page != nullptr) page->SetCoordinators(node->coordinators());
-  state_writer.Post([this, now = std::move(now)] {
+  state_writer.Post([this, now = std::move(now), incarnation = self.incarnation] {
+    // An earlier life's crash was told with the hello.
+    const std::string crash_file = state.File("crash");
+    const auto crash = ReadCrashFile(crash_file);
+    if (crash && crash->incarnation() < incarnation) std::remove(crash_file.c_str());
     if (now == remembered) return;
     remembered = now;
     if (absl::Status saved = SaveNodeState(state.File("node.state"), now); !saved.ok()) {
@@ -194,6 +202,7 @@ void NodeHost::Parts::MakeNode() {
   options.cluster_id = remembered.cluster_id;
   options.store_id = remembered.store_id;
   options.epoch_seen = remembered.epoch;
+  options.last_crash = ReadCrashFile(state.File("crash"));
   options.has_watcher = page != nullptr && page->WatcherAlive();
   options.schedulers = static_cast<uint32_t>(WorkersFor(settings));
   Scale(settings.lease_scale, &options);
@@ -253,6 +262,7 @@ absl::StatusOr<std::unique_ptr<NodeHost>> NodeHost::Start(
   if (add_modules) add_modules(&p.modules);
   if (absl::Status status = p.OpenState(); !status.ok()) return status;
   if (absl::Status status = p.Serve(); !status.ok()) return status;
+  InstallCrashHandler(p.state.File("crash"), page);
   p.MakeRuntime();
   p.MakeNode();
   p.node->Start();

@@ -166,6 +166,8 @@ absl::StatusOr<Member*> Membership::Admit(const internal::v1::Hello& hello) {
           {{"node", hello.name()}});
     }
     member->clock.DecideDeath();
+    // Before the death: whose crash it was decides what it counts as.
+    core_->reconciler.OnLastCrash(member, hello.last_crash());
     Die(member, "superseded");
   } else if (hello.incarnation() != 0) {
     return DeadError();

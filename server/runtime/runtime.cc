@@ -55,7 +55,8 @@ Runtime::Runtime(Options options)
       registry_(std::make_unique<LocalRegistry>(table_.get())),
       external_(std::make_unique<ExternalCalls>(this)),
       monitor_(std::make_unique<SystemMonitor>(this)),
-      scheduler_(std::make_unique<Scheduler>(options.workers, options.executor, monitor_.get())),
+      scheduler_(std::make_unique<Scheduler>(options.workers, options.executor, monitor_.get(),
+                                             options.on_thread_start)),
       blocking_(std::make_unique<Blocking>()),
       lease_until_ns_(Instant::Infinite().nanos()),
       frozen_(std::make_unique<Frozen>()) {
@@ -422,7 +423,10 @@ void Runtime::RunBlocking(std::function<void()> fn) {
   MutexLock lock(&b.mu);
   b.jobs.push_back(std::move(fn));
   if (b.idle < b.jobs.size() && b.threads.size() < static_cast<size_t>(options_.blocking_threads)) {
-    b.threads.emplace_back([&b] { b.Loop(); });
+    b.threads.emplace_back([this, &b] {
+      if (options_.on_thread_start) options_.on_thread_start();
+      b.Loop();
+    });
   }
   b.cv.notify_one();
 }

@@ -70,8 +70,9 @@ class Runtime {
     Executor* executor = nullptr;      // with workers == 0
     uint32_t max_processes = 1 << 24;  // Spawn answers RESOURCE_EXHAUSTED above it
     uint32_t mailbox_max_messages = 65536;
-    int budget_messages = 256;  // a process gives way after so many messages
-    int blocking_threads = 4;   // most threads for Blocking()
+    int budget_messages = 256;              // a process gives way after so many messages
+    int blocking_threads = 4;               // most threads for Blocking()
+    std::function<void()> on_thread_start;  // runs first on each thread that runs processes' code
   };
   explicit Runtime(Options options);
   ~Runtime();

@@ -44,8 +44,9 @@ Process* Scheduler::Queue::PopHalf(Queue* rest) {
   return first;
 }
 
-Scheduler::Scheduler(int workers, Executor* executor, SystemMonitor* monitor)
-    : executor_(executor), monitor_(monitor) {
+Scheduler::Scheduler(int workers, Executor* executor, SystemMonitor* monitor,
+                     std::function<void()> on_start)
+    : executor_(executor), monitor_(monitor), on_start_(std::move(on_start)) {
   for (int i = 0; i < workers; ++i) {
     workers_.push_back(std::make_unique<Worker>());
     workers_.back()->scheduler = this;
@@ -130,6 +131,7 @@ void Scheduler::RunInline() {
 }
 
 void Scheduler::Loop(Worker* w) {
+  if (on_start_) on_start_();
   current_ = w;
   while (!stop_.load(std::memory_order_relaxed)) {
     Process* p = Next(w);

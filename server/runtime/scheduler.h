@@ -18,8 +18,10 @@ namespace banyan {
 // comes from outside, and stealing. Or, with an executor, in turns on that (tests, simulator).
 class Scheduler {
  public:
-  // Both outlive it; `executor` is null with workers.
-  Scheduler(int workers, Executor* executor, SystemMonitor* monitor);
+  // Both outlive it; `executor` is null with workers. `on_start` runs first on each worker's
+  // thread.
+  Scheduler(int workers, Executor* executor, SystemMonitor* monitor,
+            std::function<void()> on_start = nullptr);
   ~Scheduler();
   void Start();
   // `p` has become ready. On a worker: to its own queue; else to the shared one.
@@ -83,6 +85,7 @@ class Scheduler {
 
   Executor* const executor_;
   SystemMonitor* const monitor_;
+  const std::function<void()> on_start_;
   std::vector<std::unique_ptr<Worker>> workers_;
   Queue shared_;
   std::atomic<int> sleepers_{0};

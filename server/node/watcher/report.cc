@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "fmt/format.h"
 #include "grpcpp/create_channel.h"
 
@@ -28,6 +29,13 @@ class ReportCall : public grpc::ClientBidiReactor<WatcherRequest, WatcherRespons
     watching->set_process_id(page.process_id());
     exited_.mutable_exited()->set_status(end.wait_status);
     exited_.mutable_exited()->set_killed(end.killed);
+    const WatchPage::Crash crash = page.crash();
+    if (crash.signal == 0) return;
+    auto* last = exited_.mutable_exited()->mutable_last_crash();
+    last->set_incarnation(page.incarnation());
+    last->set_fence(crash.fence);
+    last->set_signal(crash.signal);
+    for (const auto& id : absl::StrSplit(crash.path, '/')) last->add_path(std::string(id));
   }
 
   // Returns whether the end is recorded; `error` says why not.

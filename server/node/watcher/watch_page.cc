@@ -55,6 +55,25 @@ void WatchPage::SetHasExclusive(bool has) { has_exclusive_.store(has); }
 
 void WatchPage::SetFrozen(bool frozen) { frozen_.store(frozen); }
 
+void WatchPage::SetCrash(int signal, uint64_t fence, const char* path) noexcept {
+  size_t size = 0;
+  while (path[size] != '\0' && size + 1 < kPathBytes) {
+    crash_path_[size] = path[size];
+    ++size;
+  }
+  crash_path_[size] = '\0';
+  crash_fence_.store(fence);
+  crash_signal_.store(signal);
+}
+
+WatchPage::Crash WatchPage::crash() const {
+  Crash crash{.signal = crash_signal_.load()};
+  if (crash.signal == 0) return crash;
+  crash.fence = crash_fence_.load();
+  crash.path = crash_path_.data();
+  return crash;
+}
+
 bool WatchPage::Overrun(Instant now) const {
   // The end is read last: a node that thaws has stored a new end before it says so.
   if (!has_exclusive_.load() || frozen_.load()) return false;

@@ -20,6 +20,7 @@ class WatchPage {
  public:
   static constexpr size_t kProcessIdBytes = 16;
   static constexpr size_t kAddressBytes = 1024;
+  static constexpr size_t kPathBytes = 1024;
 
   // A page that a process forked from now on shares. Lives until the process ends.
   static WatchPage* Map();
@@ -35,12 +36,20 @@ class WatchPage {
   void SetLeaseEnd(Instant expires_at);
   void SetHasExclusive(bool has);
   void SetFrozen(bool frozen);
+  // Whose code crashes the node. Async-signal-safe; once.
+  void SetCrash(int signal, uint64_t fence, const char* path) noexcept;
+  struct Crash {
+    int signal = 0;  // 0: nobody's code, or it did not crash
+    uint64_t fence = 0;
+    std::string path;  // ids joined by '/', cut to kPathBytes - 1
+  };
 
   std::string process_id() const { return {process_id_.data(), process_id_.size()}; }
   std::vector<std::string> coordinators() const;
   uint32_t node_id() const { return static_cast<uint32_t>(identity_.load() >> 32); }
   uint32_t incarnation() const { return static_cast<uint32_t>(identity_.load()); }
   bool is_member() const { return identity_.load() != 0; }
+  Crash crash() const;
   // Exclusive children may still run although their lease is over: the node must be killed.
   bool Overrun(Instant now) const;
 
@@ -55,6 +64,9 @@ class WatchPage {
   std::atomic<bool> frozen_{false};
   std::atomic<pid_t> watcher_{0};
   std::atomic<uint32_t> address_slot_{0};
+  std::atomic<int> crash_signal_{0};  // written last
+  std::atomic<uint64_t> crash_fence_{0};
+  std::array<char, kPathBytes> crash_path_{};
   std::array<char, kProcessIdBytes> process_id_{};
   std::array<std::array<char, kAddressBytes>, 2> addresses_{};  // separated by '\n', ended by NUL
 
