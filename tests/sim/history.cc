@@ -9,6 +9,10 @@ void History::Violation(std::string text) {
     violations_.push_back(fmt::format("at {:.3f} s: {}", seconds_(), text));
 }
 
+void History::Event(std::string_view who, std::string_view what, std::string_view more) {
+  log_.push_back(fmt::format("{:8.3f} {} {} {}", seconds_(), who, what, more));
+}
+
 void History::Started(const std::string& child, uint64_t fence, const std::string& node,
                       bool assignment_durable) {
   ++starts_;

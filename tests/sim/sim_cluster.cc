@@ -93,6 +93,7 @@ SimCluster::NodeProcess::NodeProcess(SimCluster* c, int index)
       runtime({.clock = &host, .timers = &host, .workers = 0, .executor = &host}) {
   const std::string name = NodeName(index);
   modules.AddBehaviour("probe", [c, name] { return std::make_unique<Probe>(c, name); });
+  for (const auto& workload : c->workloads_) workload->AddModules(index, &modules);
   services.modules = &modules;
   services.node = name;
   services.address = name;
@@ -173,6 +174,12 @@ SimCluster::~SimCluster() {
   coordinator_.reset();
 }
 
+std::unique_ptr<Random> SimCluster::Fork(std::string_view purpose) const {
+  uint64_t hash = 0xcbf29ce484222325 ^ (options_.seed * 0x9e3779b97f4a7c15);
+  for (unsigned char c : purpose) hash = (hash ^ c) * 0x100000001b3;
+  return std::make_unique<SeededRandom>(hash);
+}
+
 double SimCluster::ClockRate() { return 1.0 + (random_.Unit() - 0.5) * 0.008; }
 
 void SimCluster::StartCoordinator() { coordinator_ = std::make_unique<CoordinatorProcess>(this); }
@@ -181,12 +188,18 @@ void SimCluster::CrashCoordinator() { coordinator_.reset(); }
 void SimCluster::StartNode(int i) {
   ++nodes_[i].lives;
   nodes_[i].process = std::make_unique<NodeProcess>(this, i);
+  for (const auto& workload : workloads_) workload->OnNodeStarted(i);
+}
+
+void SimCluster::EndProcess(int i) {
+  for (const auto& workload : workloads_) workload->OnNodeEnding(i);
+  nodes_[i].process.reset();
 }
 
 void SimCluster::CrashNode(int i, bool watcher) {
   wire::NodeIdentity id = node(i).identity();
   std::string process_id = node(i).options().process_id;
-  nodes_[i].process.reset();
+  EndProcess(i);
   if (!watcher || id.node_id == 0) return;
   std::string name = fmt::format("{}-watcher-{}", NodeName(i), nodes_[i].lives);
   time_.ScheduleAt(time_.Now() + absl::Milliseconds(20), [this, name, id, process_id] {
@@ -199,7 +212,7 @@ void SimCluster::StopNode(int i) {
     // What it had written and not yet sent goes with the process.
     network_.Break(NodeName(i), "coord");
     time_.Post([this, i, life] {
-      if (nodes_[i].lives == life) nodes_[i].process.reset();
+      if (nodes_[i].lives == life && node_up(i)) EndProcess(i);
     });
   });
 }

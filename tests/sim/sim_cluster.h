@@ -16,6 +16,7 @@
 #include "server/node/node.h"
 #include "tests/sim/history.h"
 #include "tests/sim/sim_host.h"
+#include "tests/sim/workload.h"
 #include "tests/support/sim_transport.h"
 
 namespace banyan::sim {
@@ -37,6 +38,17 @@ class SimCluster {
   Random& random() { return random_; }
   testing::SimNetwork& network() { return network_; }
   History& history() { return history_; }
+  // A stream of random numbers of its own, the same for the same seed and purpose.
+  std::unique_ptr<Random> Fork(std::string_view purpose) const;
+  // Runs `fn` after `d`, whatever becomes of the processes.
+  void After(absl::Duration d, std::function<void()> fn) {
+    time_.ScheduleAt(time_.Now() + d, std::move(fn));
+  }
+  // What goes on beside the children; before the first node starts.
+  void AddWorkload(std::unique_ptr<Workload> workload) {
+    workloads_.push_back(std::move(workload));
+  }
+  const std::vector<std::unique_ptr<Workload>>& workloads() const { return workloads_; }
   int size() const { return static_cast<int>(nodes_.size()); }
 
   // --- processes. Names are "n1", "n2", ...; addresses are the names, the coordinator's is
@@ -103,12 +115,14 @@ class SimCluster {
 
   bool AssignmentDurable(const std::string& child, uint64_t fence) const;
   double ClockRate();
+  void EndProcess(int i);
 
   const Options options_;
   VirtualTime time_;
   SeededRandom random_;
   testing::SimNetwork network_;
   History history_;
+  std::vector<std::unique_ptr<Workload>> workloads_;
   std::shared_ptr<MemoryDisk> disk_;
   std::vector<NodeSlot> nodes_;
   std::unique_ptr<CoordinatorProcess> coordinator_;
