@@ -1,16 +1,21 @@
 #pragma once
 
+#include <deque>
 #include <functional>
+#include <set>
 #include <string>
 
+#include "banyan/internal/v1/store.pb.h"
 #include "server/coordinator/coordinator.h"
 
 namespace banyan {
 
+struct ClusterSupervisor;
 struct Member;
 struct Operation;
 
-// What operators do to nodes, and drains until they are done.
+// What operators do to nodes, and drains and rebalances until they are done (drains.cc,
+// rebalance.cc).
 class ClusterRequests {
  public:
   explicit ClusterRequests(Coordinator::Core* core) : core_(core) {}
@@ -21,15 +26,39 @@ class ClusterRequests {
   void RemoveNode(const NodeArgs& args, bool allow_missing, StatusReply done);
   void Drain(const NodeArgs& args, absl::Duration deadline, uint32_t max_parallel, bool then_leave,
              Reply<v1::NodeInfo> done);
+  // The node is to end, and asks for a drain that is over at `deadline`.
+  void OnRetire(Member* member, absl::Duration deadline);
+  void OnResynced(Member* member);
+  // Something that a drain may wait for has happened.
+  void PokeDrains();
+  void Rebalance(bool validate_only, uint32_t max_moves, const std::string& request_id,
+                 Reply<v1::RebalanceResponse> done);
 
  private:
   // Begins the operation on an existing node; null: answered.
   Operation* Begin(const NodeArgs& args, const std::string& kind, const std::string& more,
                    Reply<v1::NodeInfo> done, Member** member);
   void Tick();
+  void StepDrains();
   void Step(Member* member);
+  void EndDrain(Member* member);
+  void LetLeave(Member* member, bool at_once);
+  // Of one supervisor's children, how many may be away at a time.
+  static uint32_t MayBeAway(const ClusterSupervisor& sup, const internal::v1::DrainRecord& drain);
+  void Force(Member* member);
+  void StepRebalance();
 
   Coordinator::Core* const core_;
+  bool poked_ = false;
+  std::set<std::string> retiring_;  // nodes that asked themselves, until they are gone
+  std::set<std::string> killed_;    // path keys of children that a drain's deadline has killed
+  struct Planned {
+    std::string path;
+    uint64_t fence = 0;  // of the life that is to be moved
+  };
+  std::deque<Planned> moves_;  // of a rebalance, not yet begun
+  Instant next_move_;
+  uint64_t ticks_ = 0;
 };
 
 }  // namespace banyan

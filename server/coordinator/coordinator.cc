@@ -18,7 +18,7 @@ template <typename T, typename Query>
 void Read(CoordinatorCore* core, Reply<T> done, Query query) {
   core->Post([core, done = std::move(done), query = std::move(query)] {
     if (!core->started) return done(Starting());
-    core->journal.After([done, answer = absl::StatusOr<T>(query())] { done(answer); });
+    core->journal.AfterUnlessFull([done, answer = absl::StatusOr<T>(query())] { done(answer); });
   });
 }
 
@@ -116,6 +116,40 @@ void Coordinator::Drain(NodeArgs args, absl::Duration deadline, uint32_t max_par
                done = std::move(done)] {
     if (!core->started) return done(Starting());
     core->cluster_requests.Drain(args, deadline, max_parallel, then_leave, done);
+  });
+}
+
+void Coordinator::Rebalance(bool validate_only, uint32_t max_moves, std::string request_id,
+                            Reply<v1::RebalanceResponse> done) {
+  core_->Post([core = core_.get(), validate_only, max_moves, request_id = std::move(request_id),
+               done = std::move(done)] {
+    if (!core->started) return done(Starting());
+    core->cluster_requests.Rebalance(validate_only, max_moves, request_id, done);
+  });
+}
+
+void Coordinator::UpdateNode(v1::NodeInfo node, std::vector<std::string> mask,
+                             std::string request_id, Reply<v1::NodeInfo> done) {
+  core_->Post([core = core_.get(), node = std::move(node), mask = std::move(mask),
+               request_id = std::move(request_id), done = std::move(done)] {
+    if (!core->started) return done(Starting());
+    core->node_requests.Update(node, mask, request_id, done);
+  });
+}
+
+void Coordinator::FinalizeUpgrade(uint32_t level, std::string request_id,
+                                  Reply<v1::FinalizeUpgradeResponse> done) {
+  core_->Post(
+      [core = core_.get(), level, request_id = std::move(request_id), done = std::move(done)] {
+        if (!core->started) return done(Starting());
+        core->node_requests.Finalize(level, request_id, done);
+      });
+}
+
+void Coordinator::EndSafeMode(v1::EndSafeModeRequest request, Reply<v1::EndSafeModeResponse> done) {
+  core_->Post([core = core_.get(), request = std::move(request), done = std::move(done)] {
+    if (!core->started) return done(Starting());
+    core->safe_mode.End(request.decision(), request.validate_only(), request.request_id(), done);
   });
 }
 
@@ -235,7 +269,7 @@ void Coordinator::ResolveTarget(Target target, Instant deadline, Reply<ResolvedT
   core_->Post([core = core_.get(), target = std::move(target), deadline, done = std::move(done)] {
     if (!core->started) return done(Starting());
     core->resolver.Resolve(target, deadline, [core, done](absl::StatusOr<ResolvedTarget> found) {
-      core->journal.After([done, found = std::move(found)] { done(found); });
+      core->journal.AfterUnlessFull([done, found = std::move(found)] { done(found); });
     });
   });
 }

@@ -200,10 +200,24 @@ class Coordinator {
   // `incarnation` must be the present one. A node that is heard of: NODE_REACHABLE unless `force`.
   void ConfirmDead(NodeArgs args, uint32_t incarnation, bool force, Reply<v1::NodeInfo> done);
   void RemoveNode(NodeArgs args, bool allow_missing, StatusReply done);
-  // Cordons the node and moves its children one by one (`max_parallel` of a supervisor at a time);
+  // Cordons the node and moves its children, `max_parallel` of a supervisor at a time (0: as many
+  // as its max_unavailable says);
   // at `deadline` (infinite: never) the rest is stopped by force. Answers at once.
   void Drain(NodeArgs args, absl::Duration deadline, uint32_t max_parallel, bool then_leave,
              Reply<v1::NodeInfo> done);
+  // Plans moves that even the load out, and begins with them unless `validate_only`. At most
+  // `max_moves` (0: no limit); a hundredth of the children a minute.
+  void Rebalance(bool validate_only, uint32_t max_moves, std::string request_id,
+                 Reply<v1::RebalanceResponse> done);
+
+  // `node`: its name and the new values of what `mask` names (see banyan.v1.UpdateNode).
+  void UpdateNode(v1::NodeInfo node, std::vector<std::string> mask, std::string request_id,
+                  Reply<v1::NodeInfo> done);
+  // Raises the feature level; no older release may join from then on.
+  void FinalizeUpgrade(uint32_t level, std::string request_id,
+                       Reply<v1::FinalizeUpgradeResponse> done);
+  // Decides what becomes of children that the store does not know (cluster.md 7.5).
+  void EndSafeMode(v1::EndSafeModeRequest request, Reply<v1::EndSafeModeResponse> done);
 
   class Core;  // the state machine; for its own files and tests
 

@@ -18,16 +18,22 @@ void Reconciler::Start() {
   core_->tree.ForEach([&](ClusterSupervisor* sup) { all.push_back(sup); });
   for (ClusterSupervisor* sup : all) {
     for (auto& [key, child] : sup->children) {
+      const auto name_of = [this](uint32_t node_id) {
+        const Member* member = core_->members.FindById(node_id);
+        return member != nullptr ? member->name() : "";
+      };
+      if (child->second) {
+        SecondLife& second = *child->second;
+        second.node = name_of(second.node_id);
+        Member* member = core_->members.FindLive(second.node_id, second.incarnation);
+        member != nullptr ? Reserve(child.get(), member) : child->second.reset();
+      }
       if (child->assigned == Assigned::kNone) continue;
-      Member* member = core_->members.FindLive(child->node_id, child->incarnation);
-      Member* named = core_->members.FindById(child->node_id);
-      child->node = named != nullptr ? named->name() : "";
-      ++sup->per_node[child->node];
-      if (member != nullptr) {
-        member->children.insert(child->path_key);
-        member->weight += WeightOf(&child->spec->resources);
-        for (const auto& [resource, amount] : child->spec->resources)
-          member->assigned[resource] += amount;
+      child->node = name_of(child->node_id);
+      if (Member* member = core_->members.FindLive(child->node_id, child->incarnation)) {
+        Reserve(child.get(), member);
+      } else {
+        ++sup->per_node[child->node];
       }
     }
   }
@@ -185,6 +191,7 @@ void Reconciler::DoStop(ClusterSupervisor* sup, ChildKey key, const ShutdownPoli
       child->kill = policy.brutal_kill;
       child->moving = false;
       child->assigned = Assigned::kStopping;
+      if (child->second) StopSecond(child);  // it is stopped when both are over
       core_->Cancel(std::exchange(child->lost_timer, 0));
       core_->operations.OnStopOrdered(child);
       core_->journal.After([this, path = child->path_key, fence = child->fence] {
@@ -222,6 +229,7 @@ void Reconciler::DoForget(ClusterSupervisor* sup, ChildKey key) {
 
 void Reconciler::ForgetChild(Child* child) {
   Unqueue(child);
+  if (child->second) CancelSecond(child);
   Release(child);
   previous_pids_.erase(child->path_key);
   core_->names.OnChildGone(child);
@@ -292,6 +300,7 @@ void Reconciler::Started(Child* child, const Pid& pid, Payload info) {
     --member->starts_in_flight;
   child->waits_init = false;
   NotePace(false);
+  if (member != nullptr) member->recent_start_failures = 0;
   child->pid = pid;
   if (child->assigned == Assigned::kStopping) return;  // the stop that overtook it counts
   child->assigned = Assigned::kRunning;
@@ -310,6 +319,7 @@ void Reconciler::Started(Child* child, const Pid& pid, Payload info) {
   Later(child->supervisor, [this, key = child->key, pid, info](SupervisorPlanner& p) {
     return p.OnStarted(key, pid, info, core_->now());
   });
+  core_->cluster_requests.PokeDrains();
 }
 
 // The assignment has ended with the life of its node; not the child's doing.
@@ -321,9 +331,8 @@ void Reconciler::Over(Child* child, const ExitReason& reason) {
     case Assigned::kStarting:
       return StartAgain(child);
     case Assigned::kRunning:
-      return Exited(child, reason, /*counted=*/false);
+      return Exited(child, reason, Cause::kNodeLost);
     case Assigned::kStopping:
-      if (child->moving) return Stopped(child, reason);
       return Stopped(child, reason);
   }
 }
@@ -347,12 +356,14 @@ void Reconciler::StartFailed(Child* child, const ExitReason& reason) {
   core_->resolver.OnChildDown(child);
 }
 
-void Reconciler::Exited(Child* child, const ExitReason& reason, bool counted) {
+void Reconciler::Exited(Child* child, const ExitReason& reason, Cause cause) {
   if (child->assigned == Assigned::kStopping) return Stopped(child, reason);
+  const bool counted = cause == Cause::kOwn;
+  if (child->second && !child->second->outgoing) CancelSecond(child);
   child->last_exit = reason;
   child->last_exit_time = core_->wall();
   Emit(Event::KIND_CHILD_EXITED, child, &reason);
-  const bool poisoned = !counted && Poisoned(child);
+  const bool poisoned = cause == Cause::kNodeLost && Poisoned(child);
   const bool was_starting = child->assigned == Assigned::kStarting;
   const Pid pid = child->pid;
   child->previous_node = child->node;
@@ -362,6 +373,9 @@ void Reconciler::Exited(Child* child, const ExitReason& reason, bool counted) {
   if (poisoned) {
     child->pending_reason = "poison";
     Emit(Event::KIND_CHILD_FAILED, child, &reason);
+    core_->cluster_events.AddAlarm(
+        fmt::format("child {} is given up: {} nodes were lost shortly after it had started there",
+                    child->path_key, child->poison_marks.size()));
     return core_->resolver.OnChildDown(child);  // it stays down until somebody restarts it
   }
   if (was_starting) {
@@ -378,6 +392,7 @@ void Reconciler::Exited(Child* child, const ExitReason& reason, bool counted) {
 
 void Reconciler::Stopped(Child* child, const ExitReason& reason) {
   const bool moved = child->moving;
+  if (child->second && !moved) return BecomeSecond(child);
   child->last_exit = reason;
   child->last_exit_time = core_->wall();
   Emit(moved ? Event::KIND_CHILD_MOVED : Event::KIND_CHILD_TERMINATED, child, &reason);

@@ -53,6 +53,10 @@ class Reconciler {
   void OnSuspect(Member* member);
   void OnUnreachable(Member* member);
   void OnViewChanged();
+  // SAFE mode (adoption.cc): a start that a node runs and the store does not know becomes the
+  // child's present one.
+  void Adopt(Member* member, const internal::v1::ChildStatus& status);
+  void OnSafeModeEnded();
 
   // Later in this turn, when what is under way has been worked off.
   void Do(std::function<void()> fn) { work_.push_back(std::move(fn)); }
@@ -65,8 +69,16 @@ class Reconciler {
   void ForgetChild(Child* child);
   // Sends the stop that is due, if the node can be reached.
   void SendStop(Child* child);
-  // Stops a running child to start it elsewhere.
-  void Move(Child* child);
+  // Starts a running child elsewhere: an `available` one before its present life is stopped, all
+  // others after it. False: no other node fits an `available` one.
+  bool Move(Child* child);
+  // The deadline of a drain is over: stopped where it runs, and started where there is room.
+  void MoveByForce(Child* child);
+  // It is being stopped, and has taken too long.
+  void Kill(Child* child);
+  PlacementRequest RequestFor(const Child* child) const;
+  // Where the child would be started if the node that it runs on were not there.
+  PlacementResult PlaceElsewhere(const Child* child, const std::vector<NodeView>& views) const;
   bool has_work() const { return !work_.empty(); }
   size_t pending() const { return pending_.size() + queue_.size(); }
   uint64_t restarts_last_minute();
@@ -89,7 +101,9 @@ class Reconciler {
   void Started(Child* child, const Pid& pid, Payload info);
   void Over(Child* child, const ExitReason& reason);
   void StartFailed(Child* child, const ExitReason& reason);
-  void Exited(Child* child, const ExitReason& reason, bool counted);
+  enum class Cause : uint8_t { kOwn, kOther, kNodeLost };
+  // kOwn is held against the intensity, kNodeLost marks a young child as perhaps to blame.
+  void Exited(Child* child, const ExitReason& reason, Cause cause);
   void Stopped(Child* child, const ExitReason& reason);
   void StartAgain(Child* child);
   // Starting.
@@ -97,19 +111,37 @@ class Reconciler {
   void Unqueue(Child* child);
   void Pump();
   bool TryPlace(Child* child, const std::vector<NodeView>& views);
+  // Room for a life of the child on that node, and its end.
+  void Reserve(Child* child, Member* member);
+  void Unreserve(Child* child, const std::string& node, uint32_t node_id, uint32_t incarnation,
+                 bool waits_init);
   void Assign(Child* child, Member* member);
   void Release(Child* child);
   void NoNode(Child* child, const PlacementResult& result);
   bool UserWaits(const Child* child) const;
   void StartWaits(Child* child, bool waits);
   void SendStart(Child* child);
+  void SendStart(Child* child, const SecondLife& life);
+  // Two lives of an `available` child (second_life.cc).
+  bool StartSecond(Child* child);
+  bool IsSecond(const Child* child, const Member* member, uint64_t fence) const;
+  void TakeSecondReport(Member* member, Child* child, const internal::v1::Report& report);
+  void CompareSecond(Member* member, Child* child, const internal::v1::ChildStatus* status);
+  void TakeOver(Child* child, const Pid& pid);
+  void StopSecond(Child* child);
+  void CancelSecond(Child* child);
+  void DropSecond(Child* child);
+  void BecomeSecond(Child* child);
+  bool KeepOlder(Member* member, Child* child, const internal::v1::ChildStatus& status);
   void SendOrphanStop(Member* member, const std::vector<std::string>& path, uint64_t fence);
   // Nodes.
   void TakeReport(Member* member, Child* child, const internal::v1::Report& report);
   void Compare(Member* member, Child* child, const internal::v1::ChildStatus* status);
   bool NeedsProof(const Child* child) const;
   void ReplaceLost(Child* child);
+  bool MayBlame(const Member& member) const;
   bool Poisoned(Child* child);
+  bool MarkPoison(Child* child, absl::Time started);
   void RetryPending();
   void CountRestart(ClusterSupervisor* sup);
   void Emit(v1::SupervisorEvent::Kind kind, Child* child, const ExitReason* reason = nullptr,
@@ -121,7 +153,13 @@ class Reconciler {
   std::set<std::string> pending_;  // path keys of those that no node fits
   std::deque<Instant> restarts_;
   std::map<std::string, Pid> previous_pids_;
+  using Life = std::pair<uint32_t, uint32_t>;  // of a node: its number, its incarnation
+  std::set<Life> blamed_;                      // whose end is known to be a certain child's doing
+  // `available` children that were replaced while their node was only suspect, with when they had
+  // started there: its end may still be their doing.
+  std::map<Life, std::map<std::string, absl::Time>> replaced_;
   TokenBucket bucket_;
+  TokenBucket brake_;
   uint64_t last_number_ = 0;
   uint64_t last_synthetic_ = 0;
   uint64_t pump_timer_ = 0;

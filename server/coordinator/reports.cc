@@ -14,6 +14,9 @@ namespace {
 using Event = v1::SupervisorEvent;
 using internal::v1::Report;
 
+// What a child may leave for its next life; its encoding takes some bytes more.
+constexpr size_t kHandOffMax = (1 << 20) + 1024;
+
 // The same start: a nested restart at the node only raises the attempt.
 bool SameStart(Fence a, uint64_t b) {
   const Fence other(b);
@@ -34,6 +37,8 @@ void Reconciler::OnReport(Member* member, const Report& report) {
                        child->incarnation == member->incarnation() &&
                        child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
   if (!current) {
+    if (child != nullptr && IsSecond(child, member, report.fence()))
+      return TakeSecondReport(member, child, report);
     // A start that nobody wants any more, of which this is the first news here.
     if (report.has_started() && (child == nullptr || report.fence() != child->fence.value())) {
       SendOrphanStop(member, PathOf(report.path()), report.fence());
@@ -64,18 +69,22 @@ void Reconciler::TakeReport(Member* member, Child* child, const Report& report) 
       if (child->assigned == Assigned::kRunning) return;
       if (report.start_failed().refused() && child->assigned == Assigned::kStarting) {
         member->full_until = core_->now() + absl::Seconds(10);
+        NotePace(true);
         return StartAgain(child);
       }
       return StartFailed(child, wire::FromProto(report.start_failed().reason(), {}));
     case Report::kExited:
-      return Exited(child, wire::FromProto(report.exited().reason(), {}), /*counted=*/true);
+      return Exited(child, wire::FromProto(report.exited().reason(), {}), Cause::kOwn);
     case Report::kStopped: {
       const ExitReason reason = wire::FromProto(report.stopped().reason(), {});
-      if (report.stopped().has_hand_off())
+      if (report.stopped().hand_off().ByteSizeLong() <= kHandOffMax &&
+          report.stopped().has_hand_off()) {
         child->hand_off = wire::FromProto(report.stopped().hand_off());
+      }
       if (child->assigned == Assigned::kStopping) return Stopped(child, reason);
       // The node stops its children to leave: they go on elsewhere, but for temporary ones.
-      if (child->spec->restart == RestartType::kTemporary) return Exited(child, reason, false);
+      if (child->spec->restart == RestartType::kTemporary)
+        return Exited(child, reason, Cause::kOther);
       if (child->assigned == Assigned::kStarting) return StartAgain(child);
       child->moving = true;
       return Stopped(child, reason);
@@ -83,7 +92,7 @@ void Reconciler::TakeReport(Member* member, Child* child, const Report& report) 
     case Report::kNotStarted:
       if (child->assigned == Assigned::kStopping) return Stopped(child, ExitReason::Shutdown());
       if (child->assigned == Assigned::kStarting) return StartAgain(child);
-      return Exited(child, ExitReason::NoProc(), /*counted=*/false);
+      return Exited(child, ExitReason::NoProc(), Cause::kOther);
     case Report::kStuck:
       return Emit(Event::KIND_CHILD_STUCK, child);
     case Report::kFrozen:
@@ -131,6 +140,15 @@ void Reconciler::OnResync(Member* member, const std::vector<internal::v1::Resync
                         child->node_id == member->node_id() &&
                         child->incarnation == member->incarnation() &&
                         child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
+      if (!mine && child != nullptr && IsSecond(child, member, status.fence())) {
+        seen.insert(child->path_key);
+        CompareSecond(member, child, &status);
+        continue;
+      }
+      if (!mine && child != nullptr && KeepOlder(member, child, status)) {
+        seen.insert(child->path_key);
+        continue;
+      }
       if (!mine) {
         SendOrphanStop(member, PathOf(status.path()), status.fence());
         continue;
@@ -142,8 +160,14 @@ void Reconciler::OnResync(Member* member, const std::vector<internal::v1::Resync
   const std::set<std::string> assigned = member->children;
   for (const std::string& path : assigned) {
     if (seen.contains(path)) continue;
-    if (Child* child = core_->tree.FindChild(path)) Compare(member, child, nullptr);
+    Child* child = core_->tree.FindChild(path);
+    if (child == nullptr) continue;
+    const bool present = child->node_id == member->node_id() &&
+                         child->incarnation == member->incarnation() &&
+                         child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
+    present ? Compare(member, child, nullptr) : CompareSecond(member, child, nullptr);
   }
+  core_->cluster_requests.OnResynced(member);
 }
 
 // One assigned child against what its node has; null: it is not there.
@@ -159,7 +183,7 @@ void Reconciler::Compare(Member* member, Child* child, const internal::v1::Child
       });
       return;
     }
-    return Exited(child, ExitReason::NoConnection(), /*counted=*/false);
+    return Exited(child, ExitReason::NoConnection(), Cause::kOther);
   }
   child->frozen = status->state() == v1::ACTOR_STATE_FROZEN;
   if (status->fence() > child->fence.value()) child->fence = Fence(status->fence());
@@ -185,6 +209,10 @@ void Reconciler::OnNodeGone(Member* member) {
   member->starts_in_flight = 0;
   for (const std::string& path : lost) {
     Child* child = core_->tree.FindChild(path);
+    if (child != nullptr && child->second && child->second->node_id == member->node_id() &&
+        child->second->incarnation == member->incarnation()) {
+      DropSecond(child);
+    }
     if (child == nullptr || child->node_id != member->node_id() ||
         child->incarnation != member->incarnation()) {
       continue;
@@ -197,7 +225,20 @@ void Reconciler::OnNodeGone(Member* member) {
     core_->operations.OnDeathDecides(child);
     Over(child, ExitReason::NoConnection());
   }
+  const auto replaced = replaced_.extract({member->node_id(), member->incarnation()});
+  if (!replaced.empty() && MayBlame(*member)) {
+    for (const auto& [path, started] : replaced.mapped()) {
+      if (Child* child = core_->tree.FindChild(path)) MarkPoison(child, started);
+    }
+  }
+  blamed_.erase({member->node_id(), member->incarnation()});
   OnViewChanged();
+}
+
+// The node did not leave, and nobody is known to have crashed it.
+bool Reconciler::MayBlame(const Member& member) const {
+  return member.record.death_cause() != "left" &&
+         !blamed_.contains({member.node_id(), member.incarnation()});
 }
 
 // A lease that ran out proves nothing about a `strict` child: only a certificate or an operator
@@ -242,6 +283,8 @@ void Reconciler::OnSuspect(Member* member) {
   for (const std::string& path : member->children) {
     Child* child = core_->tree.FindChild(path);
     if (child == nullptr || child->spec->exclusivity != Exclusivity::kAvailable) continue;
+    if (child->node_id != member->node_id() || child->incarnation != member->incarnation())
+      continue;
     const absl::Duration lost_after = child->spec->placement.lost_after;
     core_->Cancel(child->lost_timer);
     child->lost_timer = core_->After(lost_after, [this, path] {
@@ -258,6 +301,10 @@ void Reconciler::OnSuspect(Member* member) {
 void Reconciler::ReplaceLost(Child* child) {
   Member* member = core_->members.FindLive(child->node_id, child->incarnation);
   if (member == nullptr || !member->suspect || child->assigned == Assigned::kStopping) return;
+  if (child->assigned == Assigned::kRunning) {
+    replaced_[{child->node_id, child->incarnation}][child->path_key] = child->start_time;
+    return Exited(child, ExitReason::NoConnection(), Cause::kOther);
+  }
   Over(child, ExitReason::NoConnection());
 }
 
@@ -266,24 +313,39 @@ void Reconciler::OnViewChanged() { RetryPending(); }
 // A child that takes its node down would walk through the cluster. Three losses of a node shortly
 // after it had started, in half an hour, and it is given up (cluster.md 6.5 b).
 bool Reconciler::Poisoned(Child* child) {
+  const Member* member = core_->members.FindById(child->node_id);
+  const bool known = member != nullptr && member->incarnation() == child->incarnation;
+  return (!known || MayBlame(*member)) && MarkPoison(child, child->start_time);
+}
+
+bool Reconciler::MarkPoison(Child* child, absl::Time started) {
   const absl::Time now = core_->wall();
   std::erase_if(child->poison_marks,
                 [&](absl::Time t) { return now - t > core_->options.poison_memory; });
-  if (child->start_time == absl::Time() || now - child->start_time > core_->options.poison_window)
-    return false;
+  if (started == absl::Time() || now - started > core_->options.poison_window) return false;
   child->poison_marks.push_back(now);
+  core_->tree.Touch(child);
   return child->poison_marks.size() >= core_->options.poison_marks_max;
 }
 
-// The node's crash is known to be this child's: a counted, abnormal exit of it.
+// The node's crash is known to be this child's: a counted, abnormal exit of it. A fence belongs to
+// one start, so it says which child; the path is for people.
 void Reconciler::OnLastCrash(Member* member, const internal::v1::LastCrash& crash) {
-  if (crash.path().empty()) return;
-  Child* child = core_->tree.FindChild(PathKey(PathOf(crash.path())));
-  if (child == nullptr || !SameStart(child->fence, crash.fence())) return;
-  if (child->assigned != Assigned::kRunning && child->assigned != Assigned::kStarting) return;
-  if (child->node_id != member->node_id() || child->incarnation != crash.incarnation()) return;
-  Exited(child, ExitReason::Error("crashed_its_node", fmt::format("signal {}", crash.signal())),
-         /*counted=*/true);
+  if (crash.fence() == 0 || member->incarnation() != crash.incarnation()) return;
+  const std::set<std::string> here = member->children;
+  for (const std::string& path : here) {
+    Child* child = core_->tree.FindChild(path);
+    if (child == nullptr) continue;
+    const bool present = SameStart(child->fence, crash.fence());
+    if (!present && !IsSecond(child, member, crash.fence())) continue;
+    blamed_.insert({member->node_id(), member->incarnation()});
+    const bool runs =
+        child->assigned == Assigned::kRunning || child->assigned == Assigned::kStarting;
+    if (!present || !runs) return;
+    return Exited(child,
+                  ExitReason::Error("crashed_its_node", fmt::format("signal {}", crash.signal())),
+                  Cause::kOwn);
+  }
 }
 
 }  // namespace banyan

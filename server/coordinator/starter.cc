@@ -39,7 +39,7 @@ void Reconciler::Unqueue(Child* child) {
 // Starts as many as the pace allows, in order; those of a supervisor or node that has to wait are
 // left behind without holding up the rest.
 void Reconciler::Pump() {
-  if (queue_.empty() || !core_->started) return;
+  if (queue_.empty() || !core_->started || core_->safe_mode.holds_starts()) return;
   const Instant now = core_->now();
   const CoordinatorOptions& options = core_->options;
   bool waits = false;
@@ -51,7 +51,10 @@ void Reconciler::Pump() {
       waits = true;
       break;
     }
-    if (!child->supervisor->bucket.HasOne(sup_rate, now)) {
+    // Replacements in a mass loss; what is asked for goes on.
+    const bool braked = core_->lease_keeper.braked() && child->starts > 0;
+    const bool brake_waits = braked && !brake_.HasOne(options.braked_starts_per_second, now);
+    if (brake_waits || !child->supervisor->bucket.HasOne(sup_rate, now)) {
       waits = true;
       ++it;
       continue;
@@ -68,6 +71,7 @@ void Reconciler::Pump() {
     }
     bucket_.Take(options.starts_per_second * pace_, now);
     child->supervisor->bucket.Take(sup_rate, now);
+    if (braked) brake_.Take(options.braked_starts_per_second, now);
     for (NodeView& view : views) {
       if (view.node_id != child->node_id) continue;
       view.assigned_weight += WeightOf(&child->spec->resources);
@@ -80,16 +84,30 @@ void Reconciler::Pump() {
   }
 }
 
-bool Reconciler::TryPlace(Child* child, const std::vector<NodeView>& views) {
+PlacementRequest Reconciler::RequestFor(const Child* child) const {
   PlacementRequest request;
   request.child = child->path_key;
   request.module = child->spec->start.module;
   request.placement = PlacementOf(child);
   request.resources = &child->spec->resources;
   request.previous_node = child->previous_node;
+  request.exclusive = child->spec->exclusivity != Exclusivity::kAvailable;
   for (const auto& [node, count] : child->supervisor->per_node) request.siblings[node] = count;
   request.same_key = request.siblings;
-  const PlacementResult result = Place(request, views, core_->deps.random);
+  return request;
+}
+
+PlacementResult Reconciler::PlaceElsewhere(const Child* child,
+                                           const std::vector<NodeView>& views) const {
+  std::vector<NodeView> others = views;
+  std::erase_if(others, [&](const NodeView& view) { return view.name == child->node; });
+  PlacementRequest request = RequestFor(child);
+  request.previous_node.clear();
+  return Place(request, others, core_->deps.random);
+}
+
+bool Reconciler::TryPlace(Child* child, const std::vector<NodeView>& views) {
+  const PlacementResult result = Place(RequestFor(child), views, core_->deps.random);
   Member* member = result.node.empty() ? nullptr : core_->members.Find(result.node);
   if (member == nullptr) {
     NoNode(child, result);
@@ -171,17 +189,36 @@ void Reconciler::Assign(Child* child, Member* member) {
   child->frozen = false;
   ++child->starts;
   if (!child->spec->start.name.empty()) child->reg_version = core_->NextRegVersion();
-  ++child->supervisor->per_node[child->node];
-  member->children.insert(child->path_key);
-  member->weight += WeightOf(&child->spec->resources);
-  for (const auto& [resource, amount] : child->spec->resources)
-    member->assigned[resource] += amount;
+  Reserve(child, member);
   ++member->starts_in_flight;
   core_->tree.Touch(child);
   core_->journal.After([this, path = child->path_key, fence = child->fence] {
     Child* c = core_->tree.FindChild(path);
     if (c != nullptr && c->fence == fence && c->assigned != Assigned::kNone) SendStart(c);
   });
+}
+
+void Reconciler::Reserve(Child* child, Member* member) {
+  ++child->supervisor->per_node[member->name()];
+  if (!member->children.insert(child->path_key).second) return;
+  member->weight += WeightOf(&child->spec->resources);
+  for (const auto& [resource, amount] : child->spec->resources)
+    member->assigned[resource] += amount;
+}
+
+void Reconciler::Unreserve(Child* child, const std::string& node, uint32_t node_id,
+                           uint32_t incarnation, bool waits_init) {
+  auto count = child->supervisor->per_node.find(node);
+  if (count != child->supervisor->per_node.end() && --count->second == 0) {
+    child->supervisor->per_node.erase(count);
+  }
+  Member* member = core_->members.FindLive(node_id, incarnation);
+  if (member == nullptr || member->children.erase(child->path_key) == 0) return;
+  member->weight -= WeightOf(&child->spec->resources);
+  for (const auto& [resource, amount] : child->spec->resources)
+    member->assigned[resource] -= amount;
+  if (waits_init && member->starts_in_flight > 0) --member->starts_in_flight;
+  core_->cluster_requests.PokeDrains();
 }
 
 // Gives back what the assignment took. The fence stays known until the next one.
@@ -193,17 +230,7 @@ void Reconciler::Release(Child* child) {
   }
   child->assigned = Assigned::kNone;
   core_->Cancel(std::exchange(child->lost_timer, 0));
-  auto count = child->supervisor->per_node.find(child->node);
-  if (count != child->supervisor->per_node.end() && --count->second == 0) {
-    child->supervisor->per_node.erase(count);
-  }
-  Member* member = core_->members.FindLive(child->node_id, child->incarnation);
-  if (member != nullptr && member->children.erase(child->path_key) > 0) {
-    member->weight -= WeightOf(&child->spec->resources);
-    for (const auto& [resource, amount] : child->spec->resources)
-      member->assigned[resource] -= amount;
-    if (child->waits_init && member->starts_in_flight > 0) --member->starts_in_flight;
-  }
+  Unreserve(child, child->node, child->node_id, child->incarnation, child->waits_init);
   child->waits_init = false;
   child->kill = false;
   child->frozen = false;
@@ -222,12 +249,21 @@ void EncodeSpec(const Child& child, v1::ChildSpec* out) {
 }  // namespace
 
 void Reconciler::SendStart(Child* child) {
-  Member* member = core_->members.FindLive(child->node_id, child->incarnation);
+  SecondLife present;
+  present.node_id = child->node_id;
+  present.incarnation = child->incarnation;
+  present.fence = child->fence;
+  present.reg_version = child->reg_version;
+  SendStart(child, present);
+}
+
+void Reconciler::SendStart(Child* child, const SecondLife& life) {
+  Member* member = core_->members.FindLive(life.node_id, life.incarnation);
   // Without a session the resync that comes finds it absent, and then it is sent (W3).
   if (member == nullptr || !member->manageable()) return;
   internal::v1::Command command;
   for (const std::string& name : child->path) command.add_path(name);
-  command.set_fence(child->fence.value());
+  command.set_fence(life.fence.value());
   auto* start = command.mutable_start();
   EncodeSpec(*child, start->mutable_spec());
   const ChildRecord* record = child->supervisor->planner->Find(child->key);
@@ -238,7 +274,7 @@ void Reconciler::SendStart(Child* child) {
   if (!child->spec->start.name.empty()) {
     auto* name = start->mutable_name();
     name->set_name(child->spec->start.name);
-    name->set_reg_version(child->reg_version);
+    name->set_reg_version(life.reg_version);
     name->set_child_name(true);
     name->set_exclusive(child->spec->exclusivity != Exclusivity::kAvailable);
   }
@@ -277,8 +313,25 @@ void Reconciler::SendOrphanStop(Member* member, const std::vector<std::string>& 
   });
 }
 
-void Reconciler::Move(Child* child) {
-  if (child->assigned != Assigned::kRunning || child->nested != nullptr) return;
+bool Reconciler::Move(Child* child) {
+  if (child->assigned != Assigned::kRunning || child->nested != nullptr || child->second)
+    return false;
+  if (child->spec->exclusivity == Exclusivity::kAvailable) return StartSecond(child);
+  MoveByForce(child);
+  return true;
+}
+
+void Reconciler::Kill(Child* child) {
+  child->kill = true;
+  core_->tree.Touch(child);
+  core_->journal.After([this, path = child->path_key, fence = child->fence] {
+    Child* c = core_->tree.FindChild(path);
+    if (c != nullptr && c->fence == fence && c->assigned == Assigned::kStopping) SendStop(c);
+  });
+}
+
+void Reconciler::MoveByForce(Child* child) {
+  if (child->second && !child->second->outgoing) CancelSecond(child);
   child->assigned = Assigned::kStopping;
   child->moving = true;
   child->kill = false;

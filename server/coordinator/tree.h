@@ -32,6 +32,18 @@ enum class Assigned : uint8_t {
   kStopping,  // to be stopped; not yet known to be over
 };
 
+// A life of an `available` child beside its present one: the next, which is to take over as soon as
+// it is up, or the one before, which is being stopped since it was taken over from.
+struct SecondLife {
+  std::string node;
+  uint32_t node_id = 0;
+  uint32_t incarnation = 0;
+  Fence fence;
+  uint64_t reg_version = 0;
+  bool outgoing = false;
+  bool waits_init = false;
+};
+
 // One child of a cluster-wide supervisor.
 struct Child {
   ClusterSupervisor* supervisor = nullptr;
@@ -51,6 +63,7 @@ struct Child {
   bool moving = false;      // kStopping: to be started elsewhere (drain)
   bool waits_init = false;  // in init at the node
   Payload hand_off;         // from the life before
+  std::optional<SecondLife> second;
 
   uint64_t starts = 0;
   std::optional<ExitReason> last_exit;

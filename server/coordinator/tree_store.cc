@@ -80,6 +80,15 @@ void Tree::WriteChild(Child* child) {
   asg.set_pending_reason(child->pending_reason);
   if (!child->hand_off.empty())
     wire::ToProto(child->hand_off, asg.mutable_hand_off()).IgnoreError();
+  if (child->second) {
+    auto* second = asg.mutable_second();
+    second->set_node_id(child->second->node_id);
+    second->set_incarnation(child->second->incarnation);
+    second->set_fence(child->second->fence.value());
+    second->set_reg_version(child->second->reg_version);
+    second->set_outgoing(child->second->outgoing);
+  }
+  asg.set_backoff_restarts(child->supervisor->planner->BackoffRestarts(child->key));
   core_->journal.Put(fmt::format("child/{}/asg", child->path_key), asg);
 }
 
@@ -233,6 +242,11 @@ void Tree::LoadChild(ClusterSupervisor* sup, const internal::v1::ChildRecord& re
   state.retrying = asg.retrying();
   state.op_start = asg.op_start();
   state.op_new = asg.op_new();
+  state.backoff_restarts = asg.backoff_restarts();
+  if (asg.has_start_time()) {
+    state.running_for =
+        std::max(absl::ZeroDuration(), core_->wall() - wire::FromProto(asg.start_time()));
+  }
 
   auto child = std::make_unique<Child>();
   child->supervisor = sup;
@@ -257,6 +271,14 @@ void Tree::LoadChild(ClusterSupervisor* sup, const internal::v1::ChildRecord& re
   child->previous_node = asg.previous_node();
   child->pending_reason = asg.pending_reason();
   if (asg.has_hand_off()) child->hand_off = wire::FromProto(asg.hand_off());
+  if (asg.has_second()) {
+    SecondLife& second = child->second.emplace();
+    second.node_id = asg.second().node_id();
+    second.incarnation = asg.second().incarnation();
+    second.fence = Fence(asg.second().fence());
+    second.reg_version = asg.second().reg_version();
+    second.outgoing = asg.second().outgoing();
+  }
   if (child->fence.value() != 0) {
     child->assigned = state.state == ChildState::kStopping || child->moving ? Assigned::kStopping
                       : state.state == ChildState::kRunning                 ? Assigned::kRunning

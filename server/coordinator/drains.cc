@@ -1,0 +1,206 @@
+// Drains: a node's children are moved, a few of each supervisor at a time, until nothing is left.
+// Level-triggered from the node's durable record, so that a drain outlives the coordinator.
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "fmt/format.h"
+
+#include "common/base/error.h"
+#include "server/coordinator/cluster_requests.h"
+#include "server/coordinator/core.h"
+#include "server/coordinator/snapshot.h"
+
+namespace banyan {
+namespace {
+
+constexpr absl::Duration kTick = absl::Seconds(1);
+// What a drain waits for comes in bursts; each is looked at once.
+constexpr absl::Duration kPokeWait = absl::Milliseconds(10);
+// A child whose own rules let it take for ever is killed so long after the deadline.
+constexpr absl::Duration kKillAfter = absl::Seconds(5);
+
+}  // namespace
+
+void ClusterRequests::Drain(const NodeArgs& args, absl::Duration deadline, uint32_t max_parallel,
+                            bool then_leave, Reply<v1::NodeInfo> done) {
+  Member* member = nullptr;
+  Operation* op =
+      Begin(args, "Drain",
+            fmt::format("{} {} {}", absl::FormatDuration(deadline), max_parallel, then_leave),
+            std::move(done), &member);
+  if (op == nullptr) return;
+  if (member->gone()) {
+    return core_->operations.Fail(
+        op, MakeError("NODE_NOT_ACTIVE", fmt::format("node \"{}\" is no member now", args.name),
+                      {{"node", args.name}}));
+  }
+  internal::v1::DrainRecord* drain = member->record.mutable_drain();
+  if (!drain->has_start_time()) *drain->mutable_start_time() = core_->wall_proto();
+  drain->clear_deadline();
+  drain->clear_end_time();
+  if (deadline != absl::InfiniteDuration())
+    *drain->mutable_deadline() = wire::ToProto(core_->wall() + deadline);
+  drain->set_max_parallel(max_parallel);
+  drain->set_then_leave(then_leave);
+  drain->set_message(args.message);
+  core_->membership.Store(*member);
+  core_->membership.Changed(member);
+  core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_DRAIN, member->name());
+  Step(member);
+  core_->operations.Finish(op, EncodeNode(*core_, *member, false), "done");
+}
+
+// After a change of the coordinator the node asks again; what is in the store is then only renewed.
+void ClusterRequests::OnRetire(Member* member, absl::Duration deadline) {
+  retiring_.insert(member->name());
+  internal::v1::DrainRecord* drain = member->record.mutable_drain();
+  if (!drain->has_start_time()) *drain->mutable_start_time() = core_->wall_proto();
+  drain->clear_end_time();
+  *drain->mutable_deadline() = wire::ToProto(core_->wall() + deadline);
+  drain->set_then_leave(true);
+  drain->set_message("the node is ending");
+  core_->membership.Store(*member);
+  core_->membership.Changed(member);
+  core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_DRAIN, member->name());
+  Step(member);
+}
+
+void ClusterRequests::Tick() {
+  StepDrains();
+  StepRebalance();
+  // Failed starts are held against a node for some minutes.
+  if (++ticks_ % 60 == 0) {
+    for (const auto& [name, member] : core_->members.all()) member->recent_start_failures /= 2;
+  }
+  core_->After(kTick, [this] { Tick(); });
+}
+
+void ClusterRequests::PokeDrains() {
+  const auto drains = [](const auto& entry) {
+    return !entry.second->gone() && entry.second->draining();
+  };
+  const auto& all = core_->members.all();
+  if (poked_ || std::none_of(all.begin(), all.end(), drains)) return;
+  poked_ = true;
+  core_->After(kPokeWait, [this] {
+    poked_ = false;
+    StepDrains();
+  });
+}
+
+void ClusterRequests::StepDrains() {
+  std::vector<Member*> draining;
+  for (const auto& [name, member] : core_->members.all()) {
+    if (member->gone()) retiring_.erase(name);
+    if (!member->gone() && member->draining()) draining.push_back(member.get());
+  }
+  if (draining.empty()) killed_.clear();
+  for (Member* member : draining) Step(member);
+}
+
+void ClusterRequests::EndDrain(Member* member) {
+  *member->record.mutable_drain()->mutable_end_time() = core_->wall_proto();
+  core_->membership.Store(*member);
+  core_->membership.Changed(member);
+  core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_DRAIN, member->name());
+  if (member->record.drain().then_leave()) LetLeave(member, /*at_once=*/false);
+}
+
+// The word that it may leave may have been lost with its session.
+void ClusterRequests::OnResynced(Member* member) {
+  if (member->record.has_drain() && member->record.drain().has_end_time() &&
+      member->record.drain().then_leave()) {
+    LetLeave(member, /*at_once=*/false);
+  }
+}
+
+// The node leaves when it has no children left. `at_once`: it stops those that it has.
+void ClusterRequests::LetLeave(Member* member, bool at_once) {
+  if (!member->manageable()) return;
+  core_->journal.After([this, name = member->name(), at_once] {
+    Member* m = core_->members.Find(name);
+    if (m == nullptr || !m->manageable()) return;
+    internal::v1::Command command;
+    command.mutable_set_drain()->set_draining(true);
+    command.mutable_set_drain()->set_then_leave(true);
+    if (at_once) *command.mutable_set_drain()->mutable_deadline() = wire::ToProto(kKillAfter);
+    m->control->SendCommand(std::move(command));
+  });
+}
+
+uint32_t ClusterRequests::MayBeAway(const ClusterSupervisor& sup,
+                                    const internal::v1::DrainRecord& drain) {
+  if (drain.max_parallel() > 0) return drain.max_parallel();
+  if (sup.spec->max_unavailable) return *sup.spec->max_unavailable;
+  return std::max<uint32_t>(1, static_cast<uint32_t>(sup.children.size() / 10));
+}
+
+// Moves as many as may be away at a time. What no other node fits stays until the deadline, and is
+// then stopped where it is.
+void ClusterRequests::Step(Member* member) {
+  internal::v1::DrainRecord* drain = member->record.mutable_drain();
+  if (member->children.empty()) return EndDrain(member);
+  if (drain->has_deadline() && core_->wall() >= wire::FromProto(drain->deadline()))
+    return Force(member);
+  std::map<ClusterSupervisor*, uint32_t> away;
+  core_->tree.ForEach([&](ClusterSupervisor* sup) {
+    for (const auto& [key, child] : sup->children) {
+      const ChildRecord* record = sup->planner->Find(key);
+      const bool starts = record != nullptr && record->state == ChildState::kStarting;
+      if (child->moving || child->second || (starts && child->assigned != Assigned::kNone))
+        ++away[sup];
+    }
+  });
+  const std::vector<NodeView> views = core_->members.Views(core_->now());
+  const std::set<std::string> children = member->children;
+  bool stuck = !children.empty();
+  for (const std::string& path : children) {
+    Child* child = core_->tree.FindChild(path);
+    const bool here = child != nullptr && child->node_id == member->node_id() &&
+                      child->incarnation == member->incarnation();
+    if (!here || child->assigned != Assigned::kRunning || child->second) {
+      stuck = false;  // it is on its way
+      continue;
+    }
+    if (child->spec->restart == RestartType::kTemporary) continue;
+    if (away[child->supervisor] >= MayBeAway(*child->supervisor, *drain)) {
+      stuck = false;
+      continue;
+    }
+    if (core_->reconciler.PlaceElsewhere(child, views).node.empty()) continue;
+    stuck = false;
+    if (!core_->reconciler.Move(child)) continue;
+    ++away[child->supervisor];
+    drain->set_moved(drain->moved() + 1);
+  }
+  // A node that is ending need not wait for what can go nowhere.
+  if (stuck && retiring_.contains(member->name())) LetLeave(member, /*at_once=*/true);
+}
+
+void ClusterRequests::Force(Member* member) {
+  internal::v1::DrainRecord* drain = member->record.mutable_drain();
+  const bool kill = core_->wall() >= wire::FromProto(drain->deadline()) + kKillAfter;
+  const std::set<std::string> children = member->children;
+  for (const std::string& path : children) {
+    Child* child = core_->tree.FindChild(path);
+    const bool here = child != nullptr && child->node_id == member->node_id() &&
+                      child->incarnation == member->incarnation();
+    if (!here) continue;
+    if (child->assigned == Assigned::kStopping) {
+      const bool for_ever = child->spec->shutdown_or_default().timeout == absl::InfiniteDuration();
+      if (kill && for_ever && killed_.insert(path).second) core_->reconciler.Kill(child);
+      continue;
+    }
+    if (child->assigned != Assigned::kRunning) continue;
+    if (child->spec->restart == RestartType::kTemporary) {
+      core_->reconciler.Perform(child->supervisor, child->supervisor->planner->TerminateChildByKey(
+                                                       0, child->key, core_->now()));
+      continue;
+    }
+    drain->set_moved(drain->moved() + 1);
+    core_->reconciler.MoveByForce(child);
+  }
+}
+
+}  // namespace banyan
