@@ -67,6 +67,8 @@ void Process::DrainInbox() {
 
 void Process::AppendMessage(SignalPtr signal) {
   Signal* s = signal.release();
+  if (s->from.node_id != 0 && s->kind <= SignalKind::kCall) [[unlikely]]
+    rt_->CountInbound(static_cast<int64_t>(s->payload.size()));
   s->next = nullptr;
   if (mailbox_tail_) {
     mailbox_tail_->next = s;
@@ -93,6 +95,8 @@ SignalPtr Process::TakeMessage(const std::function<bool(const Message&)>* want) 
     if (scanned_ == s) scanned_ = before;
     s->next = nullptr;
     if (s->kind <= SignalKind::kSystem) queued_.fetch_sub(1, std::memory_order_relaxed);
+    if (s->from.node_id != 0 && s->kind <= SignalKind::kCall) [[unlikely]]
+      rt_->CountInbound(-static_cast<int64_t>(s->payload.size()));
     return SignalPtr(s);
   }
   return nullptr;
@@ -114,7 +118,7 @@ void Process::CountHandled() {
 // -------------------------------------------------------------------- run
 
 bool Process::MayGoOn() {
-  if (pending_exit_ || budget_ <= 0) return false;
+  if (pending_exit_ || budget_ <= 0 || held_ > 0) return false;
   return !exclusive_ || rt_->LeaseValid();
 }
 
@@ -169,7 +173,7 @@ bool Process::Run() {
       continue;
     }
     frozen_ = false;
-    if (started_ && !Satisfied()) {
+    if (started_ && (held_ > 0 || !Satisfied())) {
       SetState(*this,
                suspended_ ? ProcessSnapshot::State::kSuspended : ProcessSnapshot::State::kWaiting);
       if (TryIdle()) return false;
@@ -246,6 +250,7 @@ void Process::Die(const ExitReason& reason) {
   rt_->table().set_label(*this, {});
   trap_exit_ = frozen_ = timed_out_ = blocking_done_ = suspended_ = false;
   exclusive_ = false;
+  held_ = 0;
   origin_.reset();
   max_messages_ = 0;
   handled_.store(0, std::memory_order_relaxed);

@@ -96,7 +96,7 @@ class Process {
   size_t mailbox_length() const;
   // Called when a message is handed to the code.
   void CountHandled();
-  bool MayGoOn();  // within budget, not exiting, not frozen
+  bool MayGoOn();  // within budget, not exiting, not held, not frozen
   void ArmWait(Wait wait, Ref ref, Instant deadline, std::coroutine_handle<> h);
   void DisarmWait();
   void SetPendingExit(ExitReason reason);
@@ -124,6 +124,7 @@ class Process {
   bool blocking_done_ = false;
   bool suspended_ = false;  // by sys; for people
   Wait wait_ = Wait::kNone;
+  int held_ = 0;  // by what waits to be sent to other nodes
   int budget_ = 0;
   Ref wait_ref_ = 0;        // the alias or blocking job waited for
   Ref wait_timer_ref_ = 0;  // names the deadline, so that an old one is not taken for it

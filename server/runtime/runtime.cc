@@ -257,6 +257,31 @@ void Runtime::ConnectionLost(uint32_t node_id, uint32_t incarnation,
   external_->ConnectionLost(node_id, incarnation);
 }
 
+namespace {
+void ChangeHeld(Runtime* rt, Pid pid, int by) {
+  if (!pid.local() || !pid.valid()) return;
+  auto s = std::make_unique<Signal>(SignalKind::kWake);
+  s->to = pid;
+  s->payload = Payload::Local(std::function<void(Process&)>([pid, by](Process& p) {
+    if (p.Alive(pid.generation())) p.held_ += by;
+  }));
+  rt->Enqueue(std::move(s));
+}
+}  // namespace
+
+void Runtime::HoldSender(Pid pid) { ChangeHeld(this, pid, 1); }
+void Runtime::ReleaseSender(Pid pid) { ChangeHeld(this, pid, -1); }
+
+bool Runtime::Busy(Pid to) const {
+  if (!to.local()) {
+    const RemoteRouter* router = router_.load(std::memory_order_acquire);
+    return router && router->Busy(to.node_id);
+  }
+  const Process* p = table_->Get(to);
+  return p && p->queued_.load(std::memory_order_relaxed) >=
+                  p->max_messages_.load(std::memory_order_relaxed);
+}
+
 // --------------------------------------------------------- names and views
 
 bool Runtime::IsAlive(Pid pid) const {

@@ -28,6 +28,8 @@ class RemoteRouter {
  public:
   virtual ~RemoteRouter() = default;
   virtual void Route(SignalPtr signal) = 0;  // signal->to.node_id != 0
+  // More waits to be sent there than is good. Any thread.
+  virtual bool Busy(uint32_t node_id) const { return false; }
 };
 
 // What ListActors shows. Read while the process runs, so each field is true of some recent moment.
@@ -143,6 +145,15 @@ class Runtime {
   // noconnection, and calls from outside.
   void ConnectionLost(uint32_t node_id, uint32_t incarnation, const std::vector<uint64_t>& pids);
 
+  // What waits for another node is too much, or no longer: until it is released, which must follow,
+  // the process does not go on from where it waits next (OTP's busy_dist_port). Exit signals act.
+  void HoldSender(Pid pid);
+  void ReleaseSender(Pid pid);
+  // A message for `to` would have to wait: for its node, or behind a full mailbox.
+  bool Busy(Pid to) const;
+  // Bytes of messages from other nodes that their receivers have not taken yet.
+  int64_t inbound_bytes() const { return inbound_bytes_.load(std::memory_order_relaxed); }
+
   // --- the lease (docs: cluster.md 2.5). Exclusive processes are not dispatched from this moment
   // on; renewing it thaws them, state and mailbox intact. Default: infinite.
   void SetLeaseUntil(Instant until);
@@ -172,6 +183,7 @@ class Runtime {
   // Answers for a receiver that cannot be reached: `reason` (noproc, noconnection) to who waits for
   // one.
   void Bounce(SignalPtr signal, ExitReason reason);
+  void CountInbound(int64_t bytes) { inbound_bytes_.fetch_add(bytes, std::memory_order_relaxed); }
   Ref NextRef() { return next_ref_.fetch_add(1, std::memory_order_relaxed); }
   bool LeaseValid() const;
   void ParkFrozen(Process* p);
@@ -188,6 +200,7 @@ class Runtime {
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<Blocking> blocking_;
   std::atomic<RemoteRouter*> router_{nullptr};
+  std::atomic<int64_t> inbound_bytes_{0};
   std::atomic<Ref> next_ref_{1};
   std::atomic<int64_t> lease_until_ns_;
   Counters counters_;

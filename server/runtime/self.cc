@@ -67,7 +67,7 @@ bool Self::ReceiveAwaiter::await_ready() {
   if (taken_) return true;
   p_->DrainInbox();
   // An exit signal that has just come ends the process at the suspension, not here.
-  if (p_->pending_exit_) return false;
+  if (p_->pending_exit_ || p_->held_ > 0) return false;
   taken_ = p_->TakeMessage(want_ ? &want_ : nullptr);
   return taken_ != nullptr;
 }
@@ -91,6 +91,11 @@ void Self::Send(Pid to, Payload payload) {
 }
 void Self::Cast(Pid to, Payload payload) {
   p_->SendSignal(MakeSignal(SignalKind::kCast, to, std::move(payload)));
+}
+bool Self::TrySend(Pid to, Payload payload) {
+  if (p_->rt_->Busy(to)) return false;
+  Send(to, std::move(payload));
+  return true;
 }
 bool Self::SendName(const std::string& name, Payload payload) {
   std::optional<Pid> to = p_->rt_->Whereis(name);
@@ -150,7 +155,11 @@ Task<absl::StatusOr<Payload>> Self::Call(Pid to, Payload payload, absl::Duration
   if (to == pid())
     co_return MakeError("CALLING_SELF", "a process cannot call itself: it would wait for ever");
   Instant deadline = Now() + timeout;
-  Ref alias = SendRequest(to, std::move(payload));
+  SignalPtr s = MakeSignal(SignalKind::kCall, to, std::move(payload));
+  const Ref alias = s->ref = p_->OpenAlias(to);
+  // The other node must not run it when nobody waits any more (cluster.md 4.2).
+  if (!to.local()) s->deadline = deadline;
+  p_->SendSignal(std::move(s));
   CallReply reply = co_await AwaitReply(alias, deadline);
   co_return ToCallResult(std::move(reply), to, timeout);
 }

@@ -101,6 +101,9 @@ class Self {
   // Never fail and never wait: to nobody is to nobody.
   void Send(Pid to, Payload payload);
   void Cast(Pid to, Payload payload);
+  // False, and nothing is sent: `to`'s mailbox is full, or too much waits for its node already
+  // (OTP's erlang:send with nosuspend). Send() would be held up then, at the next wait.
+  bool TrySend(Pid to, Payload payload);
   // To a locally registered name; false: nobody has it.
   bool SendName(const std::string& name, Payload payload);
 
