@@ -234,7 +234,19 @@ void Coordinator::NextClusterEvents(WatchId watch, Reply<v1::WatchClusterRespons
 
 void Coordinator::CloseWatch(WatchId watch) {
   core_->Post([core = core_.get(), watch] {
-    if (!core->events.Close(watch)) core->cluster_events.Close(watch);
+    if (core->events.Close(watch) || core->cluster_events.Close(watch)) return;
+    core->names.watches().Close(watch);
+  });
+}
+
+void Coordinator::WatchNames(std::string prefix, uint64_t after, Reply<WatchId> done) {
+  Read(core_.get(), std::move(done),
+       [core = core_.get(), prefix, after] { return core->names.watches().Open(prefix, after); });
+}
+
+void Coordinator::NextNames(WatchId watch, Reply<v1::WatchNamesResponse> done) {
+  core_->Post([core = core_.get(), watch, done = std::move(done)] {
+    core->names.watches().Next(watch, done);
   });
 }
 

@@ -178,6 +178,10 @@ class Coordinator {
   void Register(RegisterArgs args, Reply<v1::NameEntry> done);
   void Unregister(UnregisterArgs args, Reply<bool> removed);
   void Lookup(std::string name, Reply<v1::LookupResponse> done);
+  // Registrations and releases of the names that begin with `prefix`: those there are and all later
+  // ones, or those later than `after`. Ended by CloseWatch.
+  void WatchNames(std::string prefix, uint64_t after, Reply<WatchId> done);
+  void NextNames(WatchId watch, Reply<v1::WatchNamesResponse> done);
   void ListNames(std::string prefix, PageArgs page, Reply<v1::ListNamesResponse> done);
   // `node_id`: who asks, for `subscribe`; 0: nobody.
   void Resolve(internal::v1::ResolveRequest request, uint32_t node_id,

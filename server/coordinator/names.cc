@@ -14,7 +14,10 @@ namespace banyan {
 void NameTable::Start() {
   core_->tree.ForEach([this](ClusterSupervisor* sup) {
     for (const auto& [key, child] : sup->children) {
-      if (!child->spec->start.name.empty()) children_[child->spec->start.name] = child->path_key;
+      if (child->spec->start.name.empty()) continue;
+      children_[child->spec->start.name] = child->path_key;
+      // That it is adopted is no news.
+      if (child->assigned == Assigned::kRunning && child->pid) watches_.Know(EntryOf(child.get()));
     }
   });
 }
@@ -36,6 +39,11 @@ absl::Status NameTable::CheckFree(const std::string& name) const {
   return absl::OkStatus();
 }
 
+absl::Status NameTable::CheckKnown() const {
+  if (!recovering()) return absl::OkStatus();
+  return MakeError("RECOVERING", "not all nodes have said which names they hold; try again");
+}
+
 void NameTable::ReserveForChild(const Child* child) {
   const std::string& name = child->spec->start.name;
   if (!name.empty()) children_.try_emplace(name, child->path_key);
@@ -47,9 +55,7 @@ absl::StatusOr<v1::NameEntry> NameTable::Register(const RegisterArgs& args) {
   const auto it = dynamic_.find(args.name);
   if (it != dynamic_.end() && wire::FromProto(it->second.pid(), {}) == args.pid) return it->second;
   BANYAN_RETURN_IF_ERROR(CheckFree(args.name));
-  if (recovering()) {
-    return MakeError("RECOVERING", "not all nodes have said which names they hold; try again");
-  }
+  BANYAN_RETURN_IF_ERROR(CheckKnown());
   if (core_->members.FindLive(args.pid.node_id, args.pid.incarnation) == nullptr) {
     return MakeError("NOPROC", fmt::format("no live process {}", FormatPid(args.pid)),
                      {{"target", FormatPid(args.pid)}});
@@ -168,7 +174,8 @@ void NameTable::OnNameRequest(ControlSession* session, const internal::v1::NameR
 void NameTable::OnNameGone(Member* member, const v1::NameEntry& gone) {
   auto it = dynamic_.find(gone.name());
   // A late report must not take away a newer owner's registration.
-  if (it == dynamic_.end() || it->second.reg_version() != gone.reg_version()) return;
+  if (it == dynamic_.end()) return watches_.ReleasedBefore(gone);
+  if (it->second.reg_version() != gone.reg_version()) return;
   if (it->second.pid().node_id() != member->node_id()) return;
   Drop(gone.name());
 }
@@ -177,12 +184,17 @@ void NameTable::OnResync(Member* member, const std::vector<internal::v1::ResyncC
   std::set<std::string> held;
   for (const auto& chunk : chunks) {
     for (const v1::NameEntry& entry : chunk.names()) {
-      if (entry.child_name() || children_.contains(entry.name())) continue;
+      if (entry.child_name()) continue;
       auto it = dynamic_.find(entry.name());
-      if (it != dynamic_.end() && it->second.reg_version() > entry.reg_version()) continue;
+      const bool newer = it != dynamic_.end() && it->second.reg_version() > entry.reg_version();
+      if (newer || children_.contains(entry.name())) {
+        Revoke(member, entry);
+        continue;
+      }
       held.insert(entry.name());
       if (it != dynamic_.end() && it->second.reg_version() == entry.reg_version()) continue;
       dynamic_[entry.name()] = entry;
+      watches_.Registered(entry);
       core_->resolver.OnName(entry.name());
     }
   }
@@ -222,7 +234,18 @@ void NameTable::OnChildGone(Child* child) {
   if (it != children_.end() && it->second == child->path_key) children_.erase(it);
 }
 
+void NameTable::Revoke(Member* member, const v1::NameEntry& entry) {
+  core_->journal.After([this, name = member->name(), entry] {
+    Member* m = core_->members.Find(name);
+    if (m == nullptr || m->control == nullptr) return;
+    internal::v1::RouteUpdate update;
+    *update.add_released() = entry;
+    m->control->SendRoutes(update);
+  });
+}
+
 void NameTable::Announce(const v1::NameEntry& entry, bool registered) {
+  registered ? watches_.Registered(entry) : watches_.Released(entry);
   auto it = interest_.find(entry.name());
   if (it == interest_.end()) return;
   internal::v1::RouteUpdate update;

@@ -10,6 +10,7 @@
 #include "banyan/v1/registry.pb.h"
 #include "common/base/pid.h"
 #include "server/coordinator/coordinator.h"
+#include "server/coordinator/name_watches.h"
 
 namespace banyan {
 
@@ -24,12 +25,14 @@ struct Member;
 // (N4), and only by its own reg_version.
 class NameTable {
  public:
-  explicit NameTable(Coordinator::Core* core) : core_(core) {}
+  explicit NameTable(Coordinator::Core* core) : core_(core), watches_(core) {}
 
   // Child names after the store was loaded.
   void Start();
   // NAME_TAKEN, or OK. `own`: the child that may have it already.
   absl::Status CheckFree(const std::string& name) const;
+  // RECOVERING while some node has not said which names it holds (N2), or OK.
+  absl::Status CheckKnown() const;
   // Its record is made: the name, if it has one, is taken from now on.
   void ReserveForChild(const Child* child);
   bool Known(const std::string& name) const {
@@ -53,18 +56,23 @@ class NameTable {
   void OnChildStarted(Child* child);
   void OnChildDown(Child* child);
   void OnChildGone(Child* child);
+  // Who wants to hear of every change of some names (WatchNames).
+  NameWatches& watches() { return watches_; }
   // The node hears of changes of the name from now on.
   void Subscribe(const std::string& name, uint32_t node_id) { interest_[name].insert(node_id); }
 
  private:
   v1::NameEntry EntryOf(const Child* child) const;
   void Announce(const v1::NameEntry& entry, bool registered);
+  // Its holder must give it up: another has it by now.
+  void Revoke(Member* member, const v1::NameEntry& entry);
   void Drop(const std::string& name);
 
   Coordinator::Core* const core_;
   std::map<std::string, std::string> children_;  // name -> path key
   std::map<std::string, v1::NameEntry> dynamic_;
   std::map<std::string, std::set<uint32_t>> interest_;
+  NameWatches watches_;
 };
 
 }  // namespace banyan

@@ -14,6 +14,9 @@
 namespace banyan {
 namespace {
 
+// So many unfinished operations are passed over in search for one to drop.
+constexpr size_t kUnderWayMax = 1000;
+
 // Tells two requests apart; not for secrets.
 std::string Fingerprint(std::string_view text) {
   uint64_t a = 0xcbf29ce484222325, b = 0x84222325cbf29ce4;
@@ -43,6 +46,11 @@ absl::Status Operations::Load() {
     ages.emplace_back(wire::FromProto(op->record.time()), id);
     all_[id] = std::move(op);
   }
+  auto floors = core_->deps.store->Load("op_floor");
+  if (!floors.ok()) return floors.status();
+  internal::v1::OperationRecord floor;
+  if (!floors->empty() && floor.ParseFromString((*floors)[0].value))
+    floor_ = wire::FromProto(floor.time());
   std::sort(ages.begin(), ages.end());
   for (auto& [time, id] : ages) by_age_.push_back(std::move(id));
   return absl::OkStatus();
@@ -64,7 +72,7 @@ bool Operations::TooOld(const std::string& request_id) const {
 Operation* Operations::BeginRaw(const std::string& request_id, const std::string& kind,
                                 const std::string& request, std::vector<std::string> path,
                                 std::function<void(absl::StatusOr<std::string>)> done) {
-  if (absl::Status status = core_->CanChange(); !status.ok()) {
+  if (absl::Status status = core_->CanChange(kind); !status.ok()) {
     done(status);
     return nullptr;
   }
@@ -114,23 +122,44 @@ void Operations::Store(Operation* op) {
   core_->journal.Put(fmt::format("op/{}", op->record.id()), op->record);
 }
 
+// The oldest go first, but for those that are still under way.
 void Operations::Evict() {
   const absl::Time oldest = core_->wall() - core_->options.operation_retention;
-  while (!by_age_.empty()) {
-    auto it = all_.find(by_age_.front());
-    if (it == all_.end()) {
-      by_age_.pop_front();
-      continue;
+  size_t under_way = 0;
+  while (by_age_.size() > under_way) {
+    const std::string id = by_age_[under_way];
+    auto it = all_.find(id);
+    if (it != all_.end()) {
+      const Operation& op = *it->second;
+      const absl::Time time = wire::FromProto(op.record.time());
+      const bool crowded = all_.size() > core_->options.operations_max;
+      if (!crowded && time >= oldest) return;
+      if (!op.record.done()) {
+        if (++under_way > kUnderWayMax) return;
+        continue;
+      }
+      // What ends by its age alone is too old by that age; what ends sooner must be remembered.
+      if (time >= oldest && time > floor_) {
+        internal::v1::OperationRecord floor;
+        *floor.mutable_time() = op.record.time();
+        core_->journal.Put("op_floor", floor);
+      }
+      floor_ = std::max(floor_, time);
+      if (op.kept) core_->journal.Delete(fmt::format("op/{}", id));
+      all_.erase(it);
     }
-    const Operation& op = *it->second;
-    const absl::Time time = wire::FromProto(op.record.time());
-    if (!op.record.done() || (all_.size() <= core_->options.operations_max && time >= oldest))
-      return;
-    floor_ = std::max(floor_, time);
-    if (op.kept) core_->journal.Delete(fmt::format("op/{}", op.record.id()));
-    all_.erase(it);
-    by_age_.pop_front();
+    by_age_.erase(by_age_.begin() + static_cast<std::ptrdiff_t>(under_way));
   }
+}
+
+void Operations::Refuse(Operation* op, const absl::Status& status) {
+  const std::string id = op->record.id();
+  if (op->kept) core_->journal.Delete(fmt::format("op/{}", id));
+  core_->journal.After([waiters = std::move(op->waiters), status] {
+    for (const auto& waiter : waiters) waiter(status);
+  });
+  orphans_.erase(id);
+  all_.erase(id);
 }
 
 void Operations::Finish(Operation* op, const google::protobuf::MessageLite& answer,

@@ -57,6 +57,8 @@ class Operations {
                       std::function<void(absl::StatusOr<std::string>)> done);
   void Finish(Operation* op, const google::protobuf::MessageLite& answer, std::string result);
   void Fail(Operation* op, const absl::Status& status, std::string result = "failed");
+  // Nothing was begun, and the same request may come again: answered and forgotten.
+  void Refuse(Operation* op, const absl::Status& status);
   // Answers those who wait now; the operation goes on under its id.
   void TellPending(Operation* op, const std::string& message, Instant latest);
 

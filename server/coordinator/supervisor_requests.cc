@@ -56,7 +56,8 @@ absl::Status CheckServes(const ClusterSupervisor& sup) {
 }
 
 // What OTP's error words are here.
-absl::Status ToError(const OpResult& result, const std::string& sup, const std::string& id) {
+absl::Status ToError(const OpResult& result, const std::string& sup, const std::string& id,
+                     const Child* child = nullptr) {
   std::map<std::string, std::string> where{{"supervisor", sup}, {"childId", id}};
   switch (result.code) {
     case Code::kOk:
@@ -66,6 +67,7 @@ absl::Status ToError(const OpResult& result, const std::string& sup, const std::
       return StartError(id, result.reason);
     case Code::kAlreadyStarted:
       if (result.pid) where["pid"] = FormatPid(result.pid);
+      if (child != nullptr) where["fence"] = fmt::format("{}", child->fence.value());
       return MakeError("CHILD_ALREADY_STARTED",
                        fmt::format("child \"{}\" of {} is started already", id, sup), where);
     case Code::kAlreadyPresent:
@@ -120,12 +122,20 @@ std::string DynamicId(const std::string& request_id, const std::string& random) 
 
 absl::Status SupervisorRequests::CheckNames(const ChildSpec& spec) const {
   if (spec.supervisor) return CheckNames(*spec.supervisor);
-  return spec.start.name.empty() ? absl::OkStatus() : core_->names.CheckFree(spec.start.name);
+  if (spec.start.name.empty()) return absl::OkStatus();
+  BANYAN_RETURN_IF_ERROR(core_->names.CheckFree(spec.start.name));
+  return core_->names.CheckKnown();
 }
 
 absl::Status SupervisorRequests::CheckNames(const SupervisorSpec& spec) const {
   for (const ChildSpec& child : spec.children) BANYAN_RETURN_IF_ERROR(CheckNames(child));
   return absl::OkStatus();
+}
+
+// "Try again" is no answer to keep.
+void SupervisorRequests::FailOrRefuse(Operation* op, const absl::Status& status) {
+  if (ErrorReason(status) == "RECOVERING") return core_->operations.Refuse(op, status);
+  core_->operations.Fail(op, status);
 }
 
 // --------------------------------------------------------------- supervisors
@@ -141,7 +151,7 @@ void SupervisorRequests::StartSupervisor(StartSupervisorArgs args, Reply<v1::Sup
   if (op == nullptr) return;
   absl::Status status = core_->names.CheckFree(args.name);
   if (status.ok()) status = CheckNames(args.spec);
-  if (!status.ok()) return core_->operations.Fail(op, status);
+  if (!status.ok()) return FailOrRefuse(op, status);
   ClusterSupervisor* sup = core_->tree.AddRoot(args.name, args.spec);
   sup->user_waits = true;
   core_->operations.WaitForStart(sup, op);
@@ -211,7 +221,7 @@ void SupervisorRequests::StartChild(StartChildArgs args, Reply<v1::StartChildRes
   Operation* op = core_->operations.Begin<v1::StartChildResponse>(args.request_id, "StartChild",
                                                                   contents, path, std::move(done));
   if (op == nullptr) return;
-  const auto fail = [&](const absl::Status& status) { core_->operations.Fail(op, status); };
+  const auto fail = [&](const absl::Status& status) { FailOrRefuse(op, status); };
   if (sup == nullptr) return fail(found.status());
   if (absl::Status status = CheckServes(*sup); !status.ok()) return fail(status);
   const bool templated = simple && sup->planner->child_template() != nullptr;
@@ -226,7 +236,8 @@ void SupervisorRequests::StartChild(StartChildArgs args, Reply<v1::StartChildRes
   std::shared_ptr<const ChildSpec> spec;
   if (simple) {
     if (Child* there = core_->tree.FindById(sup, id)) {
-      return fail(ToError({.code = Code::kAlreadyStarted, .pid = there->pid}, sup->path_key, id));
+      return fail(
+          ToError({.code = Code::kAlreadyStarted, .pid = there->pid}, sup->path_key, id, there));
     }
     auto copy = std::make_shared<ChildSpec>(templated ? *sup->planner->child_template()
                                                       : *std::move(args.spec));
@@ -247,7 +258,8 @@ void SupervisorRequests::StartChild(StartChildArgs args, Reply<v1::StartChildRes
   }
   const OpId number =
       core_->operations.Track([this, op, sup_path = sup->path_key, id, path](const OpResult& r) {
-        if (absl::Status status = ToError(r, sup_path, id); !status.ok())
+        const Child* known = core_->tree.FindChild(PathKey(path));
+        if (absl::Status status = ToError(r, sup_path, id, known); !status.ok())
           return core_->operations.Fail(op, status);
         v1::StartChildResponse response;
         if (Child* child = core_->tree.FindChild(PathKey(path))) {

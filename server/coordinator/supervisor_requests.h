@@ -30,7 +30,7 @@ class SupervisorRequests {
   // The names that a spec would take, or which of them is not free.
   absl::Status CheckNames(const SupervisorSpec& spec) const;
   absl::Status CheckNames(const ChildSpec& spec) const;
-  std::string Describe(ClusterSupervisor* sup, const std::string& child_id) const;
+  void FailOrRefuse(Operation* op, const absl::Status& status);
 
   Coordinator::Core* const core_;
 };
