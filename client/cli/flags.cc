@@ -92,6 +92,11 @@ void AddCluster(CLI::App& app, Command* chosen) {
                        "Passed to the server, e.g. 'state = \"ACTIVE\"'");
   auto get = Add<NodeGetOptions>(*node, "get", "One node", chosen, RunNodeGet);
   get.app->add_option("NAME", get.options->name, "None: the one that answers");
+  auto rebalance = Add<RebalanceOptions>(app, "rebalance", "Move children to even the load out",
+                                         chosen, RunRebalance);
+  rebalance.app->add_flag("--dry-run", rebalance.options->dry_run, "Only tell what would be moved");
+  rebalance.app->add_option("--max-moves", rebalance.options->max_moves,
+                            "Most children to move; 0: no limit");
 }
 
 void AddChildFlags(CLI::App* app, ChildFlags* child, bool whole) {
@@ -268,6 +273,7 @@ void AddNames(CLI::App& app, Command* chosen) {
   auto list = Add<NameOptions>(*name, "list", "Names", chosen, RunNameList);
   list.app->alias("ls");
   list.app->add_option("PREFIX", list.options->name, "Only names that begin with this");
+  list.app->add_flag("-w,--watch", list.options->watch, "Go on with every change");
   auto lookup = Add<NameOptions>(*name, "lookup", "Who has a name", chosen, RunNameLookup);
   lookup.app->add_option("NAME", lookup.options->name, "The name")->required();
   lookup.app->add_flag("--linearizable", lookup.options->linearizable, "Ask the coordinator");

@@ -205,7 +205,7 @@ void CoordinatorBackend::Drain(const CallContext&, v1::DrainRequest* request,
                                   : request->has_deadline() ? wire::FromProto(request->deadline())
                                                             : kDrainDefault;
   deps_.coordinator->Drain({request->name(), request->message(), request->request_id()}, deadline,
-                           std::max(1u, request->max_parallel()), request->then_leave(),
+                           request->max_parallel(), request->then_leave(),
                            NodeInto<v1::DrainResponse>(std::move(answer)));
 }
 
@@ -214,6 +214,12 @@ void CoordinatorBackend::RemoveNode(const CallContext&, v1::RemoveNodeRequest* r
   deps_.coordinator->RemoveNode(
       {request->name(), "", request->request_id()}, request->allow_missing(),
       [answer](absl::Status status) { status.ok() ? answer.Done({}) : answer.Fail(status); });
+}
+
+void CoordinatorBackend::Rebalance(const CallContext&, v1::RebalanceRequest* request,
+                                   Answer<v1::RebalanceResponse> answer) {
+  deps_.coordinator->Rebalance(request->validate_only(), request->max_moves(),
+                               request->request_id(), answer);
 }
 
 // ------------------------------------------------------------- registry
@@ -242,6 +248,13 @@ void CoordinatorBackend::Unregister(const CallContext&, v1::UnregisterRequest* r
 void CoordinatorBackend::Lookup(const CallContext&, v1::LookupRequest* request,
                                 Answer<v1::LookupResponse> answer) {
   deps_.coordinator->Lookup(request->name(), answer);
+}
+
+void CoordinatorBackend::WatchNames(const CallContext&, v1::WatchNamesRequest* request,
+                                    EventStreamPtr<v1::WatchNamesResponse> stream) {
+  auto pump = std::make_shared<WatchPump<v1::WatchNamesResponse>>(
+      deps_.coordinator, &Coordinator::NextNames, std::move(stream));
+  deps_.coordinator->WatchNames(request->prefix(), request->after_reg_version(), pump->Opened());
 }
 
 void CoordinatorBackend::ListNames(const CallContext&, v1::ListNamesRequest* request,

@@ -97,19 +97,25 @@ BANYAN_TO_COORDINATOR(Cordon)
 BANYAN_TO_COORDINATOR(Uncordon)
 BANYAN_TO_COORDINATOR(Drain)
 BANYAN_TO_COORDINATOR(RemoveNode)
+BANYAN_TO_COORDINATOR(Rebalance)
 BANYAN_TO_COORDINATOR(Unregister)
 BANYAN_TO_COORDINATOR(ListNames)
 #undef BANYAN_TO_COORDINATOR
 
-void NodeBackend::WatchCluster(const CallContext& context, v1::WatchClusterRequest* request,
-                               EventStreamPtr<v1::WatchClusterResponse> stream) {
-  const std::string address = Coordinator();
-  if (address.empty()) {
-    return stream->Close(MakeError("COORDINATOR_UNAVAILABLE", "this node knows no coordinator"));
+#define BANYAN_STREAM_OF_COORDINATOR(Method)                                            \
+  void NodeBackend::Method(const CallContext& context, v1::Method##Request* request,    \
+                           EventStreamPtr<v1::Method##Response> stream) {               \
+    const std::string address = Coordinator();                                          \
+    if (address.empty()) {                                                              \
+      return stream->Close(                                                             \
+          MakeError("COORDINATOR_UNAVAILABLE", "this node knows no coordinator"));      \
+    }                                                                                   \
+    deps_.forwarder->PassStream(context, Hop::kCoordinator, address, method::k##Method, \
+                                std::move(*request), std::move(stream));                \
   }
-  deps_.forwarder->PassStream(context, Hop::kCoordinator, address, method::kWatchCluster,
-                              std::move(*request), std::move(stream));
-}
+BANYAN_STREAM_OF_COORDINATOR(WatchCluster)
+BANYAN_STREAM_OF_COORDINATOR(WatchNames)
+#undef BANYAN_STREAM_OF_COORDINATOR
 
 // ------------------------------------------------------------- registry
 

@@ -158,10 +158,16 @@ void NodeBackend::ListMembers(const CallContext&, v1::ListMembersRequest* reques
   const std::vector<Pid> members = ReadGroups(*deps_.runtime, [&](const GroupTable& t) {
     return request->local_only() ? t.LocalMembers(group) : t.Members(group);
   });
+  const std::shared_ptr<const ClusterView> nodes = deps_.node->view();
   answer.With([&](v1::ListMembersResponse* out) {
     absl::StatusOr<std::string> next =
-        TakePage(members, request->page_size(), request->page_token(), group,
-                 [&](const Pid& pid) { wire::ToProto(pid, self(), out->add_members()); });
+        TakePage(members, request->page_size(), request->page_token(), group, [&](const Pid& pid) {
+          v1::Pid* member = out->add_members();
+          wire::ToProto(pid, self(), member);
+          const auto* node = nodes->Find(member->node_id());
+          if (node != nullptr && node->state == v1::NODE_STATE_SUSPECT)
+            *out->add_suspect() = *member;
+        });
     if (next.ok()) out->set_next_page_token(*next);
     return next.status();
   });

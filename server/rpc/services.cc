@@ -113,6 +113,7 @@ class ClusterService final : public v1::Cluster::CallbackService {
   BANYAN_SERVE(Uncordon)
   BANYAN_SERVE(Drain)
   BANYAN_SERVE(RemoveNode)
+  BANYAN_SERVE(Rebalance)
   BANYAN_SERVE_STREAM(WatchCluster)
 
  private:
@@ -126,6 +127,7 @@ class RegistryService final : public v1::Registry::CallbackService {
   BANYAN_SERVE(Unregister)
   BANYAN_SERVE(Lookup)
   BANYAN_SERVE(ListNames)
+  BANYAN_SERVE_STREAM(WatchNames)
   BANYAN_SERVE(Join)
   BANYAN_SERVE(Leave)
   BANYAN_SERVE(ListMembers)

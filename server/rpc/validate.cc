@@ -224,6 +224,9 @@ absl::Status Validate(const v1::DrainRequest& r) {
 absl::Status Validate(const v1::RemoveNodeRequest& r) {
   return FieldChecks().NodeName(r.name()).RequestId(r.request_id()).status();
 }
+absl::Status Validate(const v1::RebalanceRequest& r) {
+  return FieldChecks().RequestId(r.request_id()).status();
+}
 absl::Status Validate(const v1::WatchClusterRequest& r) {
   FieldChecks checks;
   checks.Text(r.resume_token(), "resume_token", kResumeTokenMax);
@@ -253,6 +256,10 @@ absl::Status Validate(const v1::UnregisterRequest& r) {
 absl::Status Validate(const v1::LookupRequest& r) { return FieldChecks().Name(r.name()).status(); }
 absl::Status Validate(const v1::ListNamesRequest& r) {
   return Page(r).Text(r.prefix(), "prefix", 255).status();
+}
+
+absl::Status Validate(const v1::WatchNamesRequest& r) {
+  return FieldChecks().Text(r.prefix(), "prefix", 255).status();
 }
 
 absl::Status ValidateGroupChange(const std::string& group,

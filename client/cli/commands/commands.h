@@ -32,6 +32,12 @@ struct NodeGetOptions {
 };
 int RunNodeGet(Cli& cli, const NodeGetOptions& options);
 
+struct RebalanceOptions {
+  bool dry_run = false;
+  uint32_t max_moves = 0;
+};
+int RunRebalance(Cli& cli, const RebalanceOptions& options);
+
 // What describes one child; every text empty if it wasn't given.
 struct ChildFlags {
   std::string id;
@@ -158,8 +164,10 @@ struct NameOptions {
   std::string target;
   bool linearizable = false;
   bool exclusive = false;
+  bool watch = false;
 };
 int RunNameList(Cli& cli, const NameOptions& options);
+int RunNameWatch(Cli& cli, const NameOptions& options);
 int RunNameLookup(Cli& cli, const NameOptions& options);
 int RunNameRegister(Cli& cli, const NameOptions& options);
 int RunNameUnregister(Cli& cli, const NameOptions& options);

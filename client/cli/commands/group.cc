@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <ostream>
 
 #include "client/cli/commands/commands.h"
@@ -74,8 +75,14 @@ int RunGroupMembers(Cli& cli, const GroupOptions& options) {
   return PrintList(
       cli, all, all.members(), [&](const v1::Pid& pid) { return cli.Pid(pid); },
       [&] {
-        Table table({"PID"});
-        for (const v1::Pid& pid : all.members()) table.Add({cli.Pid(pid)});
+        Table table({"PID", "NODE"});
+        const auto doubtful = [&](const v1::Pid& pid) {
+          return std::any_of(all.suspect().begin(), all.suspect().end(), [&](const v1::Pid& s) {
+            return s.node_id() == pid.node_id() && s.id() == pid.id();
+          });
+        };
+        for (const v1::Pid& pid : all.members())
+          table.Add({cli.Pid(pid), doubtful(pid) ? "suspect" : "active"});
         table.Print(cli);
       });
 }

@@ -24,6 +24,7 @@ std::string Kind(const v1::NameEntry& entry) {
 }  // namespace
 
 int RunNameList(Cli& cli, const NameOptions& options) {
+  if (options.watch) return RunNameWatch(cli, options);
   v1::ListNamesRequest request;
   request.set_prefix(options.name);
   request.set_page_size(1000);
