@@ -1,7 +1,10 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -34,13 +37,31 @@ class GroupRegistry {
   absl::StatusOr<Pid> Pick(const Target::Group& target) const;
 
  private:
-  void Relay(const ControlSession* except, const internal::v1::GroupDelta& delta);
+  struct Key {
+    uint32_t node_id = 0;
+    uint32_t incarnation = 0;
+    std::string group;
+    auto operator<=>(const Key&) const = default;
+  };
+  // What has come of one node's group since it was last told on.
+  struct Gathered {
+    std::map<uint64_t, int64_t> joined;  // by process: joins less leaves
+    bool snapshot = false;
+  };
+  // False: news of this node is missing in between.
+  bool InOrder(const internal::v1::GroupDelta& delta);
+  void Gather(const internal::v1::GroupDelta& delta);
+  void Flush();
+  void Relay(uint32_t except_node, const internal::v1::GroupDelta& delta);
   // All of the member's groups that the session wants, and that these are all.
   void SendList(ControlSession* to, const Member& of) const;
   internal::v1::GroupDelta List(const Member& of, const std::string& group) const;
 
   Coordinator::Core* const core_;
-  GroupTable table_;  // pids of nodes, none of them local
+  GroupTable table_;                                        // pids of nodes, none of them local
+  std::map<std::pair<uint32_t, uint32_t>, uint64_t> seqs_;  // by life of a node: its last news
+  std::map<Key, Gathered> gathered_;
+  uint64_t timer_ = 0;  // news is being gathered
 };
 
 }  // namespace banyan

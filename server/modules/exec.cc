@@ -55,6 +55,7 @@ ChildSpawn Exec::Spawn() const {
   std::map<std::string, std::string> env(spec_.args.env().begin(), spec_.args.env().end());
   env["BANYAN_FENCE"] = fmt::format("{}", self().fence());
   env["BANYAN_CHILD"] = context().child_id;
+  env["BANYAN_CHILD_PATH"] = self().child_path();
   env["BANYAN_NODE"] = host().node;
   env["BANYAN_ADDR"] = host().address;
   ChildSpawn spawn;

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_join.h"
+
 #include "common/wire/exit_reason.h"
 #include "common/wire/payload.h"
 #include "common/wire/time.h"
+#include "server/behaviours/host.h"
 #include "server/node/node_core.h"
+#include "server/wire/child_spec.h"
 
 namespace banyan {
 
@@ -19,6 +23,7 @@ void AssignedChildren::BeginStart(const pb::Command& command,
   child.path = path;
   child.fence = wire::FenceFromProto(command.fence());
   child.spec = spec;
+  child.extra_args = {command.start().extra_args().begin(), command.start().extra_args().end()};
   child.order = ++last_order_;
   child.since = node_->deps.clock->Now();
   child.name = spec->start.name;
@@ -32,6 +37,8 @@ void AssignedChildren::BeginStart(const pb::Command& command,
   context.restarts = command.start().starts();
   context.labels = spec->labels;
   context.exclusive = child.exclusive();
+  if (spec->hand_off) context.leaves = child.leaves = std::make_shared<HandOff>();
+  child.origin = std::make_shared<ProcessOrigin>(child.fence.value(), absl::StrJoin(path, "/"));
   if (command.start().has_hand_off())
     context.hand_off = wire::FromProto(command.start().hand_off());
   for (const v1::Payload& arg : command.start().extra_args())
@@ -45,8 +52,9 @@ void AssignedChildren::BeginStart(const pb::Command& command,
       core.children.OnKeeperEvent(path, order, event);
     });
   };
-  absl::StatusOr<Pid> keeper = SpawnKeeper(node_->deps.runtime, std::move(spec), std::move(context),
-                                           node_->options.stuck_after, std::move(events));
+  absl::StatusOr<Pid> keeper =
+      SpawnKeeper(node_->deps.runtime, std::move(spec), std::move(context), child.origin,
+                  node_->options.stuck_after, std::move(events));
   if (!keeper.ok()) {
     // The node is full: not the child's fault.
     pb::Report report = ReportOf(child);
@@ -58,7 +66,7 @@ void AssignedChildren::BeginStart(const pb::Command& command,
     return node_->AddReport(std::move(report));
   }
   child.keeper = *keeper;
-  CountsChanged();
+  ExclusiveChanged();
 }
 
 // ------------------------------------------------------------------- events
@@ -100,6 +108,7 @@ void AssignedChildren::OnEnded(Child* child, KeeperEvent event) {
   v1::ExitReason* reason = nullptr;
   if (child->told_to_stop) {
     reason = report.mutable_stopped()->mutable_reason();
+    AttachHandOff(*child, report.mutable_stopped());
     PublishEvent(*child, Event::KIND_CHILD_TERMINATED, &event.reason);
   } else if (event.kind == KeeperEvent::Kind::kIgnored) {
     report.mutable_started()->set_ignored(true);
@@ -120,13 +129,33 @@ void AssignedChildren::OnEnded(Child* child, KeeperEvent event) {
   node_->OnChildrenChanged();
 }
 
+void AssignedChildren::AttachHandOff(const Child& child, pb::Report::Stopped* stopped) const {
+  if (!child.hand_off_wanted || !child.leaves) return;
+  const Payload left = child.leaves->Get();
+  if (left.empty()) return;
+  v1::Payload encoded;
+  const absl::Status status = wire::ToProto(left, &encoded);
+  if (status.ok() && encoded.ByteSizeLong() <= node_->options.hand_off_max) {
+    *stopped->mutable_hand_off() = std::move(encoded);
+    return;
+  }
+  ReportHandOffLost(child, status.ok() ? "is larger than 1 MiB" : "cannot be serialized");
+}
+
+void AssignedChildren::ReportHandOffLost(const Child& child, const std::string& why) const {
+  const Host& host = HostOf(*node_->deps.runtime);
+  if (host.reports == nullptr) return;
+  host.reports->OnWarning(child.pid, child.spec->start.module,
+                          "what it left for its next life " + why + ", and is dropped");
+}
+
 void AssignedChildren::Forget(const Path& path) {
   auto it = children_.find(path);
   if (it == children_.end()) return;
   auto name = names_.find(it->second.name);
   if (name != names_.end() && name->second == path) names_.erase(name);
   children_.erase(it);
-  CountsChanged();
+  ExclusiveChanged();
 }
 
 // ----------------------------------------------------------------- stopping
@@ -182,7 +211,7 @@ void AssignedChildren::Abandon() {
   children_.clear();
   names_.clear();
   fences_.clear();
-  CountsChanged();
+  ExclusiveChanged();
   if (stopping_all_) StopNext();
 }
 
@@ -210,6 +239,9 @@ void AssignedChildren::AppendStatus(const Child& child, pb::ChildStatus* out) co
                  : frozen             ? v1::ACTOR_STATE_FROZEN
                                       : v1::ACTOR_STATE_RUNNING);
   *out->mutable_age() = wire::ToProto(node_->deps.clock->Now() - child.since);
+  if (!node_->keep_all) return;
+  wire::EncodeChildSpec(*child.spec, out->mutable_spec());
+  for (const v1::Payload& arg : child.extra_args) *out->add_extra_args() = arg;
 }
 
 pb::Report AssignedChildren::ReportOf(const Child& child) const {
@@ -235,9 +267,10 @@ void AssignedChildren::PublishEvent(const Child& child, v1::SupervisorEvent::Kin
   node_->events->Publish(std::move(event));
 }
 
-void AssignedChildren::CountsChanged() {
+void AssignedChildren::ExclusiveChanged() {
   if (!node_->deps.watch_page) return;
-  const bool has = std::any_of(children_.begin(), children_.end(),
+  const bool has = node_->names.any_exclusive() ||
+                   std::any_of(children_.begin(), children_.end(),
                                [](const auto& c) { return c.second.exclusive(); });
   node_->deps.watch_page->SetHasExclusive(has);
 }

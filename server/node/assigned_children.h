@@ -31,10 +31,14 @@ class AssignedChildren {
     Path path;
     Fence fence;
     std::shared_ptr<const ChildSpec> spec;
+    std::vector<v1::Payload> extra_args;  // appended to the spec's
     uint64_t order = 0;  // of its start, in this node; names this start in closures
     Pid keeper;
     Pid pid;  // running
     bool told_to_stop = false;
+    bool hand_off_wanted = false;  // what it leaves goes with the report of its end
+    std::shared_ptr<HandOff> leaves;
+    std::shared_ptr<ProcessOrigin> origin;
     Instant since;
     std::string name;
     uint64_t reg_version = 0;
@@ -56,6 +60,8 @@ class AssignedChildren {
   const Child* FindByName(const std::string& name) const;
   // The child that has this process, or the keeper of which has.
   const Child* FindByPid(Pid pid) const;
+  // Tells the watcher whether anything exclusive is here: children, or holders of exclusive names.
+  void ExclusiveChanged();
   void AppendStatus(const Child& child, internal::v1::ChildStatus* out) const;
 
  private:
@@ -75,7 +81,8 @@ class AssignedChildren {
   internal::v1::Report ReportOf(const Child& child) const;
   void PublishEvent(const Child& child, v1::SupervisorEvent::Kind kind,
                     const ExitReason* reason = nullptr) const;
-  void CountsChanged();
+  void AttachHandOff(const Child& child, internal::v1::Report::Stopped* stopped) const;
+  void ReportHandOffLost(const Child& child, const std::string& why) const;
   void StopNext();
 
   Node::Core* const node_;

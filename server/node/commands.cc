@@ -128,6 +128,7 @@ void AssignedChildren::Stop(const pb::Command& command, KeeperStop how, bool by_
   if (it != children_.end() && SameStart(it->second.fence, fence)) {
     Child& child = it->second;
     if (by_policy) how.policy = child.spec->shutdown_or_default();
+    child.hand_off_wanted = child.hand_off_wanted || command.stop().hand_off();
     return StopChild(&child, how);
   }
   if (it != children_.end() && it->second.next && it->second.next->fence() == command.fence())
@@ -147,12 +148,28 @@ void AssignedChildren::Stop(const pb::Command& command, KeeperStop how, bool by_
 }
 
 void AssignedChildren::Update(const pb::Command& command) {
-  auto it = children_.find(PathOf(command));
-  if (it == children_.end() || !SameStart(it->second.fence, wire::FenceFromProto(command.fence())))
-    return;
+  const Path path = PathOf(command);
+  const Fence newer = wire::FenceFromProto(command.update().fence());
+  auto it = children_.find(path);
+  if (it == children_.end() ||
+      !SameStart(it->second.fence, wire::FenceFromProto(command.fence()))) {
+    if (newer.value() == 0) return;
+    // It was to go on under a newer fence, and is over by now.
+    const bool had_it = it != children_.end() && SameStart(it->second.fence, newer);
+    if (had_it) return;
+    RememberFence(path, newer);
+    pb::Report report = ReportFor(command);
+    report.set_fence(newer.value());
+    report.mutable_not_started();
+    return node_->AddReport(std::move(report));
+  }
   absl::StatusOr<ChildSpec> spec = wire::DecodeChildSpec(command.update().spec());
   // What cannot be read changes nothing: the child runs by the spec that it was started with.
   if (spec.ok()) it->second.spec = std::make_shared<const ChildSpec>(*std::move(spec));
+  if (newer <= it->second.fence) return;
+  it->second.fence = newer;
+  it->second.origin->fence.store(newer.value());
+  RememberFence(path, newer);
 }
 
 void AssignedChildren::RememberFence(const Path& path, Fence fence) {

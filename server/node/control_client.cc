@@ -104,7 +104,9 @@ void ControlClient::SendHello() {
   hello->set_cluster_name(o.cluster_name);
   hello->set_cluster_id(node_->cluster_id);
   hello->set_store_id(node_->store_id);
+  hello->set_store_revision(node_->store_revision);
   hello->set_name(o.name);
+  hello->set_node_id(node_->identity().node_id);
   hello->set_incarnation(node_->identity().incarnation);
   hello->set_epoch_seen(node_->lease.epoch());
   hello->set_process_id(o.process_id);
@@ -116,7 +118,9 @@ void ControlClient::SendHello() {
   hello->mutable_labels()->insert(o.labels.begin(), o.labels.end());
   hello->mutable_capacity()->insert(o.capacity.begin(), o.capacity.end());
   for (v1::ModuleInfo& m : node_->Modules()) *hello->add_modules() = std::move(m);
-  hello->mutable_protocol()->set_major(1);
+  hello->mutable_protocol()->set_major(kProtocolMajor);
+  hello->mutable_protocol()->set_minor(o.feature_level);
+  hello->mutable_protocol()->set_features(FeaturesOfLevel(o.feature_level));
   hello->set_running(node_->children.children().size());
   if (o.last_crash) *hello->mutable_last_crash() = *o.last_crash;
   hello->set_version(o.version);
@@ -185,6 +189,7 @@ void ControlClient::OnHelloAck(const pb::HelloAck& ack) {
   redial_.Succeeded();
   epoch_ = ack.epoch();
   session_ = ack.control_session();
+  features_ = ack.protocol().features();
   node_->lease.AcceptEpoch(epoch_);
   // What the coordinator tells comes first; what the operator gave stays known.
   std::vector<std::string> all(ack.coordinators().begin(), ack.coordinators().end());
@@ -199,6 +204,7 @@ void ControlClient::OnHelloAck(const pb::HelloAck& ack) {
   node_->OnWelcome(ack);
   node_->lease.Begin(*times, new_life);
   node_->SendResync();
+  node_->SendRetire();
   node_->groups.OnSession();
 }
 

@@ -37,6 +37,8 @@ class ControlClient {
   // Dropped unless the session is up.
   void Send(const internal::v1::ControlRequest& request);
   bool up() const { return state_ == State::kUp; }
+  // What both sides of the session can do (feature_level.h).
+  uint64_t features() const { return features_; }
   // The coordinator in use or dialled now.
   std::string address() const { return redial_.empty() ? "" : redial_.current(); }
   const std::vector<std::string>& coordinators() const { return redial_.addresses(); }
@@ -61,6 +63,7 @@ class ControlClient {
   // Of the session: commands of any other are refused.
   uint32_t epoch_ = 0;
   uint32_t session_ = 0;
+  uint64_t features_ = 0;
 };
 
 }  // namespace banyan

@@ -1,9 +1,12 @@
 #include "server/node/held_names.h"
 
+#include <algorithm>
+
 #include "fmt/format.h"
 
 #include "common/base/error.h"
 #include "common/base/target.h"
+#include "server/behaviours/lease_lost.h"
 #include "server/node/node_core.h"
 
 namespace banyan {
@@ -64,6 +67,11 @@ void HeldNames::OnReply(const internal::v1::NameReply& reply) {
           node->Post([name, version](Node::Core& core) { core.names.OnHolderDown(name, version); });
         }
       });
+  if (held.entry.exclusive()) {
+    // For the rest of its life.
+    node_->deps.runtime->MakeExclusive(held.pid);
+    node_->children.ExclusiveChanged();
+  }
   pending.done(held.entry);
 }
 
@@ -72,6 +80,7 @@ void HeldNames::OnHolderDown(const std::string& name, uint64_t reg_version) {
   if (it == held_.end() || it->second.entry.reg_version() != reg_version) return;
   ReportGone(it->second);
   held_.erase(it);
+  node_->children.ExclusiveChanged();
 }
 
 bool HeldNames::Release(const std::string& name, Pid pid) {
@@ -102,8 +111,35 @@ void HeldNames::Abandon() {
   held.swap(held_);
   for (auto& [name, h] : held) {
     node_->deps.runtime->Demonitor(h.monitor);
-    node_->deps.runtime->Exit(h.pid, ExitReason::Error("name_lost", name));
+    Lose(name, h);
   }
+}
+
+void HeldNames::Lose(const std::string& name, const Held& held) {
+  node_->deps.runtime->Exit(held.pid, ExitReason::Error("name_lost", name));
+  // One that traps exits must not go on either: another holder may run by now.
+  if (held.entry.exclusive()) node_->deps.runtime->Exit(held.pid, ExitReason::Kill());
+}
+
+void HeldNames::OnRevoked(const v1::NameEntry& entry) {
+  auto it = held_.find(entry.name());
+  if (it == held_.end() || it->second.entry.reg_version() != entry.reg_version()) return;
+  const Held held = std::move(it->second);
+  held_.erase(it);
+  node_->deps.runtime->Demonitor(held.monitor);
+  Lose(entry.name(), held);
+}
+
+void HeldNames::OnLeaseLost() {
+  for (const auto& [name, held] : held_) {
+    if (!held.entry.exclusive())
+      node_->deps.runtime->Send(held.pid, Payload::Local(LeaseLost{name}));
+  }
+}
+
+bool HeldNames::any_exclusive() const {
+  return std::any_of(held_.begin(), held_.end(),
+                     [](const auto& held) { return held.second.entry.exclusive(); });
 }
 
 const HeldNames::Held* HeldNames::Find(const std::string& name) const {

@@ -35,6 +35,12 @@ class HeldNames {
   // Requests without an answer fail: what was granted without our knowing is dropped at the next
   // resync.
   void OnSessionLost();
+  // The lease ran out: holders of names that are not exclusive are told (LeaseLost).
+  void OnLeaseLost();
+  // The coordinator has given the name to another meanwhile: the holder gets exit {name_lost,
+  // NAME}. Only by the registration's own version.
+  void OnRevoked(const v1::NameEntry& entry);
+  bool any_exclusive() const;
   // This life is over: every holder gets exit {name_lost, NAME}.
   void Abandon();
 
@@ -49,6 +55,7 @@ class HeldNames {
   };
   void OnHolderDown(const std::string& name, uint64_t reg_version);
   void ReportGone(const Held& held);
+  void Lose(const std::string& name, const Held& held);
 
   Node::Core* const node_;
   uint64_t last_request_ = 0;

@@ -89,15 +89,15 @@ Task<ExitReason> KeeperBody(Self& self, std::shared_ptr<const ChildSpec> spec, S
 }  // namespace
 
 absl::StatusOr<Pid> SpawnKeeper(Runtime* runtime, std::shared_ptr<const ChildSpec> spec,
-                                StartContext context, absl::Duration stuck_after,
-                                KeeperEvents events) {
+                                StartContext context, std::shared_ptr<ProcessOrigin> origin,
+                                absl::Duration stuck_after, KeeperEvents events) {
   SpawnOptions options;
   options.trap_exit = true;
   options.module = "banyan.keeper";
   options.child_id = context.child_id;
   // Marks it as the child's own: a keeper that has not started its child yet must be fenced off
   // too, or it would start a life that is over in the node's next one.
-  options.fence = context.fence;
+  options.origin = std::move(origin);
   return runtime->Spawn(
       [spec = std::move(spec), context = std::move(context), stuck_after,
        events = std::move(events)](Self& self) {

@@ -22,10 +22,10 @@ using KeeperEvents = std::function<void(KeeperEvent)>;  // called on the keeper'
 
 // The parent of one child that the coordinator assigned to this node: a small process that starts
 // it, watches it, and stops it as told. One for each child, so that a slow init or a slow stop
-// holds up nobody else. It ends with its child.
+// holds up nobody else. It ends with its child. `origin`: of it and of all that the child spawns.
 absl::StatusOr<Pid> SpawnKeeper(Runtime* runtime, std::shared_ptr<const ChildSpec> spec,
-                                StartContext context, absl::Duration stuck_after,
-                                KeeperEvents events);
+                                StartContext context, std::shared_ptr<ProcessOrigin> origin,
+                                absl::Duration stuck_after, KeeperEvents events);
 
 // To a keeper, as local payloads.
 struct KeeperStop {

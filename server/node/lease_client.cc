@@ -68,6 +68,9 @@ void LeaseClient::Beat() {
   *beat.mutable_load() = node_->Load();
   beat.set_view_version(node_->view()->version());
   beat.set_frozen(frozen_);
+  const bool told = (node_->control.features() & feature::kWatcherNews) != 0;
+  if (told && node_->options.has_watcher && node_->deps.watch_page)
+    beat.set_no_watcher(!node_->deps.watch_page->WatcherAlive());
   stream_.Write(beat.SerializeAsString());
 }
 
@@ -76,6 +79,7 @@ void LeaseClient::OnFrame(std::string bytes) {
   // What cannot be read renews nothing.
   if (!on_ || !ack.ParseFromString(bytes) || !lease_.OnAck(ack.seq(), ack.epoch())) return;
   pause_ = absl::ZeroDuration();
+  node_->OnStoreRevision(ack.store_revision());
   if (WatchPageSink* page = node_->deps.watch_page) {
     // The page first: the watcher must never see code run on a lease that it does not know.
     page->SetLease(lease_.expires_at() - times_.node, lease_.freeze_at(), lease_.expires_at());

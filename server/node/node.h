@@ -79,6 +79,8 @@ class Node {
     std::function<void(const std::string& cluster_id, const std::string& store_id, uint32_t epoch,
                        wire::NodeIdentity self)>
         joined;
+    // The coordinator's store has come to this revision: to be remembered too. Now and then.
+    std::function<void(uint64_t revision)> store_seen;
     // Code of an exclusive child is still on a thread when the lease has run out: the process must
     // be aborted, or two lives of the child could run. Only for children with overrun = ABORT.
     std::function<void(std::vector<Pid>)> overrun;
@@ -104,8 +106,9 @@ class Node {
   // Begins to listen to peers and to join. Modules must have been registered with the runtime's
   // host.
   void Start();
-  // Stops the assigned children in reverse order of their starts, each by its shutdown policy,
-  // kills what is left at `deadline`, then leaves the cluster.
+  // Lets the coordinator move the assigned children; stops the rest in reverse order of their
+  // starts, each by its shutdown policy, when most of the time is over or nothing else can be done;
+  // kills what is left at `deadline`; then leaves the cluster.
   void Stop(absl::Duration deadline, std::function<void()> done);
 
   // --- read at once, from any thread

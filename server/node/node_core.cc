@@ -13,6 +13,13 @@ namespace banyan {
 
 namespace pb = internal::v1;
 
+namespace {
+
+// Of the time that a node has to end: what is kept for stopping children that were not moved.
+constexpr absl::Duration kStopRest = absl::Seconds(5);
+
+}  // namespace
+
 Node::Core::Core(Deps d, NodeOptions o, Hooks h)
     : deps(d),
       options(std::move(o)),
@@ -20,6 +27,7 @@ Node::Core::Core(Deps d, NodeOptions o, Hooks h)
       start_time(d.clock->WallNow()),
       cluster_id(options.cluster_id),
       store_id(options.store_id),
+      store_revision(options.store_revision),
       router({d.runtime, d.clock, d.timers, d.executor, d.random, d.transport}, options.peer,
              {.stale_route = [this](Pid pid, uint64_t) { OnStaleRoute(pid); }, .session = {}}),
       control(this),
@@ -67,8 +75,23 @@ void Node::Core::OnWelcome(const pb::HelloAck& ack) {
     if (deps.watch_page) deps.watch_page->SetIdentity(self);
   }
   cluster_id = ack.cluster_id();
+  if (store_id != ack.store_id()) store_revision = 0;
   store_id = ack.store_id();
+  keep_all = ack.keep_all();
   if (hooks.joined) hooks.joined(cluster_id, store_id, ack.epoch(), self);
+  revision_told_ = Instant();
+  OnStoreRevision(ack.store_revision());
+}
+
+// Rises with nearly every acknowledgement; what is remembered may lag a little, for a store that
+// went back in time has lost more than that.
+void Node::Core::OnStoreRevision(uint64_t revision) {
+  constexpr absl::Duration kTellEvery = absl::Seconds(5);
+  store_revision = std::max(store_revision, revision);
+  const Instant now = deps.clock->Now();
+  if (revision_told_ != Instant() && now - revision_told_ < kTellEvery) return;
+  revision_told_ = now;
+  if (hooks.store_seen) hooks.store_seen(store_revision);
 }
 
 void Node::Core::SetIdentity(wire::NodeIdentity self) {
@@ -96,6 +119,7 @@ void Node::Core::OnDead() {
   const absl::Duration patience = lease.times().node - lease.times().freeze;
   EndMembership();
   children.Abandon();
+  if (retire_until_ != Instant()) StopRest();
   reports.Clear();
   routes.Clear();
   {
@@ -122,12 +146,34 @@ void Node::Core::OnDead() {
 void Node::Core::Stop(absl::Duration deadline, std::function<void()> done) {
   if (has_left_) return done();
   left_ = std::move(done);
-  if (std::exchange(stopping, true)) return;  // a drain that ends in leaving is at its end
+  if (stopping) return;  // a drain that ends in leaving is at its end
   {
     MutexLock lock(&mu_);
     draining_ = true;
   }
-  children.StopAll(deps.clock->Now() + deadline, [this] { Leave(); });
+  stop_at_ = deps.clock->Now() + deadline;
+  const absl::Duration rest = std::min(kStopRest, deadline / 4);
+  if (!control.up() || children.children().empty() || deadline == absl::InfiniteDuration())
+    return StopRest();
+  // Its children are moved first, so that nobody misses them.
+  retire_until_ = stop_at_ - rest;
+  leave_when_empty_ = true;
+  SendRetire();
+  After(retire_until_ - deps.clock->Now(), [](Core& core) { core.StopRest(); });
+}
+
+void Node::Core::SendRetire() {
+  if (retire_until_ == Instant() || stopping) return;
+  pb::ControlRequest request;
+  *request.mutable_retire()->mutable_deadline() =
+      wire::ToProto(std::max(absl::ZeroDuration(), retire_until_ - deps.clock->Now()));
+  control.Send(request);
+}
+
+// What has not been moved is stopped here.
+void Node::Core::StopRest() {
+  if (has_left_ || std::exchange(stopping, true)) return;
+  children.StopAll(stop_at_, [this] { Leave(); });
 }
 
 void Node::Core::Leave() {
@@ -150,6 +196,11 @@ void Node::Core::OnDrain(const pb::Command::SetDrain& drain) {
     draining_ = drain.draining();
   }
   leave_when_empty_ = drain.draining() && drain.then_leave();
+  if (leave_when_empty_ && drain.has_deadline() && !stopping) {
+    // Nothing of what is left can go anywhere.
+    if (stop_at_ == Instant()) stop_at_ = deps.clock->Now() + wire::FromProto(drain.deadline());
+    return StopRest();
+  }
   OnChildrenChanged();
 }
 
@@ -201,7 +252,10 @@ void Node::Core::PublishView(const ClusterView& before, const ClusterView& after
 }
 
 void Node::Core::OnRoutes(const pb::RouteUpdate& update) {
-  for (const v1::NameEntry& e : update.released()) routes.Release(e.name(), e.reg_version());
+  for (const v1::NameEntry& e : update.released()) {
+    routes.Release(e.name(), e.reg_version());
+    names.OnRevoked(e);
+  }
   for (const v1::NameEntry& e : update.registered()) {
     // Only names that were asked for here come; one that is not cached any more is not wanted.
     if (routes.Find(e.name()))
@@ -236,6 +290,7 @@ void Node::Core::SetFrozen(bool frozen) {
     MutexLock lock(&mu_);
     frozen_ = frozen;
   }
+  if (frozen) names.OnLeaseLost();
   if (hooks.frozen) hooks.frozen(frozen);
 }
 void Node::Core::SetCoordinators(std::vector<std::string> coordinators) {

@@ -40,6 +40,8 @@ class Node::Core : public std::enable_shared_from_this<Node::Core> {
   void OnDrain(const internal::v1::Command::SetDrain& drain);
   // Everything that the coordinator must know after a new session.
   void SendResync();
+  // Asks for the drain that a stop begins with, again under each new session.
+  void SendRetire();
   void AddReport(internal::v1::Report report);
   void OnChildrenChanged();
 
@@ -66,6 +68,10 @@ class Node::Core : public std::enable_shared_from_this<Node::Core> {
   // Last known of the cluster and its store.
   std::string cluster_id;
   std::string store_id;
+  uint64_t store_revision;  // the highest seen
+  // The coordinator does not know all that it once did: the resync tells all.
+  bool keep_all = false;
+  void OnStoreRevision(uint64_t revision);
 
   PeerRouter router;
   ControlClient control;
@@ -97,6 +103,11 @@ class Node::Core : public std::enable_shared_from_this<Node::Core> {
   Resolved Here(Pid pid, uint64_t reg_version = 0) const;
   absl::StatusOr<Resolved> There(Pid pid, uint64_t reg_version) const;
 
+  Instant revision_told_;  // when the hook was last called
+  void StopRest();
+
+  Instant stop_at_;       // asked to end: when all must be over
+  Instant retire_until_;  // until then the coordinator moves the children
   bool fencing_ = false;
   bool leave_when_empty_ = false;
   bool has_left_ = false;

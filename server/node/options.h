@@ -10,6 +10,7 @@
 
 #include "banyan/internal/v1/membership.pb.h"
 #include "server/cluster/options.h"
+#include "server/core/feature_level.h"
 
 namespace banyan {
 
@@ -31,16 +32,21 @@ struct NodeOptions {
   bool state_lock = false;
   std::string cluster_id;  // last joined; empty: never
   std::string store_id;
+  uint64_t store_revision = 0;  // the highest seen of that store
   uint32_t epoch_seen = 0;
   std::optional<internal::v1::LastCrash> last_crash;
 
   bool rejoin_when_dead = true;  // false: on_dead is called and the node stays out
   bool has_watcher = false;
+  // Of this release; another one only in tests of upgrades.
+  uint32_t feature_level = kFeatureLevel;
 
   absl::Duration redial_min = absl::Milliseconds(50);  // doubles, with full jitter
   absl::Duration redial_max = absl::Seconds(2);
   absl::Duration hello_timeout = absl::Seconds(5);  // no answer: the next coordinator
   absl::Duration stuck_after = absl::Seconds(30);   // a killed child that has not ended is reported
+
+  size_t hand_off_max = (1 << 20) + 1024;  // what a child may leave, encoded
 
   size_t reports_max = 10'000;  // unacknowledged; above it the control stream is begun anew
   size_t events_max = 10'000;   // kept for node-local WatchEvents

@@ -18,6 +18,8 @@ class WatchPageSink {
   virtual void SetHasExclusive(bool has) = 0;
   // No code of an exclusive child is on a thread, and none will be until the lease is renewed.
   virtual void SetFrozen(bool frozen) = 0;
+  // Whether somebody still reads it.
+  virtual bool WatcherAlive() const { return true; }
 };
 
 }  // namespace banyan
