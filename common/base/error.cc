@@ -29,6 +29,7 @@ using enum absl::StatusCode;
 
 // docs/errors.md shows this table to users. Sorted by reason.
 constexpr ReasonRow kReasons[] = {
+    {"BACKUP_RUNNING", kFailedPrecondition, Ran::kNo},
     {"CALLEE_EXITED", kAborted, Ran::kUnknown},
     {"CALLING_SELF", kFailedPrecondition, Ran::kNo},
     {"CALL_EXPIRED", kDeadlineExceeded, Ran::kNo},
@@ -70,6 +71,7 @@ constexpr ReasonRow kReasons[] = {
     {"NOPROC", kNotFound, Ran::kNo},
     {"NOT_A_SUPERVISOR", kFailedPrecondition, Ran::kNo},
     {"NOT_DELIVERED", kUnavailable, Ran::kNo, true},
+    {"NOT_IN_SAFE_MODE", kFailedPrecondition, Ran::kNo},
     {"NOT_JOINED", kNotFound, Ran::kNo},
     {"NOT_LEADER", kFailedPrecondition, Ran::kNo},
     {"NOT_LOCAL", kInvalidArgument, Ran::kNo},
