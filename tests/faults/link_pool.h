@@ -1,0 +1,35 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/runtime/self.h"
+
+namespace banyan::faults {
+
+// Processes that link to those of a pool on another node, and count the exits that come.
+class LinkPool {
+ public:
+  // Starts `size` processes, linked to nobody; their ids, comma separated.
+  std::string Start(Self& self, int size);
+  // Each of them links to every process of (node_id, incarnation, one of `ids`).
+  void Mesh(Self& self, uint32_t node_id, uint32_t incarnation, const std::string& ids);
+  // "LINKS FIRED DOUBLES": made from here, exits that came, exits of a peer that had one before.
+  std::string Stats() const;
+
+ private:
+  struct Counts {
+    std::atomic<uint64_t> links{0};
+    std::atomic<uint64_t> fired{0};
+    std::atomic<uint64_t> doubles{0};
+  };
+  static Task<ExitReason> Member(Self& self, std::shared_ptr<Counts> counts);
+
+  std::vector<Pid> members_;
+  std::shared_ptr<Counts> counts_ = std::make_shared<Counts>();
+};
+
+}  // namespace banyan::faults
