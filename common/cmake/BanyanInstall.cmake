@@ -67,6 +67,7 @@ set(sdk_headers
   server/behaviours/gen_event.h
   server/behaviours/gen_server.h
   server/behaviours/gen_statem.h
+  server/behaviours/lease_lost.h
   server/behaviours/module.h
   server/behaviours/multi_call.h
   server/behaviours/partition_supervisor.h
@@ -78,6 +79,8 @@ set(sdk_headers
   server/behaviours/sys_upgrade.h
   server/behaviours/task.h
   server/behaviours/task_stream.h
+  server/modules/fenced_writer.h
+  server/modules/sqlite_sql.h
   server/runtime/runtime.h)
 install(CODE "
   set(HEADERS \"${sdk_headers}\")

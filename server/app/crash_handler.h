@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-#include "banyan/internal/v1/membership.pb.h"
+#include "server/node/options.h"
 #include "server/node/watcher/watch_page.h"
 
 namespace banyan::app {
