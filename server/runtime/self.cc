@@ -157,8 +157,9 @@ Task<absl::StatusOr<Payload>> Self::Call(Pid to, Payload payload, absl::Duration
   Instant deadline = Now() + timeout;
   SignalPtr s = MakeSignal(SignalKind::kCall, to, std::move(payload));
   const Ref alias = s->ref = p_->OpenAlias(to);
-  // The other node must not run it when nobody waits any more (cluster.md 4.2).
-  if (!to.local()) s->deadline = deadline;
+  // The other node must not run it when nobody waits any more (cluster.md 4.2). Who never waits
+  // wants it to run, as in OTP.
+  if (!to.local() && timeout > absl::ZeroDuration()) s->deadline = deadline;
   p_->SendSignal(std::move(s));
   CallReply reply = co_await AwaitReply(alias, deadline);
   co_return ToCallResult(std::move(reply), to, timeout);
