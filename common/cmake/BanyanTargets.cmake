@@ -1,14 +1,22 @@
 # The functions that declare targets. One static library per second-level folder.
 
-# banyan_library(NAME SOURCES a.cc ... [DEPS banyan::x ...] [PCH core|grpc])
+# For code that no test runs in a loop: a debug build compiles it in half the time without optimisation.
+set(BANYAN_QUICK_OPTIONS "$<$<CONFIG:Debug>:-O0>")
+
+# banyan_library(NAME SOURCES a.cc ... [DEPS banyan::x ...] [PCH core|grpc] [QUICK])
 # Declares the static library banyan_NAME with the alias banyan::NAME. DEPS are public. A library
-# without sources is an INTERFACE one.
+# without sources is an INTERFACE one. QUICK: not optimised in a debug build.
 function(banyan_library name)
-  cmake_parse_arguments(A "" "PCH" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(A "QUICK" "PCH" "SOURCES;DEPS" ${ARGN})
   if(A_SOURCES)
     add_library(banyan_${name} STATIC ${A_SOURCES})
     target_link_libraries(banyan_${name} PUBLIC banyan_options ${A_DEPS})
-    banyan_pch(banyan_${name} "${A_PCH}")
+    if(A_QUICK)
+      banyan_quick(banyan_${name})
+      banyan_pch(banyan_${name} "${A_PCH}" _quick)
+    else()
+      banyan_pch(banyan_${name} "${A_PCH}" "")
+    endif()
   else()
     add_library(banyan_${name} INTERFACE)
     target_link_libraries(banyan_${name} INTERFACE banyan_options ${A_DEPS})
@@ -16,17 +24,22 @@ function(banyan_library name)
   add_library(banyan::${name} ALIAS banyan_${name})
 endfunction()
 
-# banyan_program(NAME SOURCES ... DEPS ... [PCH core|grpc]): an executable called NAME in build/PRESET/bin.
+# banyan_program(NAME SOURCES ... DEPS ... [PCH core|grpc] [QUICK]): an executable called NAME in build/PRESET/bin.
 function(banyan_program name)
-  cmake_parse_arguments(A "" "PCH" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(A "QUICK" "PCH" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE banyan_options ${A_DEPS})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
-  banyan_pch(${name} "${A_PCH}")
+  if(A_QUICK)
+    banyan_quick(${name})
+    banyan_pch(${name} "${A_PCH}" _quick)
+  else()
+    banyan_pch(${name} "${A_PCH}" "")
+  endif()
 endfunction()
 
 # banyan_test(NAME LABEL unit|conformance|sim|integration|fuzz SOURCES ... DEPS ... [PCH core|grpc])
-# One GoogleTest program; ctest sees each of its cases. A source that does not exist fails here.
+# One GoogleTest program, QUICK; ctest sees each of its cases. A source that does not exist fails here.
 function(banyan_test name)
   cmake_parse_arguments(A "" "LABEL;PCH;TIMEOUT" "SOURCES;DEPS" ${ARGN})
   if(NOT A_LABEL)
@@ -38,7 +51,8 @@ function(banyan_test name)
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE banyan_options ${A_DEPS} GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
-  banyan_pch(${name} "${A_PCH}")
+  banyan_quick(${name})
+  banyan_pch(${name} "${A_PCH}" _test)
   add_test(NAME ${A_LABEL}.${name} COMMAND ${name})
   set_tests_properties(${A_LABEL}.${name} PROPERTIES LABELS ${A_LABEL} TIMEOUT ${A_TIMEOUT})
   banyan_test_group(${A_LABEL} ${name})
@@ -53,12 +67,17 @@ function(banyan_test_group label target)
   add_dependencies(tests_${label} ${target})
 endfunction()
 
-# A precompiled header per kind of target. Shared, so it is compiled once per kind.
-function(banyan_pch target kind)
+# banyan_quick(TARGET): no optimisation in a debug build.
+function(banyan_quick target)
+  target_compile_options(${target} PRIVATE ${BANYAN_QUICK_OPTIONS})
+endfunction()
+
+# The precompiled header of the target's kind in the variant for its flags: _quick, _test or none.
+function(banyan_pch target kind variant)
   if(kind STREQUAL "" OR kind STREQUAL "none")
     return()
   endif()
-  if(NOT TARGET banyan_pch_${kind})
+  if(NOT TARGET banyan_pch_${kind}${variant})
     message(FATAL_ERROR "${target}: no precompiled header of kind '${kind}' (core, grpc)")
   endif()
   # The header was compiled with -fPIC as libraries are; clang refuses it to a target with -fPIE.
@@ -67,9 +86,9 @@ function(banyan_pch target kind)
     set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
     target_compile_options(${target} PRIVATE -fPIC)
   endif()
-  target_precompile_headers(${target} REUSE_FROM banyan_pch_${kind})
+  target_precompile_headers(${target} REUSE_FROM banyan_pch_${kind}${variant})
   # For its include folders; nothing that is installed needs it.
-  target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:banyan_pch_${kind}>)
+  target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:banyan_pch_${kind}${variant}>)
 endfunction()
 
 # banyan_proto(TARGET t PROTOS a/v1/x.proto ... [GRPC] [DEPS t2]): generated code, no warnings, no debug info.
@@ -95,5 +114,5 @@ function(banyan_proto)
   target_include_directories(${A_TARGET} SYSTEM PUBLIC "$<BUILD_INTERFACE:${out}>"
     "$<INSTALL_INTERFACE:include/banyan>")
   target_link_libraries(${A_TARGET} PUBLIC protobuf::libprotobuf gRPC::grpc++ ${A_DEPS})
-  target_compile_options(${A_TARGET} PRIVATE -w -g0 $<$<CONFIG:Debug>:-O0>)
+  target_compile_options(${A_TARGET} PRIVATE -w -g0 ${BANYAN_QUICK_OPTIONS})
 endfunction()
