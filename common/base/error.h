@@ -33,7 +33,7 @@ inline constexpr std::string_view kNotExecuted = "not_executed";
 inline constexpr std::string_view kOutcomeUnknown = "unknown";
 
 // An error with the code, outcome and retry delay that the table of docs/errors.md gives for
-// `reason`.
+// `reason`. A word that is not in it is a module's own: code UNKNOWN, outcome not said.
 absl::Status MakeError(std::string_view reason, std::string message,
                        std::map<std::string, std::string> metadata = {},
                        std::optional<ExitReason> exit_reason = std::nullopt);

@@ -7,6 +7,22 @@
 #include "common/base/error.h"
 #include "server/runtime/call_error.h"
 
+namespace banyan {
+
+SysRequest SysRequest::Of(Op op) {
+  SysRequest request;
+  request.op = op;
+  return request;
+}
+
+SysRequest SysRequest::Of(DebugOption option) {
+  SysRequest request = Of(Op::kDebug);
+  request.debug = std::move(option);
+  return request;
+}
+
+}  // namespace banyan
+
 namespace banyan::sys {
 namespace {
 
@@ -28,18 +44,6 @@ Task<absl::Status> AskOk(Self& self, Pid target, SysRequest request, absl::Durat
   co_return answer.status();
 }
 
-SysRequest Of(SysRequest::Op op) {
-  SysRequest r;
-  r.op = op;
-  return r;
-}
-
-SysRequest Of(DebugOption option) {
-  SysRequest r = Of(SysRequest::Op::kDebug);
-  r.debug = std::move(option);
-  return r;
-}
-
 // An answer that is a local value.
 template <typename T>
 Task<absl::StatusOr<T>> AskFor(Self& self, Pid target, SysRequest request, absl::Duration timeout) {
@@ -56,54 +60,54 @@ Task<absl::StatusOr<T>> AskFor(Self& self, Pid target, SysRequest request, absl:
 }  // namespace
 
 Task<absl::StatusOr<Payload>> GetState(Self& self, Pid target, absl::Duration timeout) {
-  return Ask(self, target, Of(SysRequest::Op::kGetState), timeout);
+  return Ask(self, target, SysRequest::Of(SysRequest::Op::kGetState), timeout);
 }
 
 Task<absl::StatusOr<Payload>> ReplaceState(
     Self& self, Pid target, std::function<absl::StatusOr<Payload>(const Payload&)> replace,
     absl::Duration timeout) {
-  SysRequest request = Of(SysRequest::Op::kReplaceState);
+  SysRequest request = SysRequest::Of(SysRequest::Op::kReplaceState);
   request.replace = std::move(replace);
   return Ask(self, target, std::move(request), timeout);
 }
 
 Task<absl::StatusOr<SysStatus>> GetStatus(Self& self, Pid target, absl::Duration timeout) {
-  return AskFor<SysStatus>(self, target, Of(SysRequest::Op::kGetStatus), timeout);
+  return AskFor<SysStatus>(self, target, SysRequest::Of(SysRequest::Op::kGetStatus), timeout);
 }
 
 Task<absl::Status> Suspend(Self& self, Pid target, absl::Duration timeout) {
-  return AskOk(self, target, Of(SysRequest::Op::kSuspend), timeout);
+  return AskOk(self, target, SysRequest::Of(SysRequest::Op::kSuspend), timeout);
 }
 Task<absl::Status> Resume(Self& self, Pid target, absl::Duration timeout) {
-  return AskOk(self, target, Of(SysRequest::Op::kResume), timeout);
+  return AskOk(self, target, SysRequest::Of(SysRequest::Op::kResume), timeout);
 }
 Task<absl::Status> ChangeCode(Self& self, Pid target, CodeChange change, absl::Duration timeout) {
-  SysRequest request = Of(SysRequest::Op::kChangeCode);
+  SysRequest request = SysRequest::Of(SysRequest::Op::kChangeCode);
   request.change = std::move(change);
   return AskOk(self, target, std::move(request), timeout);
 }
 Task<absl::Status> Terminate(Self& self, Pid target, ExitReason reason, absl::Duration timeout) {
-  SysRequest request = Of(SysRequest::Op::kTerminate);
+  SysRequest request = SysRequest::Of(SysRequest::Op::kTerminate);
   request.reason = std::move(reason);
   return AskOk(self, target, std::move(request), timeout);
 }
 
 Task<absl::Status> Debug(Self& self, Pid target, DebugOption option, absl::Duration timeout) {
-  return AskOk(self, target, Of(std::move(option)), timeout);
+  return AskOk(self, target, SysRequest::Of(std::move(option)), timeout);
 }
 Task<absl::StatusOr<std::vector<SysEvent>>> GetLog(Self& self, Pid target, absl::Duration timeout) {
-  return AskFor<std::vector<SysEvent>>(self, target,
-                                       Of(DebugOption::Of(DebugOption::Kind::kLogGet)), timeout);
+  return AskFor<std::vector<SysEvent>>(
+      self, target, SysRequest::Of(DebugOption::Of(DebugOption::Kind::kLogGet)), timeout);
 }
 Task<absl::StatusOr<std::optional<SysStatistics>>> GetStatistics(Self& self, Pid target,
                                                                  absl::Duration timeout) {
   return AskFor<std::optional<SysStatistics>>(
-      self, target, Of(DebugOption::Of(DebugOption::Kind::kStatisticsGet)), timeout);
+      self, target, SysRequest::Of(DebugOption::Of(DebugOption::Kind::kStatisticsGet)), timeout);
 }
 
 Task<absl::Status> Stop(Self& self, Pid target, ExitReason reason, absl::Duration timeout) {
   if (target == self.pid()) co_return CallingSelf();
-  SysRequest request = Of(SysRequest::Op::kTerminate);
+  SysRequest request = SysRequest::Of(SysRequest::Op::kTerminate);
   request.reason = reason;
   const Ref monitor = self.Monitor(target);
   const Ref alias =

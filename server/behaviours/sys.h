@@ -35,6 +35,9 @@ struct SysRequest {
   std::function<absl::StatusOr<Payload>(const Payload&)> replace;
   CodeChange change;
   DebugOption debug;
+
+  static SysRequest Of(Op op);
+  static SysRequest Of(DebugOption option);  // kDebug
 };
 
 // What statistics have counted since they were turned on.

@@ -14,18 +14,6 @@
 namespace banyan::rpc {
 namespace {
 
-SysRequest Of(SysRequest::Op op) {
-  SysRequest request;
-  request.op = op;
-  return request;
-}
-
-SysRequest Of(DebugOption option) {
-  SysRequest request = Of(SysRequest::Op::kDebug);
-  request.debug = std::move(option);
-  return request;
-}
-
 void Encode(const SysEvent& in, const wire::NodeIdentity& self, v1::SysEvent* out) {
   out->set_kind(std::string(SysEventKindName(in.kind)));
   out->set_text(wire::Utf8(FormatSysEvent(in)));
@@ -87,7 +75,7 @@ void NodeBackend::GetState(const CallContext& context, v1::GetStateRequest* requ
   OnProcess<v1::GetStateRequest, v1::GetStateResponse>(
       context, request, method::kGetState, answer,
       [this, context](v1::GetStateRequest, Pid pid, Answer<v1::GetStateResponse> to) {
-        AskSys<v1::GetStateResponse>(context, pid, Of(SysRequest::Op::kGetState), to,
+        AskSys<v1::GetStateResponse>(context, pid, SysRequest::Of(SysRequest::Op::kGetState), to,
                                      [this, pid](const Payload& state, v1::GetStateResponse* out) {
                                        if (!wire::ToProto(state, out->mutable_state()).ok())
                                          return MakeError("STATE_NOT_ACCESSIBLE",
@@ -103,7 +91,7 @@ void NodeBackend::ReplaceState(const CallContext& context, v1::ReplaceStateReque
   OnProcess<v1::ReplaceStateRequest, v1::ReplaceStateResponse>(
       context, request, method::kReplaceState, answer,
       [this, context](v1::ReplaceStateRequest moved, Pid pid, Answer<v1::ReplaceStateResponse> to) {
-        SysRequest replace = Of(SysRequest::Op::kReplaceState);
+        SysRequest replace = SysRequest::Of(SysRequest::Op::kReplaceState);
         replace.payload = wire::FromProto(std::move(*moved.mutable_state()));
         AskSys<v1::ReplaceStateResponse>(context, pid, std::move(replace), to,
                                          [](const Payload& state, v1::ReplaceStateResponse* out) {
@@ -120,7 +108,7 @@ void NodeBackend::GetStatus(const CallContext& context, v1::GetStatusRequest* re
                                    Answer<v1::GetStatusResponse> to) {
     deps_.runtime->Inspect(pid, [this, context, pid, to](std::optional<ProcessSnapshot> facts) {
       AskSys<v1::GetStatusResponse>(
-          context, pid, Of(SysRequest::Op::kGetStatus), to,
+          context, pid, SysRequest::Of(SysRequest::Op::kGetStatus), to,
           [this, facts = std::move(facts)](const Payload& answer, v1::GetStatusResponse* out) {
             const SysStatus* status = answer.As<SysStatus>();
             if (!status) return MakeError("CALL_NOT_HANDLED", "the process has no status");
@@ -139,13 +127,13 @@ void NodeBackend::Suspend(const CallContext& context, v1::SuspendRequest* reques
   OnProcess<v1::SuspendRequest, v1::SuspendResponse>(
       context, request, method::kSuspend, answer,
       [this, context](v1::SuspendRequest moved, Pid pid, Answer<v1::SuspendResponse> to) {
-        AskSys<v1::SuspendResponse>(context, pid, Of(SysRequest::Op::kSuspend), to,
+        AskSys<v1::SuspendResponse>(context, pid, SysRequest::Of(SysRequest::Op::kSuspend), to,
                                     Who<v1::SuspendResponse>(pid));
         if (!moved.has_max_duration()) return;
         deps_.timers->ScheduleAt(
             deps_.clock->Now() + wire::FromProto(moved.max_duration()), [this, pid] {
-              sys::Request(*deps_.runtime, pid, Of(SysRequest::Op::kResume), Instant::Infinite(),
-                           [](const absl::StatusOr<Payload>&, Pid) {});
+              sys::Request(*deps_.runtime, pid, SysRequest::Of(SysRequest::Op::kResume),
+                           Instant::Infinite(), [](const absl::StatusOr<Payload>&, Pid) {});
             });
       });
 }
@@ -155,7 +143,7 @@ void NodeBackend::Resume(const CallContext& context, v1::ResumeRequest* request,
   const auto ask = [this, context](v1::ResumeRequest, Pid pid, Answer<v1::ResumeResponse> to) {
     deps_.runtime->Inspect(pid, [this, context, pid, to](std::optional<ProcessSnapshot> facts) {
       const uint64_t waiting = facts ? facts->mailbox_length : 0;
-      AskSys<v1::ResumeResponse>(context, pid, Of(SysRequest::Op::kResume), to,
+      AskSys<v1::ResumeResponse>(context, pid, SysRequest::Of(SysRequest::Op::kResume), to,
                                  [waiting](const Payload&, v1::ResumeResponse* out) {
                                    out->set_mailbox_length(waiting);
                                    return absl::OkStatus();
@@ -175,11 +163,12 @@ void NodeBackend::SetDebug(const CallContext& context, v1::SetDebugRequest* requ
         DebugOption statistics = DebugOption::Statistics(moved.statistics());
         // Both go off at once: they arrive in order, and the answer to the last is that to both.
         if (moved.has_log_events() && moved.has_statistics()) {
-          sys::Request(*deps_.runtime, pid, Of(std::move(statistics)), Instant::Infinite(),
-                       [](const absl::StatusOr<Payload>&, Pid) {});
+          sys::Request(*deps_.runtime, pid, SysRequest::Of(std::move(statistics)),
+                       Instant::Infinite(), [](const absl::StatusOr<Payload>&, Pid) {});
         }
         AskSys<v1::SetDebugResponse>(
-            context, pid, Of(moved.has_log_events() ? std::move(log) : std::move(statistics)), to,
+            context, pid,
+            SysRequest::Of(moved.has_log_events() ? std::move(log) : std::move(statistics)), to,
             Who<v1::SetDebugResponse>(pid));
       });
 }
@@ -189,7 +178,7 @@ void NodeBackend::GetStatistics(const CallContext& context, v1::GetStatisticsReq
   const auto ask = [this, context](v1::GetStatisticsRequest, Pid pid,
                                    Answer<v1::GetStatisticsResponse> to) {
     AskSys<v1::GetStatisticsResponse>(
-        context, pid, Of(DebugOption::Of(DebugOption::Kind::kStatisticsGet)), to,
+        context, pid, SysRequest::Of(DebugOption::Of(DebugOption::Kind::kStatisticsGet)), to,
         [this, pid](const Payload& answer, v1::GetStatisticsResponse* out) {
           wire::ToProto(pid, self(), out->mutable_pid());
           const auto* counted = answer.As<std::optional<SysStatistics>>();
@@ -212,7 +201,7 @@ void NodeBackend::ChangeCode(const CallContext& context, v1::ChangeCodeRequest* 
   OnProcess<v1::ChangeCodeRequest, v1::ChangeCodeResponse>(
       context, request, method::kChangeCode, answer,
       [this, context](v1::ChangeCodeRequest moved, Pid pid, Answer<v1::ChangeCodeResponse> to) {
-        SysRequest change = Of(SysRequest::Op::kChangeCode);
+        SysRequest change = SysRequest::Of(SysRequest::Op::kChangeCode);
         change.change.old_version = moved.old_version();
         change.change.down = moved.down();
         if (moved.has_extra())
@@ -227,7 +216,7 @@ void NodeBackend::Terminate(const CallContext& context, v1::TerminateRequest* re
   OnProcess<v1::TerminateRequest, v1::TerminateResponse>(
       context, request, method::kTerminate, answer,
       [this, context](v1::TerminateRequest moved, Pid pid, Answer<v1::TerminateResponse> to) {
-        SysRequest terminate = Of(SysRequest::Op::kTerminate);
+        SysRequest terminate = SysRequest::Of(SysRequest::Op::kTerminate);
         terminate.reason =
             moved.has_reason() ? wire::FromProto(moved.reason(), self()) : ExitReason::Shutdown();
         AskSys<v1::TerminateResponse>(context, pid, std::move(terminate), to,

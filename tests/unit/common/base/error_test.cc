@@ -42,8 +42,12 @@ TEST(MakeError, KeepsAnOutcomeThatTheCallerKnowsBetter) {
   EXPECT_EQ(GetErrorInfo(s)->metadata.at("outcome"), "unknown");
 }
 
-TEST(MakeErrorDeathTest, ChecksTheReason) {
-  EXPECT_DEATH((void)MakeError("NO_SUCH_REASON", "x"), "NO_SUCH_REASON");
+TEST(MakeError, AWordOfAModule) {
+  absl::Status s = MakeError("SOLD_OUT", "no seats", {{"show", "7"}});
+  EXPECT_EQ(s.code(), absl::StatusCode::kUnknown);
+  EXPECT_EQ(ErrorReason(s), "SOLD_OUT");
+  EXPECT_EQ(GetErrorInfo(s)->metadata.count("outcome"), 0u);
+  EXPECT_EQ(GetErrorInfo(s)->metadata.at("show"), "7");
 }
 
 TEST(MakeError, CarriesTheExitReason) {
