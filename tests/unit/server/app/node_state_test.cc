@@ -1,24 +1,19 @@
 #include "server/app/node_state.h"
 
-#include <filesystem>
 #include <fstream>
 
 #include "gtest/gtest.h"
 
 #include "server/app/settings.h"
+#include "tests/support/temp_dir.h"
 
 namespace banyan::app {
 namespace {
 
 class NodeStateTest : public ::testing::Test {
  protected:
-  NodeStateTest() {
-    std::string pattern = std::filesystem::temp_directory_path() / "banyan-state-XXXXXX";
-    folder_ = mkdtemp(pattern.data());
-  }
-  ~NodeStateTest() override { std::filesystem::remove_all(folder_); }
-  std::string path() const { return folder_ + "/node.state"; }
-  std::string folder_;
+  std::string path() const { return folder_.File("node.state"); }
+  TempDir folder_;
 };
 
 TEST_F(NodeStateTest, ReadsBackWhatWasSaved) {

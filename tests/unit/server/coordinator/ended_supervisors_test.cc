@@ -7,6 +7,16 @@ namespace {
 
 class EndedSupervisors : public ClusterTest {
  protected:
+  // A supervisor of one worker, `x`.
+  static ChildSpec Inner() {
+    auto inner = std::make_shared<SupervisorSpec>();
+    inner->children = {Worker("x")};
+    ChildSpec nested;
+    nested.id = "inner";
+    nested.type = ChildType::kSupervisor;
+    nested.supervisor = inner;
+    return nested;
+  }
   // "s" with the children a and b on n1 has given up.
   void GiveUp() {
     AddNode("n1");
@@ -171,13 +181,7 @@ TEST_F(EndedSupervisors, ACallWaitingForAChildIsAnsweredWhenTheChildIsStopped) {
 
 TEST_F(EndedSupervisors, ANestedOneIsStoppedAndItsParentDecides) {
   AddNode("n1");
-  auto inner = std::make_shared<SupervisorSpec>();
-  inner->children = {Worker("x")};
-  ChildSpec nested;
-  nested.id = "inner";
-  nested.type = ChildType::kSupervisor;
-  nested.supervisor = inner;
-  ASSERT_TRUE(StartSupervisor("top", {nested}).ok());
+  ASSERT_TRUE(StartSupervisor("top", {Inner()}).ok());
   TakeTrace();
   auto reason = Ask<ExitReason>([&](auto done) {
     coordinator_->StopSupervisor(ChildOf("top", "inner"), ExitReason::Shutdown(), "r1", done);
@@ -244,13 +248,7 @@ TEST_F(LostNodes, AGroupThatWaitsForANodeIsStopped) {
 
 TEST_F(LostNodes, ATerminateOfANestedSupervisorIsPending) {
   AddNode("n1");
-  auto inner = std::make_shared<SupervisorSpec>();
-  inner->children = {Worker("x")};
-  ChildSpec nested;
-  nested.id = "inner";
-  nested.type = ChildType::kSupervisor;
-  nested.supervisor = inner;
-  ASSERT_TRUE(StartSupervisor("s", {nested}).ok());
+  ASSERT_TRUE(StartSupervisor("s", {Inner()}).ok());
   LoseNode();
   auto answer = Ask<v1::TerminateChildResponse>(
       [&](auto done) { coordinator_->TerminateChild(Named("s", "inner", "r1"), done); }, kSoon);
