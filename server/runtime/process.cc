@@ -6,6 +6,7 @@
 #include "server/runtime/local_registry.h"
 #include "server/runtime/process_table.h"
 #include "server/runtime/scheduler.h"
+#include "server/runtime/undeliverable.h"
 
 namespace banyan {
 namespace {
@@ -13,6 +14,11 @@ namespace {
 void SetState(Process& p, ProcessSnapshot::State s) {
   p.state_.store(static_cast<uint8_t>(s), std::memory_order_relaxed);
 }
+
+// Of messages of other nodes in one mailbox; more are refused like those that a full one gets. An
+// eighth of what a node reads before its peers must wait (server/cluster/options.h): one process
+// that does not read does not stop the others' messages.
+constexpr int64_t kInboundBytesMax = 32 * 1024 * 1024;
 
 // Shows a queued signal as the message that it will be, without taking it.
 bool Matches(const std::function<bool(const Message&)>& want, Signal* s) {
@@ -65,10 +71,26 @@ void Process::DrainInbox() {
 
 // ---------------------------------------------------------------- mailbox
 
+bool Process::AdmitInbound(SignalPtr& s) {
+  const auto bytes = static_cast<int64_t>(s->payload.size());
+  if (inbound_bytes_ == 0 || inbound_bytes_ + bytes <= kInboundBytesMax) {
+    inbound_bytes_ += bytes;
+    rt_->CountInbound(bytes);
+    return true;
+  }
+  queued_.fetch_sub(1, std::memory_order_relaxed);
+  rt_->mutable_counters().mailbox_full.fetch_add(1, std::memory_order_relaxed);
+  tables_.watchers.Erase({s->from, s->ref});
+  if (SignalPtr answer = Undeliverable(*s, {}, MailboxFull(pid(), kInboundBytesMax, "bytes")))
+    rt_->Enqueue(std::move(answer));
+  return false;
+}
+
 void Process::AppendMessage(SignalPtr signal) {
+  if (signal->from.node_id != 0 && signal->kind <= SignalKind::kCall) [[unlikely]] {
+    if (!AdmitInbound(signal)) return;
+  }
   Signal* s = signal.release();
-  if (s->from.node_id != 0 && s->kind <= SignalKind::kCall) [[unlikely]]
-    rt_->CountInbound(static_cast<int64_t>(s->payload.size()));
   s->next = nullptr;
   if (mailbox_tail_) {
     mailbox_tail_->next = s;
@@ -95,8 +117,11 @@ SignalPtr Process::TakeMessage(const std::function<bool(const Message&)>* want) 
     if (scanned_ == s) scanned_ = before;
     s->next = nullptr;
     if (s->kind <= SignalKind::kSystem) queued_.fetch_sub(1, std::memory_order_relaxed);
-    if (s->from.node_id != 0 && s->kind <= SignalKind::kCall) [[unlikely]]
-      rt_->CountInbound(-static_cast<int64_t>(s->payload.size()));
+    if (s->from.node_id != 0 && s->kind <= SignalKind::kCall) [[unlikely]] {
+      const auto bytes = static_cast<int64_t>(s->payload.size());
+      inbound_bytes_ -= bytes;
+      rt_->CountInbound(-bytes);
+    }
     return SignalPtr(s);
   }
   return nullptr;

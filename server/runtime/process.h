@@ -124,7 +124,8 @@ class Process {
   bool blocking_done_ = false;
   bool suspended_ = false;  // by sys; for people
   Wait wait_ = Wait::kNone;
-  int held_ = 0;  // by what waits to be sent to other nodes
+  int held_ = 0;               // by what waits to be sent to other nodes
+  int64_t inbound_bytes_ = 0;  // of messages of other nodes in the mailbox
   int budget_ = 0;
   Ref wait_ref_ = 0;        // the alias or blocking job waited for
   Ref wait_timer_ref_ = 0;  // names the deadline, so that an old one is not taken for it
@@ -157,6 +158,8 @@ class Process {
   void ResolveAlias(Ref ref, CallReply reply);
   void ResolveWatched(Pid watched, const ExitReason& reason);
   void AppendMessage(SignalPtr signal);
+  // Takes the account of what came from another node; false: it was refused.
+  bool AdmitInbound(SignalPtr& signal);
   void Start();
   void FinishRoot();
   void Die(const ExitReason& reason);

@@ -185,11 +185,8 @@ void Runtime::Enqueue(SignalPtr s) {
         a->from = s->to;
         a->to = s->from;
         a->ref = s->ref;
-        a->status = MakeError(
-            "MAILBOX_FULL",
-            fmt::format("{} messages wait for {} already", waiting, FormatPid(s->to)),
-            {{"limit", fmt::format("{}", p->max_messages_.load(std::memory_order_relaxed))},
-             {"target", FormatPid(s->to)}});
+        a->status =
+            MailboxFull(s->to, p->max_messages_.load(std::memory_order_relaxed), "messages");
         Enqueue(std::move(a));
       }
       return;

@@ -1,5 +1,9 @@
 #include "server/runtime/undeliverable.h"
 
+#include "fmt/format.h"
+
+#include "common/base/error.h"
+
 namespace banyan {
 
 SignalPtr Undeliverable(const Signal& s, const ExitReason& reason, absl::Status call_error) {
@@ -28,6 +32,12 @@ SignalPtr Undeliverable(const Signal& s, const ExitReason& reason, absl::Status 
   answer->reason = reason;
   if (kind == SignalKind::kReply) answer->status = std::move(call_error);
   return answer;
+}
+
+absl::Status MailboxFull(Pid to, int64_t limit, std::string_view what) {
+  const std::string pid = FormatPid(to);
+  return MakeError("MAILBOX_FULL", fmt::format("{} {} wait for {} already", limit, what, pid),
+                   {{"limit", fmt::format("{}", limit)}, {"target", pid}});
 }
 
 }  // namespace banyan

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <string_view>
+
 #include "absl/status/status.h"
 
 #include "server/runtime/signal.h"
@@ -14,5 +17,8 @@ namespace banyan {
 // DOWN, so that its caller learns that it was not executed.
 SignalPtr Undeliverable(const Signal& signal, const ExitReason& reason,
                         absl::Status call_error = {});
+
+// For a call that its mailbox has no room for: so many messages, or bytes, are in there.
+absl::Status MailboxFull(Pid to, int64_t limit, std::string_view what);
 
 }  // namespace banyan
