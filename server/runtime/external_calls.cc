@@ -77,8 +77,10 @@ void ExternalCalls::ConnectionLost(uint32_t node_id, uint32_t incarnation) {
 
 void ExternalCalls::Shutdown() {
   for (Entry& e : TakeAll([](const Entry&) { return true; })) {
+    // It may have been on its way, or have run elsewhere.
     Finish(std::move(e), {CallReply::Outcome::kReply,
-                          MakeError("NODE_STOPPING", "the node is stopping"),
+                          MakeError("NODE_STOPPING", "the node is stopping",
+                                    {{"outcome", std::string(kOutcomeUnknown)}}),
                           {},
                           {},
                           {}});
