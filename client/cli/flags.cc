@@ -64,6 +64,54 @@ void AddGlobals(CLI::App& app, GlobalTexts* texts) {
                "RPCs with their times on stderr; -vv: error metadata too");
 }
 
+void AddNodeChanges(CLI::App& node, Command* chosen) {
+  auto label = Add<NodeChangeOptions>(node, "label", "Change labels", chosen, RunNodeLabel);
+  auto capacity =
+      Add<NodeChangeOptions>(node, "capacity", "Change what it offers", chosen, RunNodeCapacity);
+  for (auto* change : {&label, &capacity}) {
+    change->app->add_option("NAME", change->options->name, "Which")->required();
+    change->app
+        ->add_option("CHANGE", change->options->changes,
+                     "KEY=VALUE, or KEY- to take what operators gave away")
+        ->required();
+  }
+  const auto action = [&](const char* name, const char* text,
+                          int (*run)(Cli&, const NodeActionOptions&)) {
+    auto added = Add<NodeActionOptions>(node, name, text, chosen, run);
+    added.app->add_option("NAME", added.options->name, "Which")->required();
+    return added;
+  };
+  auto cordon = action("cordon", "Take a node out of placement; what runs stays", RunNodeCordon);
+  action("uncordon", "Put it back, and end a drain", RunNodeUncordon);
+  auto dead = action("confirm-dead", "Declare it dead on your word", RunNodeConfirmDead);
+  auto remove = action("remove", "Forget one that is dead or has left", RunNodeRemove);
+  for (auto* told : {&cordon, &dead})
+    told->app->add_option("-m,--message", told->options->message, "Why");
+  dead.app->add_flag("--force", dead.options->force, "Although it is heard of");
+  for (auto* asks : {&dead, &remove})
+    asks->app->add_flag("-y,--yes", asks->options->yes, "Don't ask");
+}
+
+void AddOperations(CLI::App& app, Command* chosen) {
+  auto backup = Add<BackupOptions>(app, "backup", "Copy the coordinator's store to a new file here",
+                                   chosen, RunBackup);
+  backup.app->add_option("FILE", backup.options->file, "For `banyand restore --from`")->required();
+  auto safe = Add<SafeModeOptions>(app, "safe-mode", "Decide after the store went back in time",
+                                   chosen, RunSafeMode);
+  safe.app
+      ->add_option("DECISION", safe.options->decision,
+                   "adopt: what runs goes on; kill: what the store does not know is stopped")
+      ->required();
+  safe.app->add_flag("--dry-run", safe.options->dry_run, "Only tell");
+  safe.app->add_flag("-y,--yes", safe.options->yes, "Don't ask");
+  CLI::App* upgrade = Group(app, "upgrade", "Upgrades of the cluster");
+  auto finalize = Add<UpgradeOptions>(*upgrade, "finalize", "Turn on what all servers can by now",
+                                      chosen, RunUpgradeFinalize);
+  finalize.app->add_option("--level", finalize.options->level,
+                           "The feature level (default: the highest possible)");
+  finalize.app->add_flag("-y,--yes", finalize.options->yes, "Don't ask");
+}
+
 void AddCluster(CLI::App& app, Command* chosen) {
   auto status = Add<StatusOptions>(app, "status", "The cluster on one screen", chosen, RunStatus);
   status.app->add_flag("--check", status.options->check, "Exit 1 and say why unless all is well");
@@ -92,6 +140,8 @@ void AddCluster(CLI::App& app, Command* chosen) {
                        "Passed to the server, e.g. 'state = \"ACTIVE\"'");
   auto get = Add<NodeGetOptions>(*node, "get", "One node", chosen, RunNodeGet);
   get.app->add_option("NAME", get.options->name, "None: the one that answers");
+  AddNodeChanges(*node, chosen);
+  AddOperations(app, chosen);
   auto rebalance = Add<RebalanceOptions>(app, "rebalance", "Move children to even the load out",
                                          chosen, RunRebalance);
   rebalance.app->add_flag("--dry-run", rebalance.options->dry_run, "Only tell what would be moved");

@@ -66,9 +66,20 @@ CommandLine ReadCommandLine(int argc, char** argv) {
     Sub* sub = add(config, name, "each option's value", Command::kConfig, role);
     sub->app->add_flag("--effective", sub->effective, "with where it comes from");
   }
+  CommandLine out;
+  CLI::App* restore = app.add_subcommand(
+      "restore", "make a coordinator's store of a backup, while no coordinator runs on it");
+  restore->add_option("--from", out.restore_from, "the backup, as `banyan backup` wrote it")
+      ->required();
+  restore
+      ->add_option("--to", out.restore_to,
+                   "the store to make, or the coordinator's state folder; must hold no store")
+      ->required();
+  restore->add_option("--min-epoch", out.restore_min_epoch,
+                      "the highest epoch that nodes have obeyed, as their refusals say "
+                      "[default 1000 above the backup's]");
   CLI::App* version = app.add_subcommand("version", "print the version");
 
-  CommandLine out;
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -85,6 +96,7 @@ CommandLine ReadCommandLine(int argc, char** argv) {
     return out;
   }
   if (version->parsed()) out.command = Command::kVersion;
+  if (restore->parsed()) out.command = Command::kRestore;
   for (const auto& sub : subs) {
     if (!sub->app->parsed()) continue;
     out.command = sub->command;

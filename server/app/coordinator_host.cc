@@ -7,6 +7,7 @@
 #include "common/time/random.h"
 #include "common/time/system_clock.h"
 #include "common/time/thread_executor.h"
+#include "server/app/backups.h"
 #include "server/app/channels.h"
 #include "server/app/late_backend.h"
 #include "server/app/run_on.h"
@@ -31,10 +32,18 @@ CoordinatorOptions OptionsFrom(const Settings& s) {
   o.version = kVersion;
   for (absl::Duration* d : {&o.heartbeat, &o.suspect_after, &o.lease_freeze, &o.lease_node,
                             &o.lease_coordinator, &o.pause_allowance, &o.one_way_limit,
-                            &o.stall_limit, &o.join_timeout, &o.unmanageable_after}) {
+                            &o.stall_limit, &o.join_timeout, &o.unmanageable_after, &o.max_handler,
+                            &o.drift_window, &o.mass_loss_window, &o.mass_loss_hold}) {
     *d *= s.lease_scale;
   }
-  if (s.heartbeat > absl::ZeroDuration()) o.heartbeat = s.heartbeat;
+  const auto given = [](absl::Duration value, absl::Duration* option) {
+    if (value > absl::ZeroDuration()) *option = value;
+  };
+  given(s.heartbeat, &o.heartbeat);
+  given(s.suspect_after, &o.suspect_after);
+  given(s.lease_freeze, &o.lease_freeze);
+  given(s.lease_node, &o.lease_node);
+  given(s.lease_coordinator, &o.lease_coordinator);
   return o;
 }
 
@@ -46,6 +55,7 @@ struct CoordinatorHost::Parts {
   SystemRandom random;
   StateDir state;
   std::unique_ptr<Store> store;
+  std::unique_ptr<Backups> backups;
   ThreadExecutor executor{"coordinator"};
   rpc::GrpcTransport transport{&executor, ProcessChannels()};
   LateBackend gate{&clock};
@@ -108,6 +118,10 @@ absl::StatusOr<std::unique_ptr<CoordinatorHost>> CoordinatorHost::Start(const Se
   backend.clock = &p->clock;
   backend.timers = &p->timers;
   backend.info = {s.name, s.cluster, kVersion, kBuild};
+  p->backups = std::make_unique<Backups>(p->store.get(), p->state.path);
+  backend.open_backup = [p](std::function<void(absl::StatusOr<Backups::Read>)> done) {
+    p->backups->Open(std::move(done));
+  };
   p->backend = std::make_unique<rpc::CoordinatorBackend>(std::move(backend));
 
   std::promise<absl::Status> ready;
@@ -128,6 +142,7 @@ CoordinatorHost::~CoordinatorHost() {
   if (p.coordinator != nullptr) {
     RunOn(&p.executor, [&p] { p.coordinator.reset(); });
   }
+  p.backups.reset();
   p.store.reset();  // what is queued is written, and told to the executor, which still runs
   if (p.server != nullptr) p.server->Shutdown(kShutdownGrace);
 }

@@ -1,10 +1,14 @@
 #include "server/app/node_host.h"
 
+#include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <future>
 #include <thread>
 #include <utility>
+
+#include <unistd.h>
 
 #include "banyan/internal/v1/membership.grpc.pb.h"
 #include "common/log/log.h"
@@ -46,8 +50,8 @@ int WorkersFor(const Settings& s) {
 
 void Scale(double factor, NodeOptions* o) {
   for (absl::Duration* d :
-       {&o->hello_timeout, &o->peer.ping_every, &o->peer.silence_max, &o->peer.connect_timeout,
-        &o->peer.unknown_wait, &o->peer.write_stall_max}) {
+       {&o->hello_timeout, &o->stuck_after, &o->peer.ping_every, &o->peer.silence_max,
+        &o->peer.connect_timeout, &o->peer.unknown_wait, &o->peer.write_stall_max}) {
     // Not so short that a busy machine looks like a broken network.
     *d = std::max(*d * factor, std::min(*d, absl::Milliseconds(250)));
   }
@@ -92,6 +96,7 @@ struct NodeHost::Parts {
   void MakeNode();
   void Resolve(const std::string& name, Node::ResolveDone done);
   void Joined(NodeState state, wire::NodeIdentity self);
+  void Remember(std::function<void(NodeState*)> change);
 };
 
 absl::Status NodeHost::Parts::OpenState() {
@@ -173,17 +178,28 @@ void NodeHost::Parts::Joined(NodeState now, wire::NodeIdentity self) {
                        {"epoch", now.epoch}});
   SetCrashIncarnation(self.incarnation);
   if (page != nullptr) page->SetCoordinators(node->coordinators());
-  state_writer.Post([this, now = std::move(now), incarnation = self.incarnation] {
+  state_writer.Post([this, incarnation = self.incarnation] {
     // An earlier life's crash was told with the hello.
     const std::string crash_file = state.File("crash");
     const auto crash = ReadCrashFile(crash_file);
     if (crash && crash->incarnation() < incarnation) std::remove(crash_file.c_str());
-    if (now == remembered) return;
-    remembered = now;
-    if (absl::Status saved = SaveNodeState(state.File("node.state"), now); !saved.ok()) {
-      log::Error("state_not_saved",
-                 {{"path", state.File("node.state")}, {"why", saved.ToString()}});
-    }
+  });
+  Remember([now = std::move(now)](NodeState* state) {
+    const uint64_t revision = state->store_id == now.store_id ? state->revision : 0;
+    *state = now;
+    state->revision = revision;
+  });
+}
+
+// Writes what is remembered down if the change makes a difference.
+void NodeHost::Parts::Remember(std::function<void(NodeState*)> change) {
+  state_writer.Post([this, change = std::move(change)] {
+    const NodeState before = remembered;
+    change(&remembered);
+    if (remembered == before) return;
+    const std::string path = state.File("node.state");
+    if (absl::Status saved = SaveNodeState(path, remembered); !saved.ok())
+      log::Error("state_not_saved", {{"path", path}, {"why", saved.ToString()}});
   });
 }
 
@@ -202,6 +218,8 @@ void NodeHost::Parts::MakeNode() {
   options.cluster_id = remembered.cluster_id;
   options.store_id = remembered.store_id;
   options.epoch_seen = remembered.epoch;
+  options.store_revision = remembered.revision;
+  options.rejoin_when_dead = settings.rejoin_when_dead;
   options.last_crash = ReadCrashFile(state.File("crash"));
   options.has_watcher = page != nullptr && page->WatcherAlive();
   options.schedulers = static_cast<uint32_t>(WorkersFor(settings));
@@ -226,6 +244,9 @@ void NodeHost::Parts::MakeNode() {
   };
   hooks.joined = [this](const std::string& cluster_id, const std::string& store_id, uint32_t epoch,
                         wire::NodeIdentity self) { Joined({cluster_id, store_id, epoch}, self); };
+  hooks.store_seen = [this](uint64_t revision) {
+    Remember([revision](NodeState* now) { now->revision = std::max(now->revision, revision); });
+  };
   hooks.overrun = [this](std::vector<Pid> pids) {
     // Another life of these children may begin any moment: only the end of this process is sure.
     for (Pid pid : pids) log::Error("lease_overrun", {{"pid", FormatPid(pid, settings.name)}});
@@ -233,7 +254,11 @@ void NodeHost::Parts::MakeNode() {
     std::abort();
   };
   hooks.frozen = [this](bool frozen) { exec_programs.SetFrozen(frozen); };
-  hooks.dead = [] { log::Warn("declared_dead"); };
+  hooks.dead = [this] {
+    log::Warn("declared_dead");
+    // It ends as if it were told to; its children are being killed already.
+    if (!settings.rejoin_when_dead) kill(getpid(), SIGTERM);
+  };
   hooks.left = [] { log::Info("left"); };
   hooks.refused = [](absl::Status why) {
     log::Warn("join_refused", {{"reason", ErrorReason(why)}, {"why", std::string(why.message())}});

@@ -15,6 +15,7 @@
 #include "server/app/settings.h"
 #include "server/app/signals.h"
 #include "server/app/version.h"
+#include "server/coordinator/restore.h"
 #include "server/node/watcher/report.h"
 #include "server/node/watcher/watcher.h"
 
@@ -144,6 +145,20 @@ int ShowConfig(const config::Options& options, bool effective) {
   return 0;
 }
 
+int Restore(const CommandLine& line) {
+  absl::StatusOr<Restored> done =
+      RestoreStore({line.restore_from, line.restore_to, line.restore_min_epoch});
+  if (!done.ok()) return Complain(done.status(), kFailed);
+  fmt::print(
+      "restored {} ({} nodes, epoch {}; the backup's was {})\n"
+      "The cluster begins in SAFE mode: nothing is started or stopped until you decide.\n"
+      "1. start the coordinator\n"
+      "2. banyan status                 once the nodes are back\n"
+      "3. banyan safe-mode adopt        what runs goes on, or: banyan safe-mode kill\n",
+      done->path, done->nodes, done->epoch, done->backup_epoch);
+  return 0;
+}
+
 int Main(int argc, char** argv, const AddModules& add_modules) {
   CommandLine line = ReadCommandLine(argc, argv);
   using Command = CommandLine::Command;
@@ -152,6 +167,7 @@ int Main(int argc, char** argv, const AddModules& add_modules) {
     fmt::print("banyand {}{}{}\n", kVersion, *kBuild != '\0' ? " " : "", kBuild);
     return 0;
   }
+  if (line.command == Command::kRestore) return Restore(line);
   config::Options options;
   DeclareOptions(line.role, &options);
   config::Sources sources;

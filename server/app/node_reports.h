@@ -39,6 +39,7 @@ class PageSink final : public WatchPageSink {
   void SetLease(Instant, Instant, Instant expires_at) override { page_->SetLeaseEnd(expires_at); }
   void SetHasExclusive(bool has) override { page_->SetHasExclusive(has); }
   void SetFrozen(bool frozen) override { page_->SetFrozen(frozen); }
+  bool WatcherAlive() const override { return page_->WatcherAlive(); }
 
  private:
   WatchPage* const page_;

@@ -25,6 +25,13 @@ std::optional<std::string> FromHex(std::string_view hex) {
   return out;
 }
 
+template <typename Number>
+bool ReadNumber(const std::string& text, Number* out) {
+  const char* end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, *out);
+  return error == std::errc() && at == end;
+}
+
 }  // namespace
 
 absl::StatusOr<NodeState> LoadNodeState(const std::string& path) {
@@ -44,16 +51,17 @@ absl::StatusOr<NodeState> LoadNodeState(const std::string& path) {
     if (space == std::string::npos) return broken(line);
     const std::string key = line.substr(0, space);
     const std::string value = line.substr(space + 1);
-    std::optional<std::string> bytes = key == "epoch" ? std::string() : FromHex(value);
+    const bool number = key == "epoch" || key == "revision";
+    std::optional<std::string> bytes = number ? std::string() : FromHex(value);
     if (!bytes) return broken(line);
     if (key == "cluster") {
       state.cluster_id = *bytes;
     } else if (key == "store") {
       state.store_id = *bytes;
     } else if (key == "epoch") {
-      const char* end = value.data() + value.size();
-      const auto [at, error] = std::from_chars(value.data(), end, state.epoch);
-      if (error != std::errc() || at != end) return broken(line);
+      if (!ReadNumber(value, &state.epoch)) return broken(line);
+    } else if (key == "revision") {
+      if (!ReadNumber(value, &state.revision)) return broken(line);
     }
   }
   return state;
@@ -61,8 +69,8 @@ absl::StatusOr<NodeState> LoadNodeState(const std::string& path) {
 
 absl::Status SaveNodeState(const std::string& path, const NodeState& state) {
   return WriteFileAtomically(
-      path, fmt::format("cluster {}\nstore {}\nepoch {}\n", ToHex(state.cluster_id),
-                        ToHex(state.store_id), state.epoch));
+      path, fmt::format("cluster {}\nstore {}\nepoch {}\nrevision {}\n", ToHex(state.cluster_id),
+                        ToHex(state.store_id), state.epoch, state.revision));
 }
 
 }  // namespace banyan::app

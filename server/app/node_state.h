@@ -13,6 +13,7 @@ struct NodeState {
   std::string cluster_id;  // bytes
   std::string store_id;    // bytes
   uint32_t epoch = 0;
+  uint64_t revision = 0;  // of that store, the highest seen
   friend bool operator==(const NodeState&, const NodeState&) = default;
 };
 

@@ -74,12 +74,24 @@ void DeclareOptions(Role role, config::Options* o) {
     o->Bool("allow-exec", false,
             "let children run OS programs although others than this machine can reach the node");
     o->Int("workers", 0, 0, 1024, "threads that run actors; 0: one a CPU");
+    o->String("on-dead", "rejoin",
+              "once the cluster has declared this node dead: join anew, or end the process",
+              {"rejoin", "exit"});
     o->Duration("drain-timeout", absl::Seconds(20),
                 "how long children may take to stop after SIGTERM");
   }
   if (role != Role::kNode) {
     o->Duration("heartbeat", absl::ZeroDuration(),
                 "between a node's heartbeats; 0: 1 s times lease-scale");
+    o->Duration("suspect-after", absl::ZeroDuration(),
+                "silence that makes a node SUSPECT; 0: 4 s times lease-scale");
+    o->Duration("lease-freeze", absl::ZeroDuration(),
+                "without an acknowledgement a node freezes its exclusive children after this; 0: "
+                "40 s times lease-scale");
+    o->Duration("lease-node", absl::ZeroDuration(),
+                "and none of their code may run after this; 0: 50 s times lease-scale");
+    o->Duration("lease-coordinator", absl::ZeroDuration(),
+                "a silent node is DEAD after this; 0: 60 s times lease-scale");
   }
   o->String(
       "lease-scale", "1",
@@ -154,10 +166,15 @@ absl::StatusOr<Settings> ReadSettings(Role role, const config::Options& o) {
     s.watch = !o.GetBool("no-watch");
     s.allow_exec = loopback || o.GetBool("allow-exec");
     s.workers = static_cast<int>(o.GetInt("workers"));
+    s.rejoin_when_dead = o.GetString("on-dead") == "rejoin";
     s.drain_timeout = o.GetDuration("drain-timeout");
   }
   if (role != Role::kNode) {
     s.heartbeat = o.GetDuration("heartbeat");
+    s.suspect_after = o.GetDuration("suspect-after");
+    s.lease_freeze = o.GetDuration("lease-freeze");
+    s.lease_node = o.GetDuration("lease-node");
+    s.lease_coordinator = o.GetDuration("lease-coordinator");
   }
   if (std::optional<double> scale = ReadScale(o.GetString("lease-scale"))) {
     s.lease_scale = *scale;

@@ -26,7 +26,12 @@ struct Settings {
   bool tune = true;
   int workers = 0;
   double lease_scale = 1;
-  absl::Duration heartbeat;  // zero: the default, scaled
+  absl::Duration heartbeat;  // zero: the default, scaled; so are the four that follow
+  absl::Duration suspect_after;
+  absl::Duration lease_freeze;
+  absl::Duration lease_node;
+  absl::Duration lease_coordinator;
+  bool rejoin_when_dead = true;
   absl::Duration drain_timeout;
   std::string port_file;
   log::Level log_level = log::Level::kInfo;

@@ -21,6 +21,7 @@ LeaseTimes TimesOf(const CoordinatorOptions& o) {
   times.coordinator = o.lease_coordinator;
   times.pause_allowance = o.pause_allowance;
   times.stall_limit = o.stall_limit;
+  times.max_handler = o.max_handler;
   times.drift = o.clock_drift;
   return times;
 }
@@ -28,13 +29,17 @@ LeaseTimes TimesOf(const CoordinatorOptions& o) {
 }  // namespace
 
 std::string CoordinatorOptions::Validate() const {
+  static const std::map<std::string, std::string> kOptions = {
+      {"coordinator", "lease-coordinator"}, {"node", "lease-node"}, {"freeze", "lease-freeze"},
+      {"suspect_after", "suspect-after"},   {"drift", "drift"},     {"heartbeat", "heartbeat"}};
+  std::string all;
   for (const LeaseProblem& problem : CheckLeaseTimes(TimesOf(*this))) {
-    // C2 and C5 are about failover between replicas; handlers are bounded by the node.
-    if (problem.rule == "C1" || problem.rule == "C4") {
-      return fmt::format("{}: {} ({})", problem.field, problem.description, problem.rule);
-    }
+    const auto option = kOptions.find(problem.field);
+    all += fmt::format("{}{}: {} ({})", all.empty() ? "" : "\n",
+                       option == kOptions.end() ? problem.field : option->second,
+                       problem.description, problem.rule);
   }
-  return "";
+  return all;
 }
 
 Coordinator::Core::Core(Deps d, CoordinatorOptions o)
@@ -44,10 +49,15 @@ Coordinator::Core::Core(Deps d, CoordinatorOptions o)
       journal(
           {.store = deps.store,
            .run = [this](const std::function<void()>& fn) { Run(fn); },
-           .retry_later = [this](std::function<void()> fn) { After(kStoreRetry, std::move(fn)); }}),
+           .retry_later = [this](std::function<void()> fn) { After(kStoreRetry, std::move(fn)); },
+           .on_full =
+               [this](bool full) {
+                 cluster_events.AddAlarm(full ? kStoreFullAlarm : "the store takes changes again");
+               }}),
       sessions(this),
       lease_keeper(this),
       membership(this),
+      safe_mode(this),
       names(this),
       groups(this),
       tree(this),
@@ -58,6 +68,7 @@ Coordinator::Core::Core(Deps d, CoordinatorOptions o)
       resolver(this),
       supervisor_requests(this),
       cluster_requests(this),
+      node_requests(this),
       queries(this),
       fences_(0) {}
 
@@ -125,10 +136,15 @@ void Coordinator::Core::Cancel(TimerId timer) {
   timers_.erase(it);
 }
 
-absl::Status Coordinator::Core::CanChange() const {
+absl::Status Coordinator::Core::CanChange(const std::string& kind) const {
+  static const std::set<std::string> kOfNodes = {"Cordon",         "Uncordon",   "ConfirmDead",
+                                                 "RemoveNode",     "UpdateNode", "EndSafeMode",
+                                                 "FinalizeUpgrade"};
   if (!started) return MakeError("COORDINATOR_UNAVAILABLE", "the coordinator is starting");
   if (journal.full())
     return MakeError("STORE_FULL", "the store takes no changes: its disk is full");
+  if (safe_mode.on() && !kOfNodes.contains(kind))
+    return MakeError("SAFE_MODE", safe_mode.Alarms().front());
   return absl::OkStatus();
 }
 
@@ -140,14 +156,19 @@ std::string Coordinator::Core::RandomHex(int bytes) {
 
 Fence Coordinator::Core::NextFence() {
   if (std::optional<Fence> fence = fences_.Next()) return *fence;
-  // The sequence is used up: a new term, in which all nodes join the session anew.
-  BANYAN_CHECK(fences_.SetEpoch(++epoch));
+  BeginTerm(epoch + 1);  // the sequence is used up
+  return *fences_.Next();
+}
+
+void Coordinator::Core::BeginTerm(uint32_t new_epoch) {
+  epoch = new_epoch;
+  BANYAN_CHECK(fences_.SetEpoch(epoch));
   internal::v1::EpochRecord record;
   record.set_epoch(epoch);
   journal.Put("epoch", record);
+  membership.Start();
   PostRaw(
       [this] { Run([this] { sessions.CloseAll(absl::UnavailableError("a new term begins")); }); });
-  return *fences_.Next();
 }
 
 // ---------------------------------------------------------------------- start
@@ -168,7 +189,14 @@ absl::Status Coordinator::Core::Load() {
   epoch = record.epoch() + 1;
   record.set_epoch(epoch);
   fences_ = FenceAllocator(epoch);
+  if (meta.level() > options.feature_level) {
+    return absl::FailedPreconditionError(fmt::format(
+        "store: the upgrade to feature level {} was finalized, this release has level {}; run the "
+        "newer release",
+        meta.level(), options.feature_level));
+  }
   if (meta.cluster_id().empty()) {
+    meta.set_level(options.feature_level);
     for (int i = 0; i < 16; ++i)
       meta.mutable_cluster_id()->push_back(static_cast<char>(deps.random->Below(256)));
   }
@@ -210,6 +238,7 @@ void Coordinator::Core::Start(StatusReply ready) {
     lease_keeper.Start();
     cluster_requests.Start();
     cluster_events.AddLeader();
+    safe_mode.Start();
     ready(absl::OkStatus());
   });
 }

@@ -20,10 +20,12 @@
 #include "server/coordinator/members.h"
 #include "server/coordinator/membership.h"
 #include "server/coordinator/names.h"
+#include "server/coordinator/node_requests.h"
 #include "server/coordinator/operations.h"
 #include "server/coordinator/queries.h"
 #include "server/coordinator/reconciler.h"
 #include "server/coordinator/resolver.h"
+#include "server/coordinator/safe_mode.h"
 #include "server/coordinator/sessions.h"
 #include "server/coordinator/supervisor_requests.h"
 #include "server/coordinator/tree.h"
@@ -31,6 +33,9 @@
 #include "server/core/lease.h"
 
 namespace banyan {
+
+inline constexpr char kStoreFullAlarm[] =
+    "the store's disk is full: nothing can be changed, and no node's end can be recorded";
 
 // The state machine: its parts, and the turn that all of its work runs in.
 //
@@ -63,8 +68,10 @@ class Coordinator::Core : public std::enable_shared_from_this<Coordinator::Core>
   Fence NextFence();
   std::string RandomHex(int bytes);
   Coordinator::WatchId NextWatchId() { return ++last_watch_; }
-  // OK, or why changes are not taken now.
-  absl::Status CanChange() const;
+  // OK, or why such a request is not taken now.
+  absl::Status CanChange(const std::string& kind) const;
+  // A new, durable epoch, in which all nodes begin their sessions anew.
+  void BeginTerm(uint32_t new_epoch);
 
   const Deps deps;
   const CoordinatorOptions options;
@@ -80,6 +87,7 @@ class Coordinator::Core : public std::enable_shared_from_this<Coordinator::Core>
   Sessions sessions;
   LeaseKeeper lease_keeper;
   Membership membership;
+  SafeMode safe_mode;
   NameTable names;
   GroupRegistry groups;
   Tree tree;
@@ -90,6 +98,7 @@ class Coordinator::Core : public std::enable_shared_from_this<Coordinator::Core>
   Resolver resolver;
   SupervisorRequests supervisor_requests;
   ClusterRequests cluster_requests;
+  NodeRequests node_requests;
   Queries queries;
 
  private:

@@ -90,6 +90,7 @@ void ClusterRequests::PokeDrains() {
 }
 
 void ClusterRequests::StepDrains() {
+  if (core_->safe_mode.holds_starts()) return;
   std::vector<Member*> draining;
   for (const auto& [name, member] : core_->members.all()) {
     if (member->gone()) retiring_.erase(name);

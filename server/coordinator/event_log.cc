@@ -93,8 +93,8 @@ bool EventLog<Event, Response>::Serve(Watch& watch) {
   response.set_resume_token(Token(watch.next));
   core_->Cancel(std::exchange(watch.timer, 0));
   auto done = std::exchange(watch.waiting, nullptr);
-  // Like every effect: what it tells is in the store.
-  core_->journal.After(
+  // Like every effect: what it tells is in the store, unless that is full.
+  core_->journal.AfterUnlessFull(
       [done = std::move(done), response = std::move(response)] { done(response); });
   return true;
 }

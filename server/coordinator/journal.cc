@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "common/base/check.h"
+
 namespace banyan {
 
 void Journal::Put(std::string key, const google::protobuf::MessageLite& value) {
@@ -9,7 +11,12 @@ void Journal::Put(std::string key, const google::protobuf::MessageLite& value) {
   txn_.Put(std::move(key), value.SerializeAsString());
 }
 
+void Journal::RunAll(std::vector<Fn>* fns) {
+  for (Fn& fn : std::exchange(*fns, {})) fn();
+}
+
 void Journal::Commit() {
+  while (!now_.empty()) RunAll(&now_);
   if (txn_.empty() && after_.empty()) return;
   if (txn_.empty()) {
     if (!batches_.empty()) {
@@ -19,47 +26,51 @@ void Journal::Commit() {
       after_.clear();
       return;
     }
-    std::vector<Fn> now = std::move(after_);
-    after_.clear();
-    for (Fn& fn : now) fn();
+    RunAll(&after_);
     // What they changed in turn.
     return Commit();
   }
-  Batch batch{++last_number_, std::move(txn_), std::move(after_)};
-  txn_ = {};
-  after_.clear();
-  batches_.push_back(std::move(batch));
-  if (!full_) Submit(batches_.back());
+  batches_.push_back({++last_number_, std::exchange(txn_, {}), std::exchange(after_, {})});
+  if (!full_) Submit(&batches_.back());
 }
 
-void Journal::Submit(const Batch& batch) {
-  deps_.store->Commit(
-      batch.txn, [this, number = batch.number, post = post_](absl::StatusOr<uint64_t> revision) {
-        const bool ok = revision.ok();
-        const bool closing = absl::IsCancelled(revision.status());
-        post([this, number, ok, closing] { OnDone(number, ok, closing); });
-      });
+void Journal::Submit(Batch* batch) {
+  submitted_ = batch->number;
+  batch->txn.attempt = attempt_;
+  deps_.store->Commit(batch->txn, [this, number = batch->number, attempt = attempt_,
+                                   post = post_](absl::StatusOr<uint64_t> revision) {
+    const bool ok = revision.ok();
+    const bool closing = absl::IsCancelled(revision.status());
+    post([this, number, attempt, ok, closing] { OnDone(number, attempt, ok, closing); });
+  });
 }
 
-void Journal::OnDone(uint64_t number, bool ok, bool closing) {
+void Journal::OnDone(uint64_t number, uint64_t attempt, bool ok, bool closing) {
   if (closing || batches_.empty()) return;
-  if (!ok) {
-    // All that was queued fails with it, in order: wait for the last, then try them all again.
-    full_ = true;
-    if (++failed_ == 1) {
-      deps_.retry_later([this] {
-        failed_ = 0;
-        full_ = false;
-        for (const Batch& batch : batches_) Submit(batch);
-      });
-    }
-    return;
-  }
+  if (!ok) return OnFailed(attempt);
+  BANYAN_CHECK(number == batches_.front().number);
   Batch done = std::move(batches_.front());
   batches_.pop_front();
-  deps_.run([&done] {
+  deps_.run([this, &done] {
+    if (std::exchange(full_, false)) {
+      for (Batch& batch : batches_) {
+        if (batch.number > submitted_) Submit(&batch);
+      }
+      deps_.on_full(false);
+    }
     for (Fn& fn : done.after) fn();
   });
+}
+
+// Everything behind it fails too, whenever it was handed over: the store sees to that by `attempt`.
+void Journal::OnFailed(uint64_t attempt) {
+  if (attempt != attempt_ || std::exchange(waits_, true)) return;
+  deps_.retry_later([this] {
+    waits_ = false;
+    ++attempt_;
+    for (Batch& batch : batches_) Submit(&batch);
+  });
+  if (!std::exchange(full_, true)) deps_.run([this] { deps_.on_full(true); });
 }
 
 }  // namespace banyan

@@ -20,15 +20,17 @@ namespace banyan {
 // transaction, and every earlier one, is in the store. So nothing that leaves the coordinator can
 // be forgotten by it (W1, W4), and the state machine never waits.
 //
-// A store that is full fails transactions; they are kept and tried again in order, and full() tells
-// the rest to refuse new changes meanwhile.
+// A store that is full fails transactions; they are kept and tried again in order until the first
+// one succeeds. Until then full() tells the rest to refuse new changes, and reads are answered from
+// memory although what they show may not be durable: they must go on (F-14).
 class Journal {
  public:
   using Fn = std::function<void()>;
   struct Deps {
     Store* store = nullptr;
-    std::function<void(Fn)> run;          // as one turn of the state machine
-    std::function<void(Fn)> retry_later;  // after a pause
+    std::function<void(Fn)> run;             // as one turn of the state machine
+    std::function<void(Fn)> retry_later;     // after a pause
+    std::function<void(bool full)> on_full;  // in a turn
   };
   explicit Journal(Deps deps) : deps_(std::move(deps)) {}
   // Hands over to the executor; called on the store's thread, and does nothing once the journal is
@@ -38,10 +40,12 @@ class Journal {
   void Put(std::string key, const google::protobuf::MessageLite& value);
   void Delete(std::string key) { txn_.Delete(std::move(key)); }
   void After(Fn fn) { after_.push_back(std::move(fn)); }
+  // For what changes nothing: as After, but a full store does not hold it up.
+  void AfterUnlessFull(Fn fn) { full_ ? now_.push_back(std::move(fn)) : After(std::move(fn)); }
   // Closes the turn.
   void Commit();
   bool full() const { return full_; }
-  bool idle() const { return batches_.empty() && txn_.empty() && after_.empty(); }
+  bool idle() const { return batches_.empty() && txn_.empty() && after_.empty() && now_.empty(); }
 
  private:
   struct Batch {
@@ -49,16 +53,21 @@ class Journal {
     Txn txn;
     std::vector<Fn> after;
   };
-  void Submit(const Batch& batch);
-  void OnDone(uint64_t number, bool ok, bool closing);
+  static void RunAll(std::vector<Fn>* fns);
+  void Submit(Batch* batch);
+  void OnDone(uint64_t number, uint64_t attempt, bool ok, bool closing);
+  void OnFailed(uint64_t attempt);
 
   const Deps deps_;
   std::function<void(Fn)> post_;
   Txn txn_;
   std::vector<Fn> after_;
-  std::deque<Batch> batches_;  // submitted, in order
+  std::vector<Fn> now_;
+  std::deque<Batch> batches_;  // in order; those up to submitted_ were handed to the store
   uint64_t last_number_ = 0;
-  uint64_t failed_ = 0;  // batches that failed and wait for the retry
+  uint64_t submitted_ = 0;
+  uint64_t attempt_ = 1;  // rises with each retry: nothing of a failed one may still succeed
+  bool waits_ = false;    // for the next attempt
   bool full_ = false;
 };
 

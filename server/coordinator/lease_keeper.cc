@@ -1,7 +1,7 @@
 #include "server/coordinator/lease_keeper.h"
 
 #include <algorithm>
-#include <vector>
+#include <cmath>
 
 #include "fmt/format.h"
 
@@ -11,18 +11,21 @@
 namespace banyan {
 namespace {
 
-constexpr absl::Duration kMassWindow = absl::Seconds(30);
-constexpr absl::Duration kMassHold = absl::Minutes(5);
-constexpr absl::Duration kFlapWindow = absl::Minutes(10);
-constexpr size_t kFlapsMax = 3;
-
 absl::Duration TickPeriod(const CoordinatorOptions& options) { return options.heartbeat / 4; }
+
+MassLossGuard::Limits MassLimits(const CoordinatorOptions& options) {
+  MassLossGuard::Limits limits;
+  limits.window = options.mass_loss_window;
+  limits.hold = options.mass_loss_hold;
+  return limits;
+}
 
 }  // namespace
 
 LeaseKeeper::LeaseKeeper(Coordinator::Core* core)
     : core_(core),
-      stall_(TickPeriod(core->options), core->options.stall_limit, core->deps.clock->Now()) {}
+      stall_(TickPeriod(core->options), core->options.stall_limit, core->deps.clock->Now()),
+      mass_loss_(MassLimits(core->options)) {}
 
 void LeaseKeeper::Start() {
   stall_ = StallDetector(TickPeriod(core_->options), core_->options.stall_limit, core_->now());
@@ -33,8 +36,12 @@ void LeaseKeeper::OnHeartbeat(LeaseSession* session, const internal::v1::LeaseRe
   if (!core_->started) return;
   Member* member = core_->members.FindById(beat.node_id());
   if (member == nullptr || member->gone() || member->incarnation() != beat.incarnation()) {
-    return session->Close(WithErrorInfo(absl::AbortedError("this life of the node is not a member"),
-                                        {.reason = "DEAD"}));
+    // Not before the death is durable; and while SAFE mode begins, the control stream decides.
+    if (core_->safe_mode.on()) return session->Close(absl::UnavailableError("say hello first"));
+    return core_->journal.After([sessions = &core_->sessions, id = session->id()] {
+      sessions->CloseIfOpen(id, WithErrorInfo(absl::AbortedError("this life of the node is over"),
+                                              {.reason = "DEAD"}));
+    });
   }
   const Instant now = core_->now();
   if (member->lease != session) {
@@ -55,6 +62,7 @@ void LeaseKeeper::OnHeartbeat(LeaseSession* session, const internal::v1::LeaseRe
     member->frozen = beat.frozen();
     core_->membership.Changed(member);
   }
+  CheckClock(member, beat, now);
   const bool one_way = OneWay(member, beat, now);
   member->last_beat = now;
   if (one_way) {
@@ -73,6 +81,33 @@ void LeaseKeeper::OnHeartbeat(LeaseSession* session, const internal::v1::LeaseRe
   if (member->suspect) {
     ++member->beats_in_row;
     MaybeTrust(member);
+  }
+}
+
+// What the node's own clock and its watcher are like.
+void LeaseKeeper::CheckClock(Member* member, const internal::v1::LeaseRequest& beat, Instant now) {
+  if (member->has_watcher && beat.no_watcher()) {
+    member->has_watcher = false;
+    core_->membership.Changed(member);
+    core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_UPDATED, member->name());
+    core_->cluster_events.AddAlarm(
+        fmt::format("the watcher of node \"{}\" has ended: if the node crashes, that is known by "
+                    "its lease only",
+                    member->name()));
+  }
+  member->drift.OnHeartbeat(beat.sent_ns(), now);
+  if (!member->drift.drift()) return;
+  const double drift = std::abs(*member->drift.drift());
+  const bool alarm = drift > core_->options.drift_alarm;
+  const bool exclusive_ok = drift <= core_->options.clock_drift / 2;
+  if (alarm != std::exchange(member->drift_alarm, alarm)) {
+    core_->cluster_events.AddAlarm(fmt::format("the clock of node \"{}\" {}: it runs {:+.2f} %",
+                                               member->name(), alarm ? "drifts" : "is right again",
+                                               *member->drift.drift() * 100));
+  }
+  if (exclusive_ok != std::exchange(member->exclusive_ok, exclusive_ok)) {
+    core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_UPDATED, member->name());
+    core_->reconciler.OnViewChanged();
   }
 }
 
@@ -102,6 +137,7 @@ void LeaseKeeper::MaybeTrust(Member* member) {
   if (member->beats_in_row < member->beats_wanted || !member->resynced) return;
   member->suspect = false;
   member->beats_wanted = 3;
+  mass_loss_.OnTrusted(member->node_id());
   core_->membership.Changed(member);
   core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_RECOVERED, member->name());
   core_->reconciler.OnViewChanged();
@@ -112,17 +148,46 @@ void LeaseKeeper::Suspect(Member* member) {
   member->suspect = true;
   member->suspect_since = now;
   member->beats_in_row = 0;
-  auto& episodes = member->suspect_episodes;
-  std::erase_if(episodes, [&](Instant at) { return now - at > kFlapWindow; });
-  episodes.push_back(now);
-  if (episodes.size() > kFlapsMax) {
-    const absl::Duration pause = absl::Seconds(30) * (1 << std::min(member->quarantines++, 5u));
-    member->quarantined_until = now + std::min(pause, absl::Minutes(15));
-    core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_QUARANTINE, member->name());
+  const bool braked = mass_loss_.braked();
+  mass_loss_.OnSuspect(member->node_id(), core_->members.live(), now);
+  if (!braked && mass_loss_.braked()) {
+    core_->cluster_events.AddAlarm(
+        fmt::format("many nodes are missing at once: replacements are braked to {:g} a second",
+                    core_->options.braked_starts_per_second));
   }
+  if (member->flaps.OnSuspect(now)) Quarantine(member);
   core_->membership.Changed(member);
   core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_SUSPECT, member->name());
   core_->reconciler.OnSuspect(member);
+}
+
+void LeaseKeeper::OnDeath(Member* member) {
+  if (member->flaps.OnDeath(core_->now())) Quarantine(member);
+}
+
+// It keeps what runs and gets nothing for a while; the next life of the node inherits that.
+void LeaseKeeper::Quarantine(Member* member) {
+  const Instant now = core_->now();
+  size_t quarantined = 0;
+  for (const auto& [name, other] : core_->members.all()) {
+    if (other.get() != member && now < other->quarantined_until) ++quarantined;
+  }
+  if (now >= member->quarantined_until &&
+      !quarantines_.Take(core_->members.all().size(), quarantined, now))
+    return;
+  const absl::Duration pause = member->flaps.NextPause();
+  member->quarantined_until = now + pause;
+  core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_QUARANTINE, member->name());
+  core_->After(pause, [this, name = member->name()] {
+    Member* m = core_->members.Find(name);
+    if (m == nullptr || core_->now() < m->quarantined_until) return;
+    core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_QUARANTINE, name);
+    core_->reconciler.OnViewChanged();
+  });
+}
+
+absl::Duration LeaseKeeper::heartbeat() const {
+  return core_->times.HeartbeatFor(core_->members.live());
 }
 
 void LeaseKeeper::Tick() {
@@ -138,6 +203,7 @@ void LeaseKeeper::Tick() {
   // What has arrived meanwhile is read before anybody is judged (L4).
   core_->Post([this] {
     const Instant judged = core_->now();
+    CheckMassLoss(judged);
     std::vector<Member*> members;
     for (const auto& [name, member] : core_->members.all()) members.push_back(member.get());
     for (Member* member : members) Check(member, judged);
@@ -148,47 +214,59 @@ void LeaseKeeper::Check(Member* member, Instant now) {
   if (member->gone()) return;
   const bool unmanaged =
       member->control == nullptr && now - member->control_lost > core_->options.unmanageable_after;
-  if (!member->suspect && (member->clock.Suspect(now) || unmanaged)) Suspect(member);
+  // In a very large cluster heartbeats are further apart.
+  const bool silent =
+      now >= std::max(member->clock.suspect_at(), member->clock.heard() + 3 * heartbeat());
+  if (!member->suspect && (silent || unmanaged)) Suspect(member);
+  if (member->record.state() == v1::NODE_STATE_JOINING && member->control != nullptr &&
+      now - member->joined_at > core_->options.join_timeout) {
+    member->joined_at = now;
+    member->control->Close(absl::UnavailableError("the resync did not come in time"));
+  }
   if (!member->clock.MayDie(now)) return;
-  if (MassLoss(now)) return;
+  if (mass_loss_.Hold(now)) return;
   member->clock.DecideDeath();  // L7
   core_->membership.Die(member, "lease");
 }
 
 // Most of the cluster lost at once is more likely the coordinator's own network: holding is safe.
-bool LeaseKeeper::MassLoss(Instant now) {
-  size_t lost = 0, all = 0;
+void LeaseKeeper::CheckMassLoss(Instant now) {
+  std::vector<MassLossGuard::Suspect> suspects;
   for (const auto& [name, member] : core_->members.all()) {
-    if (member->gone()) continue;
-    ++all;
-    if (member->suspect) ++lost;
+    if (!member->gone() && member->suspect)
+      suspects.push_back({member->node_id(), member->suspect_since});
   }
-  // The window compares when they were lost, so that one after another is no mass loss.
-  size_t recent = 0;
+  const bool held = mass_loss_.held();
+  mass_loss_.Update(suspects, core_->members.live(), now);
+  if (held == mass_loss_.held()) return;
+  core_->cluster_events.AddAlarm(
+      held ? "deaths by lease are no longer held"
+           : fmt::format("{} of {} nodes are missing at once: deaths by lease are held",
+                         suspects.size(), core_->members.live()));
+}
+
+std::vector<std::string> LeaseKeeper::Alarms() const {
+  std::vector<std::string> alarms;
+  if (deaths_held()) {
+    alarms.push_back(
+        "more than half of the nodes are missing at once: deaths by lease are held; if they are "
+        "really gone: `banyan node confirm-dead`");
+  }
+  if (braked()) {
+    alarms.push_back(
+        fmt::format("many nodes were lost at once: replacements are braked to {:g} a "
+                    "second",
+                    core_->options.braked_starts_per_second));
+  }
   for (const auto& [name, member] : core_->members.all()) {
-    if (member->gone() || !member->suspect) continue;
-    size_t near = 0;
-    for (const auto& [other, m] : core_->members.all()) {
-      if (!m->gone() && m->suspect && m->suspect_since >= member->suspect_since &&
-          m->suspect_since - member->suspect_since <= kMassWindow) {
-        ++near;
-      }
-    }
-    recent = std::max(recent, near);
+    if (member->gone() || !member->drift_alarm) continue;
+    alarms.push_back(
+        fmt::format("the clock of node \"{}\" runs {:+.2f} % against the "
+                    "coordinator's{}",
+                    name, *member->drift.drift() * 100,
+                    member->exclusive_ok ? "" : ": it gets no exclusive children"));
   }
-  const bool mass = lost >= 3 && recent >= 3 && recent * 2 > all;
-  if (!mass) {
-    deaths_held_ = false;
-    held_until_ = Instant();
-    return false;
-  }
-  if (held_until_ == Instant()) {
-    held_until_ = now + kMassHold;
-    core_->cluster_events.AddAlarm(
-        fmt::format("{} of {} nodes are missing at once: deaths by lease are held", lost, all));
-  }
-  deaths_held_ = now < held_until_;
-  return deaths_held_;
+  return alarms;
 }
 
 }  // namespace banyan

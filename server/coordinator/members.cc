@@ -17,6 +17,19 @@ bool Member::placeable(Instant now) const {
          !record.has_drain() && now >= quarantined_until && now >= full_until && !clock.decided();
 }
 
+std::map<std::string, std::string> Member::labels() const {
+  std::map<std::string, std::string> all(record.labels().begin(), record.labels().end());
+  for (const std::string& hidden : record.hidden_labels()) all.erase(hidden);
+  for (const auto& [key, value] : record.given_labels()) all[key] = value;
+  return all;
+}
+
+std::map<std::string, int64_t> Member::capacity() const {
+  std::map<std::string, int64_t> all(record.capacity().begin(), record.capacity().end());
+  for (const auto& [key, value] : record.given_capacity()) all[key] = value;
+  return all;
+}
+
 Member* MemberTable::Find(const std::string& name) {
   auto it = by_name_.find(name);
   return it == by_name_.end() ? nullptr : it->second.get();
@@ -48,6 +61,11 @@ void MemberTable::Remove(const std::string& name) {
   by_name_.erase(it);
 }
 
+size_t MemberTable::live() const {
+  return static_cast<size_t>(std::count_if(
+      by_name_.begin(), by_name_.end(), [](const auto& entry) { return !entry.second->gone(); }));
+}
+
 std::vector<NodeView> MemberTable::Views(Instant now) const {
   std::vector<NodeView> views;
   for (const auto& [name, member] : by_name_) {
@@ -55,13 +73,14 @@ std::vector<NodeView> MemberTable::Views(Instant now) const {
     NodeView view;
     view.name = name;
     view.node_id = member->node_id();
-    view.labels.insert(member->record.labels().begin(), member->record.labels().end());
+    view.labels = member->labels();
     view.schedulable = member->placeable(now);
+    view.exclusive_ok = member->exclusive_ok;
     view.suspect = member->suspect;
     for (const v1::ModuleInfo& module : member->modules) view.modules.insert(module.name());
     view.assigned_weight = member->weight;
     view.assigned = member->assigned;
-    for (const auto& [key, value] : member->record.capacity()) {
+    for (const auto& [key, value] : member->capacity()) {
       if (key == "weight") {
         view.capacity_weight = value;
       } else {

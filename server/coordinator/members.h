@@ -12,7 +12,9 @@
 #include "banyan/internal/v1/membership.pb.h"
 #include "banyan/internal/v1/store.pb.h"
 #include "common/time/instant.h"
+#include "server/core/drift_guard.h"
 #include "server/core/lease.h"
+#include "server/core/mass_loss.h"
 #include "server/core/placement.h"
 
 namespace banyan {
@@ -39,6 +41,7 @@ struct Member {
   WatcherSession* watcher = nullptr;
   bool resynced = false;  // under `control`
   bool known = false;     // has resynced in this term, or had nothing when it joined
+  Instant joined_at;      // JOINING: since when
   Instant control_lost;   // when `control` went; infinite while it is there
   // One-way loss: the ack that the node has, and since when that has not moved.
   uint64_t acked_seq = 0;
@@ -55,10 +58,14 @@ struct Member {
   bool has_watcher = false;
   absl::Time last_seen = absl::InfinitePast();
 
+  // Its clock against ours (L6).
+  DriftGuard drift;
+  bool drift_alarm = false;
+  bool exclusive_ok = true;  // false: its clock is too far off for exclusive children
+
   // Flapping (cluster.md 2.6).
-  std::vector<Instant> suspect_episodes;
+  FlapHistory flaps;
   Instant quarantined_until;
-  uint32_t quarantines = 0;
 
   // Placement.
   int64_t weight = 0;
@@ -82,6 +89,9 @@ struct Member {
   banyan::v1::NodeState shown_state() const;
   // May get new children.
   bool placeable(Instant now) const;
+  // What it says of itself, with what operators gave it instead.
+  std::map<std::string, std::string> labels() const;
+  std::map<std::string, int64_t> capacity() const;
 };
 
 // The members by name and by number. Gone ones stay until they are removed, for their incarnation.
@@ -95,6 +105,8 @@ class MemberTable {
   void Remove(const std::string& name);
   const std::map<std::string, std::unique_ptr<Member>>& all() const { return by_name_; }
 
+  // Those that are not gone.
+  size_t live() const;
   // The nodes as placement sees them.
   std::vector<NodeView> Views(Instant now) const;
   // Some live member has not yet said, in this term, what it has.

@@ -1,5 +1,6 @@
 #include "server/coordinator/membership.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "fmt/format.h"
@@ -62,6 +63,9 @@ void Membership::OnControlFrame(ControlSession* session,
       return core_->groups.OnInterest(session, request.group_interest());
     case Frame::kGroupDelta:
       return core_->groups.OnDelta(session, request.group_delta());
+    case Frame::kRetire:
+      return core_->cluster_requests.OnRetire(session->member,
+                                              wire::FromProto(request.retire().deadline()));
     case Frame::kLeave:
       return OnLeave(session);
     default:
@@ -117,8 +121,9 @@ absl::Status Membership::CheckHello(const internal::v1::Hello& hello) const {
   }
   const bool other_name =
       !hello.cluster_name().empty() && hello.cluster_name() != core_->options.cluster_name;
-  const bool other_id =
-      !hello.cluster_id().empty() && hello.cluster_id() != core_->meta.cluster_id();
+  const bool other_id = !hello.cluster_id().empty() &&
+                        hello.cluster_id() != core_->meta.cluster_id() &&
+                        !core_->safe_mode.GivenUp(hello.cluster_id());
   if (other_name || other_id) {
     return MakeError(
         "WRONG_CLUSTER",
@@ -126,26 +131,30 @@ absl::Status Membership::CheckHello(const internal::v1::Hello& hello) const {
                     "another one",
                     core_->options.cluster_name, hello.name()));
   }
-  if (hello.protocol().major() > 1) {
-    return MakeError("FEATURE_LEVEL", "the node speaks a later protocol than this coordinator");
+  if (auto problem = JoinProblem(hello.protocol().major(), hello.protocol().minor(),
+                                 core_->meta.level(), core_->options.feature_level)) {
+    return MakeError("FEATURE_LEVEL",
+                     fmt::format("node \"{}\" may not join: {}", hello.name(), *problem));
   }
   if (hello.epoch_seen() > core_->epoch) {
     return MakeError(
         "NOT_LEADER",
         fmt::format("the node has obeyed term {}, this is term {}: an older store, or a "
-                    "coordinator that was replaced",
-                    hello.epoch_seen(), core_->epoch));
+                    "coordinator that was replaced; if it is the store, restore it with `banyand "
+                    "restore --min-epoch {}`",
+                    hello.epoch_seen(), core_->epoch, hello.epoch_seen()));
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<Member*> Membership::Admit(const internal::v1::Hello& hello) {
   Member* member = core_->members.Find(hello.name());
+  if (core_->safe_mode.KnowsBetter(member, hello)) return JoinAsItSays(hello, member);
   if (member == nullptr) {
     if (hello.incarnation() != 0) return DeadError();
     core_->meta.set_last_node_id(core_->meta.last_node_id() + 1);
     core_->journal.Put("meta", core_->meta);
-    return Join(hello, core_->meta.last_node_id(), 1);
+    return Join(hello, core_->meta.last_node_id(), NextIncarnation(0));
   }
   const internal::v1::NodeRecord& record = member->record;
   const bool same_process = hello.process_id() == record.process_id();
@@ -175,16 +184,41 @@ absl::StatusOr<Member*> Membership::Admit(const internal::v1::Hello& hello) {
     // It ended its children before it came back, or the process before it is gone.
     core_->reconciler.OnDeathProven(record.node_id(), record.incarnation());
   }
-  return Join(hello, record.node_id(), record.incarnation() + 1);
+  return Join(hello, record.node_id(), NextIncarnation(record.incarnation()));
+}
+
+uint32_t Membership::NextIncarnation(uint32_t before) const {
+  return std::max(before, core_->meta.incarnation_floor()) + 1;
+}
+
+Member* Membership::JoinAsItSays(const internal::v1::Hello& hello, Member* before) {
+  uint32_t number = hello.node_id();
+  const Member* other = core_->members.FindById(number);
+  if (number == 0 || (other != nullptr && other->name() != hello.name()))
+    number = core_->meta.last_node_id() + 1;
+  core_->meta.set_last_node_id(std::max(core_->meta.last_node_id(), number));
+  core_->journal.Put("meta", core_->meta);
+  if (before != nullptr) {
+    Detach(before, absl::AbortedError("a later life of this node is here"));
+    if (before->node_id() != number) core_->members.Remove(hello.name());
+  }
+  Member* member = Join(hello, number, hello.incarnation());
+  member->known = false;
+  return member;
 }
 
 Member* Membership::Join(const internal::v1::Hello& hello, uint32_t node_id, uint32_t incarnation) {
   internal::v1::NodeRecord record;
-  std::vector<Instant> episodes;
+  FlapHistory flaps;
+  Instant quarantined_until;
   if (Member* before = core_->members.Find(hello.name())) {
     record.set_cordoned(before->record.cordoned());
     record.set_cordon_message(before->record.cordon_message());
-    episodes = before->suspect_episodes;
+    *record.mutable_given_labels() = before->record.given_labels();
+    *record.mutable_hidden_labels() = before->record.hidden_labels();
+    *record.mutable_given_capacity() = before->record.given_capacity();
+    flaps = before->flaps;
+    quarantined_until = before->quarantined_until;
   }
   record.set_node_id(node_id);
   record.set_name(hello.name());
@@ -193,8 +227,10 @@ Member* Membership::Join(const internal::v1::Hello& hello, uint32_t node_id, uin
   record.set_process_id(hello.process_id());
   *record.mutable_join_time() = core_->wall_proto();
   Member& member = core_->members.Add(std::move(record), core_->times, core_->now());
-  member.suspect_episodes = std::move(episodes);
-  member.control_lost = core_->now();
+  member.flaps = std::move(flaps);
+  member.quarantined_until = quarantined_until;
+  member.drift = DriftGuard(core_->options.drift_window);
+  member.joined_at = member.control_lost = core_->now();
   member.known = true;
   TakeOver(&member, hello);
   core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_JOINED, member.name());
@@ -212,6 +248,7 @@ void Membership::TakeOver(Member* member, const internal::v1::Hello& hello) {
   record.set_boot_id(hello.boot_id());
   record.set_state_lock(hello.state_lock());
   record.set_version(hello.version());
+  record.set_level(hello.protocol().minor());
   member->modules.assign(hello.modules().begin(), hello.modules().end());
   member->has_watcher = hello.has_watcher();
   member->last_seen = core_->wall();
@@ -224,8 +261,12 @@ void Membership::OnHello(ControlSession* session, const internal::v1::Hello& hel
   if (session->member != nullptr) {
     return session->Close(MakeError("PROTOCOL_VIOLATION", "a second hello on one stream"));
   }
+  core_->safe_mode.OnHello(hello);
   absl::Status status = CheckHello(hello);
   if (!status.ok()) return session->Close(std::move(status));
+  // A life in a store that was lost; its children were given up.
+  if (hello.incarnation() != 0 && core_->safe_mode.GivenUp(hello.cluster_id()))
+    return session->Close(DeadError());
   absl::StatusOr<Member*> admitted = Admit(hello);
   if (!admitted.ok()) return session->Close(admitted.status());
   Member* member = *admitted;
@@ -235,16 +276,22 @@ void Membership::OnHello(ControlSession* session, const internal::v1::Hello& hel
   }
   session->member = member;
   session->number = core_->sessions.NextNumber();
+  session->features = SessionFeatures(FeaturesOfLevel(core_->options.feature_level),
+                                      hello.protocol().features(), core_->meta.level());
   if (hello.has_last_crash()) session->last_crash = hello.last_crash();
   member->control = session;
   member->resynced = false;
   member->control_lost = Instant::Infinite();
-  // The incarnation is in the store before the node hears of it.
-  core_->journal.After([this, name = member->name(), number = session->number] {
+  // The incarnation is in the store before the node hears of it; of one that it has already, it
+  // was.
+  auto greet = [this, name = member->name(), number = session->number] {
     Member* m = core_->members.Find(name);
     if (m == nullptr || m->control == nullptr || m->control->number != number) return;
     Greet(m->control, m);
-  });
+  };
+  hello.incarnation() == member->incarnation() && !core_->safe_mode.on()
+      ? core_->journal.AfterUnlessFull(std::move(greet))
+      : core_->journal.After(std::move(greet));
 }
 
 void Membership::Greet(ControlSession* session, Member* member) {
@@ -256,11 +303,16 @@ void Membership::Greet(ControlSession* session, Member* member) {
   ack.set_node_id(member->node_id());
   ack.set_incarnation(member->incarnation());
   const CoordinatorOptions& options = core_->options;
-  *ack.mutable_times()->mutable_heartbeat() = wire::ToProto(options.heartbeat);
+  *ack.mutable_times()->mutable_heartbeat() = wire::ToProto(core_->lease_keeper.heartbeat());
   *ack.mutable_times()->mutable_freeze() = wire::ToProto(options.lease_freeze);
   *ack.mutable_times()->mutable_node() = wire::ToProto(options.lease_node);
   *ack.mutable_times()->mutable_coordinator() = wire::ToProto(options.lease_coordinator);
-  ack.mutable_protocol()->set_major(1);
+  ack.mutable_protocol()->set_major(kProtocolMajor);
+  ack.mutable_protocol()->set_minor(core_->meta.level());
+  ack.mutable_protocol()->set_features(session->features);
+  ack.set_keep_all(core_->safe_mode.on());
+  ack.set_store_revision(core_->deps.store->revision());
+  *ack.mutable_labels() = member->record.given_labels();
   for (const std::string& address : options.coordinators) ack.add_coordinators(address);
   if (options.coordinators.empty()) ack.add_coordinators(options.advertise_address);
   session->SendHelloAck(ack);
@@ -289,6 +341,7 @@ void Membership::OnResyncEnd(ControlSession* session, const internal::v1::Resync
   }
   std::vector<internal::v1::ResyncChunk> chunks = std::move(session->chunks);
   session->chunks.clear();
+  if (core_->safe_mode.OnResync(member, chunks)) return;
   // Reports first: they are older than the state that goes with them.
   for (const auto& chunk : chunks) {
     for (const auto& report : chunk.reports()) OnReport(session, report);
@@ -326,11 +379,15 @@ void Membership::Die(Member* member, const std::string& cause) {
   core_->reconciler.OnNodeGone(member);
   member->suspect = false;
   member->resynced = false;
+  if (!left) core_->lease_keeper.OnDeath(member);
+  // The node then learns that it is dead.
+  Detach(member, left ? absl::OkStatus() : DeadError());
+}
+
+void Membership::Detach(Member* member, const absl::Status& status) {
   if (WatcherSession* watcher = std::exchange(member->watcher, nullptr)) watcher->member = nullptr;
-  // Its streams end once the death is durable: the node then learns that it is dead.
   ControlSession* control = std::exchange(member->control, nullptr);
   LeaseSession* lease = std::exchange(member->lease, nullptr);
-  const absl::Status status = left ? absl::OkStatus() : DeadError();
   if (control != nullptr) {
     control->member = nullptr;
     core_->journal.After([sessions = &core_->sessions, id = control->id(), status] {

@@ -46,6 +46,11 @@ class Membership {
   // The member that the hello makes or continues; an error refuses it.
   absl::StatusOr<Member*> Admit(const internal::v1::Hello& hello);
   Member* Join(const internal::v1::Hello& hello, uint32_t node_id, uint32_t incarnation);
+  // SAFE mode: a life that the store has forgotten goes on.
+  Member* JoinAsItSays(const internal::v1::Hello& hello, Member* before);
+  uint32_t NextIncarnation(uint32_t before) const;
+  // Its streams end with `status` once what was decided is durable.
+  void Detach(Member* member, const absl::Status& status);
   void TakeOver(Member* member, const internal::v1::Hello& hello);
   void Greet(ControlSession* session, Member* member);
   void OnResyncEnd(ControlSession* session, const internal::v1::ResyncEnd& end);

@@ -6,10 +6,13 @@
 
 #include "absl/time/time.h"
 
+#include "server/core/feature_level.h"
+
 namespace banyan {
 
 // What a coordinator is configured with. The lease times here are handed to the nodes at their
-// join; Validate() refuses sets of them that break "at most one" (cluster.md 2.2, C1 to C4).
+// join; Validate() refuses sets of them that break "at most one" (cluster.md 2.2, C1 to C4; C5 is
+// about replicas).
 struct CoordinatorOptions {
   std::string name = "coordinator";  // shown in lists and logs
   std::string cluster_name = "dev";  // a Hello for another cluster is refused
@@ -24,12 +27,25 @@ struct CoordinatorOptions {
   absl::Duration lease_node = absl::Seconds(50);
   absl::Duration lease_coordinator = absl::Seconds(60);
   absl::Duration pause_allowance = absl::Seconds(2);
+  absl::Duration max_handler = absl::Seconds(5);  // longest turn of an exclusive child (C3)
   double clock_drift = 0.005;
+  // A node's clock is judged over this time (L6). A larger drift than `drift_alarm` is told; one of
+  // more than half of `clock_drift` keeps exclusive children away.
+  absl::Duration drift_window = absl::Minutes(10);
+  double drift_alarm = 0.002;
   absl::Duration one_way_limit = absl::Seconds(10);
   absl::Duration stall_limit = absl::Seconds(1);  // L4: a later loop moves all leases forward
   absl::Duration join_timeout = absl::Seconds(30);
   // A control stream that stays away this long with a healthy lease makes the node SUSPECT.
   absl::Duration unmanageable_after = absl::Seconds(10);
+
+  // Many nodes lost at once (cluster.md 2.6).
+  absl::Duration mass_loss_window = absl::Seconds(30);
+  absl::Duration mass_loss_hold = absl::Minutes(5);
+  double braked_starts_per_second = 10;
+
+  // Of this release; another one only in tests of upgrades.
+  uint32_t feature_level = kFeatureLevel;
 
   // Pacing of starts: open until there is trouble.
   double starts_per_second = 5000;
@@ -52,7 +68,7 @@ struct CoordinatorOptions {
 
   size_t names_max = 1'000'000;
 
-  // The first broken rule as a sentence; empty when the times are sound.
+  // The broken rules, a sentence each that names the option; empty when the times are sound.
   std::string Validate() const;
 };
 

@@ -188,6 +188,12 @@ v1::GetClusterResponse Queries::GetCluster() {
   response.set_restarts_last_minute(core_->reconciler.restarts_last_minute());
   response.set_deaths_held(core_->lease_keeper.deaths_held());
   response.set_recovering(core_->names.recovering());
+  response.set_level(core_->meta.level());
+  response.set_possible_level(core_->node_requests.PossibleLevel());
+  response.set_safe_mode(core_->safe_mode.on());
+  for (std::string& alarm : core_->safe_mode.Alarms()) response.add_alarms(std::move(alarm));
+  if (core_->journal.full()) response.add_alarms(kStoreFullAlarm);
+  for (std::string& alarm : core_->lease_keeper.Alarms()) response.add_alarms(std::move(alarm));
   return response;
 }
 

@@ -47,6 +47,7 @@ void ClusterRequests::Rebalance(bool validate_only, uint32_t max_moves,
 
 // A hundredth of the children a minute, one by one; at least one a minute.
 void ClusterRequests::StepRebalance() {
+  if (core_->safe_mode.holds_starts()) return;
   const double a_minute = std::max(1.0, static_cast<double>(core_->tree.child_count()) / 100);
   while (!moves_.empty() && core_->now() >= next_move_) {
     const Planned next = std::move(moves_.front());

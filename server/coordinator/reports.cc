@@ -140,6 +140,10 @@ void Reconciler::OnResync(Member* member, const std::vector<internal::v1::Resync
                         child->node_id == member->node_id() &&
                         child->incarnation == member->incarnation() &&
                         child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
+      if (!mine && core_->safe_mode.on()) {
+        core_->safe_mode.Keep(member, status);
+        continue;
+      }
       if (!mine && child != nullptr && IsSecond(child, member, status.fence())) {
         seen.insert(child->path_key);
         CompareSecond(member, child, &status);
@@ -157,6 +161,7 @@ void Reconciler::OnResync(Member* member, const std::vector<internal::v1::Resync
       Compare(member, child, &status);
     }
   }
+  if (core_->safe_mode.on()) return;  // what is missing may be elsewhere
   const std::set<std::string> assigned = member->children;
   for (const std::string& path : assigned) {
     if (seen.contains(path)) continue;

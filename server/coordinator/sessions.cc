@@ -71,6 +71,7 @@ void LeaseSession::Ack(uint64_t seq) {
   ack.set_seq(seq);
   ack.set_epoch(core_->epoch);
   ack.set_view_version(core_->membership.view_version());
+  ack.set_store_revision(core_->deps.store->revision());
   Send(ack);
 }
 
@@ -91,6 +92,8 @@ void ControlSession::Closed() {
 }
 
 void ControlSession::SendCommand(internal::v1::Command command) {
+  // What is still wanted when SAFE mode ends follows from the resync after it.
+  if (core_->safe_mode.on()) return;
   command.set_epoch(core_->epoch);
   command.set_control_session(number);
   command.set_command_seq(++command_seq_);

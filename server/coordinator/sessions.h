@@ -73,8 +73,9 @@ class ControlSession : public Session {
   void SendGroups(const internal::v1::GroupDelta& delta);
 
   Member* member = nullptr;
-  uint32_t number = 0;   // within the epoch; 0 before the hello was taken
-  bool greeted = false;  // HelloAck is out
+  uint32_t number = 0;    // within the epoch; 0 before the hello was taken
+  bool greeted = false;   // HelloAck is out
+  uint64_t features = 0;  // that both sides have
   // The resync as it arrives.
   std::vector<internal::v1::ResyncChunk> chunks;
   internal::v1::LastCrash last_crash;

@@ -43,6 +43,16 @@ v1::ChildState ShownState(const Coordinator::Core& core, const Child& child) {
 
 }  // namespace
 
+std::string EtagOf(const Member& member) {
+  // Of what UpdateNode and Cordon change. Maps in order, so that it does not depend on the process.
+  std::string text = fmt::format("{} {}", member.incarnation(), member.record.cordoned());
+  for (const auto& [key, value] : member.labels()) text += fmt::format("\n{}={}", key, value);
+  for (const auto& [key, value] : member.capacity()) text += fmt::format("\n{}:{}", key, value);
+  uint64_t hash = 14695981039346656037u;
+  for (unsigned char c : text) hash = (hash ^ c) * 1099511628211u;
+  return fmt::format("{:016x}", hash);
+}
+
 v1::NodeInfo EncodeNode(const Coordinator::Core& core, const Member& member, bool for_view) {
   v1::NodeInfo info;
   const internal::v1::NodeRecord& record = member.record;
@@ -51,7 +61,8 @@ v1::NodeInfo EncodeNode(const Coordinator::Core& core, const Member& member, boo
   info.set_incarnation(record.incarnation());
   info.set_state(member.shown_state());
   info.set_address(record.address());
-  *info.mutable_labels() = record.labels();
+  const std::map<std::string, std::string> labels = member.labels();
+  info.mutable_labels()->insert(labels.begin(), labels.end());
   info.set_version(record.version());
   info.set_death_cause(record.death_cause());
   info.set_schedulable(!member.gone() && !record.cordoned() && !record.has_drain());
@@ -59,7 +70,12 @@ v1::NodeInfo EncodeNode(const Coordinator::Core& core, const Member& member, boo
   info.set_frozen(member.frozen);
   info.set_has_watcher(member.has_watcher || member.watcher != nullptr);
   if (for_view) return info;
-  *info.mutable_capacity() = record.capacity();
+  const std::map<std::string, int64_t> capacity = member.capacity();
+  info.mutable_capacity()->insert(capacity.begin(), capacity.end());
+  info.set_level(record.level());
+  for (const std::string& name : FeatureNames(FeaturesOfLevel(record.level())))
+    info.add_features(name);
+  if (member.drift.drift()) info.set_clock_drift(*member.drift.drift());
   *info.mutable_join_time() = record.join_time();
   if (member.last_seen != absl::InfinitePast())
     *info.mutable_last_seen_time() = wire::ToProto(member.last_seen);
@@ -68,7 +84,7 @@ v1::NodeInfo EncodeNode(const Coordinator::Core& core, const Member& member, boo
   for (const auto& [resource, amount] : member.assigned)
     (*info.mutable_assigned())[resource] = amount;
   (*info.mutable_assigned())["weight"] = member.weight;
-  info.set_etag(fmt::format("{}-{}", record.incarnation(), record.cordoned() ? 1 : 0));
+  info.set_etag(EtagOf(member));
   if (record.has_drain()) {
     v1::DrainStatus* drain = info.mutable_drain();
     *drain->mutable_start_time() = record.drain().start_time();

@@ -16,6 +16,7 @@ struct ClusterSupervisor;
 
 // The state as others are shown it.
 // `for_view`: what nodes need of each other, without load and modules.
+std::string EtagOf(const Member& member);
 v1::NodeInfo EncodeNode(const Coordinator::Core& core, const Member& member, bool for_view);
 v1::ChildInfo EncodeChild(const Coordinator::Core& core, const Child& child, bool with_spec);
 v1::SupervisorInfo EncodeSupervisor(const Coordinator::Core& core, const ClusterSupervisor& sup);

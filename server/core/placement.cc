@@ -83,6 +83,9 @@ class Placer {
     }
     if (!node.schedulable) return refusal([] { return std::string("takes no new children"); });
     if (node.suspect) return refusal([] { return std::string("suspect"); });
+    if (request_.exclusive && !node.exclusive_ok) {
+      return refusal([] { return std::string("its clock drifts too far for exclusive children"); });
+    }
     if (!request_.module.empty() && !node.any_module && !node.modules.contains(request_.module)) {
       return refusal([&] { return fmt::format("has no module {}", request_.module); });
     }

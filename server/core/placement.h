@@ -20,6 +20,7 @@ struct NodeView {
   std::map<std::string, std::string> labels;  // built-in ones too, save banyan/node: that is `name`
   bool schedulable = true;  // ACTIVE and neither draining, quarantined nor marked full
   bool suspect = false;
+  bool exclusive_ok = true;  // its clock is near enough to the coordinator's for leases
   std::set<std::string> modules;  // modules that it can start
   bool any_module = false;        // starts every module (supervisors run everywhere)
   int64_t assigned_weight = 0;
@@ -36,6 +37,7 @@ struct PlacementRequest {
   const Placement* placement = nullptr;  // null: no wishes
   const std::map<std::string, int64_t>* resources = nullptr;  // null or empty: weight 1
   std::string previous_node;                                  // preferred a little; empty: none
+  bool exclusive = false;                                     // relies on the node's lease
   // Children of the same supervisor by node name.
   std::map<std::string, uint32_t> siblings;
   // Children on each node that count against max_per_node, by node name; same as siblings unless

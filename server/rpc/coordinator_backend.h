@@ -23,6 +23,10 @@ class CoordinatorBackend final : public Backend {
     const Clock* clock = nullptr;
     Timers* timers = nullptr;
     ServerInfo info;
+    // Begins a backup of the store; asks for its parts are answered one by one, on any thread, an
+    // empty one is the end.
+    using ReadBackup = std::function<void(std::function<void(absl::StatusOr<std::string>)>)>;
+    std::function<void(std::function<void(absl::StatusOr<ReadBackup>)>)> open_backup;
   };
   explicit CoordinatorBackend(Deps deps) : deps_(std::move(deps)) {}
 

@@ -4,6 +4,7 @@
 
 #include "google/protobuf/util/field_mask_util.h"
 
+#include "common/log/log.h"
 #include "common/wire/time.h"
 #include "server/rpc/call_deadline.h"
 #include "server/rpc/coordinator_routes.h"
@@ -182,6 +183,10 @@ void CoordinatorBackend::ListModules(const CallContext&, v1::ListModulesRequest*
 
 void CoordinatorBackend::ConfirmDead(const CallContext&, v1::ConfirmDeadRequest* request,
                                      Answer<v1::ConfirmDeadResponse> answer) {
+  log::Warn("confirm_dead", {{"node", request->name()},
+                             {"incarnation", request->incarnation()},
+                             {"force", request->force()},
+                             {"message", request->message()}});
   deps_.coordinator->ConfirmDead({request->name(), request->message(), request->request_id()},
                                  request->incarnation(), request->force(),
                                  NodeInto<v1::ConfirmDeadResponse>(std::move(answer)));
@@ -220,6 +225,69 @@ void CoordinatorBackend::Rebalance(const CallContext&, v1::RebalanceRequest* req
                                    Answer<v1::RebalanceResponse> answer) {
   deps_.coordinator->Rebalance(request->validate_only(), request->max_moves(),
                                request->request_id(), answer);
+}
+
+void CoordinatorBackend::UpdateNode(const CallContext&, v1::UpdateNodeRequest* request,
+                                    Answer<v1::UpdateNodeResponse> answer) {
+  deps_.coordinator->UpdateNode(
+      std::move(*request->mutable_node()),
+      {request->update_mask().paths().begin(), request->update_mask().paths().end()},
+      request->request_id(), NodeInto<v1::UpdateNodeResponse>(std::move(answer)));
+}
+
+void CoordinatorBackend::FinalizeUpgrade(const CallContext&, v1::FinalizeUpgradeRequest* request,
+                                         Answer<v1::FinalizeUpgradeResponse> answer) {
+  deps_.coordinator->FinalizeUpgrade(request->level(), request->request_id(), answer);
+}
+
+void CoordinatorBackend::EndSafeMode(const CallContext& context, v1::EndSafeModeRequest* request,
+                                     Answer<v1::EndSafeModeResponse> answer) {
+  if (!request->validate_only()) {
+    log::Warn("safe_mode_ended",
+              {{"decision", v1::EndSafeModeRequest::Decision_Name(request->decision())}});
+  }
+  deps_.coordinator->EndSafeMode(std::move(*request), answer);
+}
+
+namespace {
+
+// Reads a backup into a stream: the next part when the client has taken the one before.
+class BackupPump : public std::enable_shared_from_this<BackupPump> {
+ public:
+  using Read = CoordinatorBackend::Deps::ReadBackup;
+  BackupPump(Read read, EventStreamPtr<v1::BackupResponse> stream)
+      : read_(std::move(read)), stream_(std::move(stream)) {}
+  void Start() {
+    stream_->SetCallbacks([] {}, [self = shared_from_this()] { self->Next(); });
+    Next();
+  }
+
+ private:
+  void Next() {
+    if (stream_->closed()) return;
+    read_([self = shared_from_this()](absl::StatusOr<std::string> data) {
+      if (!data.ok()) return self->stream_->Close(data.status());
+      if (data->empty()) return self->stream_->Close(absl::OkStatus());
+      v1::BackupResponse response;
+      response.set_data(*std::move(data));
+      self->stream_->Write(std::move(response));
+    });
+  }
+  const Read read_;
+  const EventStreamPtr<v1::BackupResponse> stream_;
+};
+
+}  // namespace
+
+void CoordinatorBackend::Backup(const CallContext&, v1::BackupRequest*,
+                                EventStreamPtr<v1::BackupResponse> stream) {
+  if (!deps_.open_backup) {
+    return stream->Close(absl::UnimplementedError("this coordinator's store cannot be copied"));
+  }
+  deps_.open_backup([stream](absl::StatusOr<Deps::ReadBackup> read) {
+    if (!read.ok()) return stream->Close(read.status());
+    std::make_shared<BackupPump>(*std::move(read), stream)->Start();
+  });
 }
 
 // ------------------------------------------------------------- registry

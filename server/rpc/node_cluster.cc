@@ -98,6 +98,9 @@ BANYAN_TO_COORDINATOR(Uncordon)
 BANYAN_TO_COORDINATOR(Drain)
 BANYAN_TO_COORDINATOR(RemoveNode)
 BANYAN_TO_COORDINATOR(Rebalance)
+BANYAN_TO_COORDINATOR(UpdateNode)
+BANYAN_TO_COORDINATOR(FinalizeUpgrade)
+BANYAN_TO_COORDINATOR(EndSafeMode)
 BANYAN_TO_COORDINATOR(Unregister)
 BANYAN_TO_COORDINATOR(ListNames)
 #undef BANYAN_TO_COORDINATOR
@@ -116,6 +119,16 @@ BANYAN_TO_COORDINATOR(ListNames)
 BANYAN_STREAM_OF_COORDINATOR(WatchCluster)
 BANYAN_STREAM_OF_COORDINATOR(WatchNames)
 #undef BANYAN_STREAM_OF_COORDINATOR
+
+void NodeBackend::Backup(const CallContext& context, v1::BackupRequest* request,
+                         EventStreamPtr<v1::BackupResponse> stream) {
+  const std::string address = Coordinator();
+  if (address.empty()) {
+    return stream->Close(MakeError("COORDINATOR_UNAVAILABLE", "this node knows no coordinator"));
+  }
+  deps_.forwarder->PassStream(context, Hop::kCoordinator, address, method::kBackup,
+                              std::move(*request), std::move(stream));
+}
 
 // ------------------------------------------------------------- registry
 

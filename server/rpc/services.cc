@@ -114,6 +114,10 @@ class ClusterService final : public v1::Cluster::CallbackService {
   BANYAN_SERVE(Drain)
   BANYAN_SERVE(RemoveNode)
   BANYAN_SERVE(Rebalance)
+  BANYAN_SERVE(UpdateNode)
+  BANYAN_SERVE(FinalizeUpgrade)
+  BANYAN_SERVE(EndSafeMode)
+  BANYAN_SERVE_STREAM(Backup)
   BANYAN_SERVE_STREAM(WatchCluster)
 
  private:

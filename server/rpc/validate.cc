@@ -227,6 +227,45 @@ absl::Status Validate(const v1::RemoveNodeRequest& r) {
 absl::Status Validate(const v1::RebalanceRequest& r) {
   return FieldChecks().RequestId(r.request_id()).status();
 }
+absl::Status Validate(const v1::UpdateNodeRequest& r) {
+  FieldChecks checks;
+  if (r.update_mask().paths().empty()) {
+    checks.Add("REQUEST_INVALID", "update_mask",
+               "must name what to change: labels, labels.KEY, capacity, capacity.KEY");
+  }
+  for (const auto& [key, value] : r.node().labels()) {
+    if (key.empty() || key.size() > 63 || value.size() > 255) {
+      checks.Add("REQUEST_INVALID", "node.labels",
+                 fmt::format("\"{}\": keys have 1 to 63 bytes, values at most 255", key));
+    } else if (key.starts_with("banyan/") || key.starts_with("banyan.")) {
+      checks.Add("REQUEST_INVALID", "node.labels",
+                 fmt::format("\"{}\": keys that begin with \"banyan\" are reserved", key));
+    }
+  }
+  for (const auto& [key, value] : r.node().capacity()) {
+    if (key.empty() || key.size() > 63 || value < 0) {
+      checks.Add("REQUEST_INVALID", "node.capacity",
+                 fmt::format("\"{}\": keys have 1 to 63 bytes, amounts are not negative", key));
+    }
+  }
+  return checks.NodeName(r.node().name(), "node.name").RequestId(r.request_id()).status();
+}
+absl::Status Validate(const v1::FinalizeUpgradeRequest& r) {
+  FieldChecks checks;
+  if (r.level() == 0) {
+    checks.Add("REQUEST_INVALID", "level", "must be GetClusterResponse.possible_level");
+  }
+  return checks.RequestId(r.request_id()).status();
+}
+absl::Status Validate(const v1::EndSafeModeRequest& r) {
+  FieldChecks checks;
+  if (r.decision() != v1::EndSafeModeRequest::DECISION_ADOPT &&
+      r.decision() != v1::EndSafeModeRequest::DECISION_KILL) {
+    checks.Add("REQUEST_INVALID", "decision", "must be DECISION_ADOPT or DECISION_KILL");
+  }
+  return checks.RequestId(r.request_id()).status();
+}
+absl::Status Validate(const v1::BackupRequest&) { return absl::OkStatus(); }
 absl::Status Validate(const v1::WatchClusterRequest& r) {
   FieldChecks checks;
   checks.Text(r.resume_token(), "resume_token", kResumeTokenMax);

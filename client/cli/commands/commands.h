@@ -32,6 +32,39 @@ struct NodeGetOptions {
 };
 int RunNodeGet(Cli& cli, const NodeGetOptions& options);
 
+struct NodeChangeOptions {
+  std::string name;
+  std::vector<std::string> changes;  // KEY=VALUE or KEY-
+};
+int RunNodeLabel(Cli& cli, const NodeChangeOptions& options);
+int RunNodeCapacity(Cli& cli, const NodeChangeOptions& options);
+struct NodeActionOptions {
+  std::string name;
+  std::string message;
+  bool force = false;
+  bool yes = false;
+};
+int RunNodeCordon(Cli& cli, const NodeActionOptions& options);
+int RunNodeUncordon(Cli& cli, const NodeActionOptions& options);
+int RunNodeConfirmDead(Cli& cli, const NodeActionOptions& options);
+int RunNodeRemove(Cli& cli, const NodeActionOptions& options);
+
+struct BackupOptions {
+  std::string file;
+};
+int RunBackup(Cli& cli, const BackupOptions& options);
+struct SafeModeOptions {
+  std::string decision;  // "adopt" or "kill"
+  bool dry_run = false;
+  bool yes = false;
+};
+int RunSafeMode(Cli& cli, const SafeModeOptions& options);
+struct UpgradeOptions {
+  std::optional<uint32_t> level;
+  bool yes = false;
+};
+int RunUpgradeFinalize(Cli& cli, const UpgradeOptions& options);
+
 struct RebalanceOptions {
   bool dry_run = false;
   uint32_t max_moves = 0;

@@ -42,7 +42,11 @@ void PrintNode(Cli& cli, const v1::NodeInfo& node) {
   facts.Add("Version", node.version());
   facts.Add("Labels", Labels(node.labels()));
   facts.Add("Death", node.death_cause());
-  facts.Add("Watcher", node.has_watcher() ? "yes" : "no");
+  facts.Add("Watcher",
+            node.has_watcher() ? "yes" : "no_watcher: a crash is known by the lease only");
+  if (node.has_clock_drift())
+    facts.Add("Clock",
+              fmt::format("{:+.3f} % against the coordinator's", node.clock_drift() * 100));
   facts.Add("Actors", Count(node.load().actors()));
   facts.Add("Queued", Count(node.load().queued_messages()));
   facts.Add("CPU",

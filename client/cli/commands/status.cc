@@ -21,9 +21,7 @@ void AddProblem(const std::string& problem, std::string* all) {
 std::string Problems(const v1::GetClusterResponse& cluster, const v1::ListNodesResponse& nodes) {
   std::string problems;
   if (!cluster.coordinator_available()) AddProblem("the coordinator is not available", &problems);
-  if (cluster.safe_mode()) AddProblem("safe mode: an operator must decide", &problems);
-  if (cluster.deaths_held())
-    AddProblem("too many nodes are missing at once; deaths are held", &problems);
+  for (const std::string& alarm : cluster.alarms()) AddProblem(alarm, &problems);
   if (cluster.recovering()) AddProblem("a new coordinator is still learning the names", &problems);
   if (cluster.pending_children() > 0) {
     AddProblem(fmt::format("{} children are pending", cluster.pending_children()), &problems);
@@ -57,6 +55,13 @@ void PrintStatus(Cli& cli, const v1::GetClusterResponse& cluster,
                            Count(cluster.actors()), cluster.supervisors(),
                            cluster.pending_children());
   cli.out() << fmt::format("Restarts  {} in the last minute\n", cluster.restarts_last_minute());
+  for (const std::string& alarm : cluster.alarms())
+    cli.out() << fmt::format("Alarm     {}\n", alarm);
+  if (cluster.possible_level() > cluster.level()) {
+    cli.out() << fmt::format(
+        "Upgrade   all servers have feature level {}, {} is in force: banyan upgrade finalize\n",
+        cluster.possible_level(), cluster.level());
+  }
   if (nodes.nodes_size() == 0) return;
   cli.out() << "\n";
   NodeTable(cli, nodes).Print(cli);

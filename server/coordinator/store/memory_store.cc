@@ -1,5 +1,6 @@
 #include "server/coordinator/store/memory_store.h"
 
+#include <algorithm>
 #include <deque>
 #include <fstream>
 #include <utility>
@@ -19,7 +20,8 @@ struct MemoryStore::Queue {
   Deps deps;
   Faults faults;
   std::deque<Entry> entries;
-  bool writing = false;  // a turn for the front entry is on its way
+  uint64_t failed_attempt = 0;  // and all before it
+  bool writing = false;         // a turn for the front entry is on its way
   bool crashed = false;
 };
 
@@ -73,6 +75,10 @@ void MemoryStore::StartNext(const std::shared_ptr<Queue>& q) {
 
 void MemoryStore::Apply(const std::shared_ptr<Queue>& q) {
   if (q->crashed) return;
+  const uint64_t attempt = q->entries.front().txn.attempt;
+  if (attempt != 0 && attempt <= q->failed_attempt) {
+    return FailAll(q, absl::ResourceExhaustedError("a transaction before it has failed"));
+  }
   if (q->faults.before_commit) {
     const absl::Status status = q->faults.before_commit(q->entries.front().txn);
     if (q->crashed) return;
@@ -91,7 +97,14 @@ void MemoryStore::Apply(const std::shared_ptr<Queue>& q) {
 
 void MemoryStore::FailAll(const std::shared_ptr<Queue>& q, const absl::Status& error) {
   // A `done` may commit again: that one is not among those that fail.
-  std::deque<Queue::Entry> failed = std::exchange(q->entries, {});
+  std::deque<Queue::Entry> failed;
+  // What was committed anew meanwhile has its own attempt.
+  const uint64_t attempt = q->entries.front().txn.attempt;
+  q->failed_attempt = std::max(q->failed_attempt, attempt);
+  while (!q->entries.empty() && q->entries.front().txn.attempt <= q->failed_attempt) {
+    failed.push_back(std::move(q->entries.front()));
+    q->entries.pop_front();
+  }
   for (Queue::Entry& entry : failed) {
     if (q->crashed) return;
     if (entry.done) entry.done(error);

@@ -16,6 +16,7 @@ namespace banyan {
 namespace {
 
 constexpr int kSchemaVersion = 1;
+constexpr int kCheckpointPages = 1000;  // 4 MB of log
 
 // The smallest string above all that begin with `prefix`; nullopt: there is none.
 std::optional<std::string> UpperBound(std::string_view prefix) {
@@ -79,6 +80,15 @@ absl::Status SqliteDb::Configure(uint64_t file_bytes_max) {
   // NORMAL may lose the last commits with power, and with them an epoch or a fence that was used.
   BANYAN_RETURN_IF_ERROR(Exec("PRAGMA synchronous=FULL"));
   BANYAN_RETURN_IF_ERROR(Exec("PRAGMA foreign_keys=ON"));
+  // SQLite's own checkpoints would keep their errors to themselves; after a failed fsync the next
+  // one may succeed although the pages are lost. This replaces them.
+  sqlite3_wal_hook(
+      db_,
+      [](void* self, sqlite3*, const char*, int pages) {
+        static_cast<SqliteDb*>(self)->log_pages_ = pages;
+        return SQLITE_OK;
+      },
+      this);
   if (file_bytes_max == 0) return absl::OkStatus();
   absl::StatusOr<std::string> page = FirstValue("PRAGMA page_size");
   BANYAN_RETURN_IF_ERROR(page.status());
@@ -147,6 +157,15 @@ absl::Status SqliteDb::Delete(std::string_view key) {
 absl::Status SqliteDb::CommitWithRevision(uint64_t revision) {
   BANYAN_RETURN_IF_ERROR(SetMeta("revision", std::to_string(revision)));
   return Exec("COMMIT");
+}
+
+absl::Status SqliteDb::CheckpointIfDue() {
+  if (log_pages_ < kCheckpointPages) return absl::OkStatus();
+  log_pages_ = 0;
+  const int rc =
+      sqlite3_wal_checkpoint_v2(db_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  const absl::Status status = ToStatus(rc, "checkpoint");
+  return absl::IsResourceExhausted(status) ? absl::OkStatus() : status;
 }
 
 void SqliteDb::Rollback() {

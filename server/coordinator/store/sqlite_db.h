@@ -36,6 +36,9 @@ class SqliteDb {
   // Durable when it returns OK.
   absl::Status CommitWithRevision(uint64_t revision);
   void Rollback();
+  // Moves what is in the log into the file if there is much of it. OK too if there is no room: it
+  // is tried again. Any other error: INTERNAL, as of a write.
+  absl::Status CheckpointIfDue();
 
   absl::StatusOr<std::vector<KeyValue>> Range(std::string_view prefix);
   absl::StatusOr<std::string> GetMeta(const std::string& name);  // empty: absent
@@ -56,6 +59,7 @@ class SqliteDb {
   absl::Status ToStatus(int rc, std::string_view what);
 
   const std::string path_;
+  int log_pages_ = 0;  // in the log after the last commit
   sqlite3* db_ = nullptr;
   sqlite3_stmt* put_ = nullptr;
   sqlite3_stmt* delete_ = nullptr;

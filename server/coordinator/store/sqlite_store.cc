@@ -1,5 +1,6 @@
 #include "server/coordinator/store/sqlite_store.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -7,6 +8,7 @@
 #include "fmt/format.h"
 
 #include "common/base/check.h"
+#include "common/base/error.h"
 #include "common/os/filesystem.h"
 #include "common/os/random_bytes.h"
 #include "server/coordinator/store/sqlite_backup.h"
@@ -73,9 +75,13 @@ void SqliteStore::Run() {
       while (queue_.empty() && !closing_) wake_.wait(mu_);
       if (queue_.empty()) return;
     }
+    for (Entry& stale : TakeStale()) {
+      if (stale.done) stale.done(MakeError("STORE_FULL", "a change before it was not stored"));
+    }
     const uint64_t first = revision() + 1;
     std::vector<Entry> group;
     const absl::Status status = WriteGroup(&group);
+    if (status.ok() && group.empty()) continue;  // all was stale
     if (!status.ok()) {
       FailQueued(std::move(group), status);
       continue;
@@ -94,8 +100,20 @@ bool SqliteStore::TakeOne(std::vector<Entry>* group) {
   return true;
 }
 
+std::vector<SqliteStore::Entry> SqliteStore::TakeStale() {
+  MutexLock lock(&mu_);
+  std::vector<Entry> stale;
+  while (!queue_.empty() && queue_.front().txn.attempt != 0 &&
+         queue_.front().txn.attempt <= failed_attempt_) {
+    stale.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  return stale;
+}
+
 absl::Status SqliteStore::WriteGroup(std::vector<Entry>* group) {
   MutexLock lock(&db_mu_);
+  if (MutexLock queue(&mu_); queue_.empty()) return absl::OkStatus();
   absl::Status status = db_->Begin();
   const absl::Time end = absl::Now() + options_.group_time_max;
   while (status.ok() && group->size() < options_.group_txns_max && TakeOne(group)) {
@@ -112,6 +130,8 @@ absl::Status SqliteStore::WriteGroup(std::vector<Entry>* group) {
   if (status.ok()) status = db_->CommitWithRevision(revision);
   if (status.ok()) {
     revision_.store(revision, std::memory_order_release);
+    status = db_->CheckpointIfDue();
+    if (!status.ok()) Fatal(status);
     return status;
   }
   db_->Rollback();
@@ -124,6 +144,8 @@ void SqliteStore::FailQueued(std::vector<Entry> group, const absl::Status& error
   {
     MutexLock lock(&mu_);
     rest.swap(queue_);
+    for (const Entry& entry : group) failed_attempt_ = std::max(failed_attempt_, entry.txn.attempt);
+    for (const Entry& entry : rest) failed_attempt_ = std::max(failed_attempt_, entry.txn.attempt);
   }
   for (Entry& entry : group) {
     if (entry.done) entry.done(error);

@@ -71,6 +71,8 @@ class SqliteStore : public Store {
   absl::Status WriteGroup(std::vector<Entry>* group);
   bool TakeOne(std::vector<Entry>* group);
   void FailQueued(std::vector<Entry> group, const absl::Status& error);
+  // Takes off the front what is of an attempt that has failed.
+  std::vector<Entry> TakeStale();
   [[noreturn]] void Fatal(const absl::Status& error);
 
   const Options options_;
@@ -83,6 +85,7 @@ class SqliteStore : public Store {
   Mutex mu_;
   std::condition_variable_any wake_;
   std::deque<Entry> queue_ ABSL_GUARDED_BY(mu_);
+  uint64_t failed_attempt_ ABSL_GUARDED_BY(mu_) = 0;  // and all before it
   bool closing_ ABSL_GUARDED_BY(mu_) = false;
   std::thread writer_;
 };

@@ -23,6 +23,9 @@ struct KeyValue {
 struct Txn {
   std::vector<KeyValue> puts;
   std::vector<std::string> deletes;
+  // When a transaction fails, all others of its attempt and of earlier ones fail too, also those
+  // that come after. 0: of none.
+  uint64_t attempt = 0;
 
   Txn& Put(std::string key, std::string value) {
     puts.push_back({std::move(key), std::move(value)});
@@ -39,8 +42,8 @@ struct Txn {
 // "child/PATH/asg" to bytes. It has one writer, the coordinator's leader.
 //
 // Order: transactions are applied, and their `done` called, in the order of Commit. When one fails,
-// every other one queued at that moment fails with it, so that none is applied without those that
-// it was built on; what is committed after that is tried afresh.
+// every other one queued at that moment fails with it, and so does what still comes of the same
+// attempt (Txn::attempt), so that none is applied without those that it was built on.
 class Store {
  public:
   // The revision of the transaction, which rises by 1 with each, or why it is not in the store:
