@@ -161,7 +161,8 @@ bool Reconciler::KeepOlder(Member* member, Child* child, const internal::v1::Chi
       child->spec->reconcile != Reconcile::kLongestRunning) {
     return false;
   }
-  const bool runs = status.state() == v1::ACTOR_STATE_RUNNING && status.has_pid();
+  const bool ends = status.state() == v1::ACTOR_STATE_TERMINATING;
+  const bool runs = status.has_pid() && status.state() != v1::ACTOR_STATE_STARTING && !ends;
   const bool replaced =
       child->assigned == Assigned::kRunning || child->assigned == Assigned::kStarting;
   if (!runs || !replaced || status.fence() >= child->fence.value()) return false;

@@ -28,9 +28,9 @@ class ClusterTest : public ::testing::Test {
   }
 
   void StartCoordinator() {
-    transport_ = std::make_unique<SimTransport>(&network_, "coord", &time_);
+    transport_ = std::make_unique<SimTransport>(&network_, "coord", executor_);
     store_ = std::make_unique<MemoryStore>(
-        disk_, MemoryStore::Deps{&time_, &time_, &time_},
+        disk_, MemoryStore::Deps{executor_, &time_, timers_},
         MemoryStore::Faults{.before_commit =
                                 [this](const Txn& txn) {
                                   return before_commit ? before_commit(txn) : absl::OkStatus();
@@ -39,7 +39,7 @@ class ClusterTest : public ::testing::Test {
                                 [this](const Txn& txn) {
                                   if (after_commit) after_commit(txn);
                                 }});
-    Coordinator::Deps deps{&time_, &time_, &time_, &random_, transport_.get(), store_.get()};
+    Coordinator::Deps deps{&time_, timers_, executor_, &random_, transport_.get(), store_.get()};
     coordinator_ = std::make_unique<Coordinator>(deps, options_);
     std::optional<absl::Status> ready;
     coordinator_->Start([&](absl::Status status) { ready = status; });
@@ -134,7 +134,20 @@ class ClusterTest : public ::testing::Test {
   }
   std::vector<std::string> TakeTrace() { return std::exchange(*trace_, {}); }
 
+  v1::GetClusterResponse Cluster() {
+    auto info =
+        Ask<v1::GetClusterResponse>([&](auto done) { coordinator_->GetCluster(std::move(done)); });
+    return info.ok() ? *info : v1::GetClusterResponse();
+  }
+  std::vector<std::string> Alarms() {
+    const v1::GetClusterResponse cluster = Cluster();
+    return {cluster.alarms().begin(), cluster.alarms().end()};
+  }
+
   VirtualTime time_;
+  // What the coordinator runs on; a test may put others between.
+  Timers* timers_ = &time_;
+  Executor* executor_ = &time_;
   SeededRandom random_;
   SimNetwork network_;
   std::shared_ptr<MemoryDisk> disk_;

@@ -6,6 +6,7 @@
 
 #include "common/wire/exit_reason.h"
 #include "common/wire/pid.h"
+#include "common/wire/time.h"
 
 namespace banyan::testing {
 
@@ -19,6 +20,7 @@ class FakeNode::Handler : public StreamHandler {
       internal::v1::LeaseResponse ack;
       ack.ParseFromString(bytes);
       if (node_->answer_acks) node_->acked_ = std::max(node_->acked_, ack.seq());
+      node_->store_revision_ = std::max(node_->store_revision_, ack.store_revision());
       return;
     }
     internal::v1::WatcherResponse response;
@@ -84,7 +86,7 @@ void FakeNode::OnClosed(StreamKind kind, absl::Status status) {
     names_.clear();
   }
   time_->ScheduleAt(time_->Now() + absl::Milliseconds(100), [this, alive = alive_] {
-    if (*alive && !muted_ && control_ == nullptr) DialControl();
+    if (*alive && !muted_ && !no_control && control_ == nullptr) DialControl();
   });
 }
 
@@ -93,6 +95,11 @@ void FakeNode::SendHello() {
   auto* hello = request.mutable_hello();
   hello->set_name(name_);
   hello->set_cluster_id(cluster_id_);
+  hello->set_store_id(store_id_);
+  hello->set_store_revision(store_revision_);
+  hello->set_node_id(node_id_);
+  hello->set_has_watcher(has_watcher);
+  hello->set_running(children_.size());
   hello->set_incarnation(incarnation_);
   hello->set_epoch_seen(epoch_);
   hello->set_process_id(identity_.process_id);
@@ -102,8 +109,11 @@ void FakeNode::SendHello() {
   hello->set_address(name_ + ":7400");
   hello->mutable_capacity()->insert(capacity.begin(), capacity.end());
   hello->mutable_labels()->insert(labels.begin(), labels.end());
+  if (last_crash) *hello->mutable_last_crash() = *last_crash;
   for (const std::string& module : modules) hello->add_modules()->set_name(module);
   hello->mutable_protocol()->set_major(1);
+  hello->mutable_protocol()->set_minor(level);
+  hello->mutable_protocol()->set_features(FeaturesOfLevel(level));
   Write(request);
 }
 
@@ -120,6 +130,9 @@ void FakeNode::SendResync() {
     status->set_fence(child.fence);
     *status->mutable_pid() = wire::ToProto(child.pid, {});
     status->set_state(child.up ? v1::ACTOR_STATE_WAITING : v1::ACTOR_STATE_STARTING);
+    if (!keep_all_) continue;
+    *status->mutable_spec() = child.spec;
+    for (const v1::Payload& arg : child.extra_args) *status->add_extra_args() = arg;
   }
   for (const auto& [seq, report] : reports_) *chunk->add_reports() = report;
   for (const auto& [name, entry] : names_) *chunk->add_names() = entry;
@@ -141,7 +154,8 @@ void FakeNode::Beat() {
   beat.set_node_id(node_id_);
   beat.set_incarnation(incarnation_);
   beat.set_seq(++beat_);
-  beat.set_sent_ns(time_->Now().nanos());
+  beat.set_sent_ns(static_cast<uint64_t>(static_cast<double>(time_->Now().nanos()) * clock_rate));
+  beat.set_no_watcher(watcher_ended);
   beat.set_acked_seq(acked_);
   lease_->Write(beat.SerializeAsString());
 }
@@ -152,7 +166,12 @@ void FakeNode::OnControl(const std::string& bytes) {
   if (response.has_hello_ack()) {
     const auto& ack = response.hello_ack();
     if (incarnation_ == 0) trace_->push_back(name_ + " joined");
+    last_ack_ = ack;
     cluster_id_ = ack.cluster_id();
+    if (store_id_ != ack.store_id()) store_revision_ = 0;
+    store_id_ = ack.store_id();
+    store_revision_ = std::max(store_revision_, ack.store_revision());
+    keep_all_ = ack.keep_all();
     epoch_ = ack.epoch();
     session_ = ack.control_session();
     node_id_ = ack.node_id();
@@ -168,6 +187,15 @@ void FakeNode::OnControl(const std::string& bytes) {
     if (response.name_reply().granted()) {
       names_[response.name_reply().entry().name()] = response.name_reply().entry();
     }
+  } else if (response.has_routes()) {
+    for (const auto& entry : response.routes().released()) {
+      released_.push_back(entry);
+      auto held = names_.find(entry.name());
+      if (held != names_.end() && held->second.reg_version() == entry.reg_version())
+        names_.erase(held);
+    }
+  } else if (response.has_group_delta()) {
+    groups_.push_back(response.group_delta());
   } else if (response.has_view()) {
     if (response.view().full()) view_.clear();
     for (const auto& node : response.view().nodes()) view_[node.name()] = node;
@@ -187,6 +215,8 @@ void FakeNode::OnCommand(const internal::v1::Command& command) {
     Child& child = children_[path];
     child.path.assign(command.path().begin(), command.path().end());
     child.fence = command.fence();
+    child.spec = command.start().spec();
+    child.extra_args = {command.start().extra_args().begin(), command.start().extra_args().end()};
     child.pid = Pid{node_id_, incarnation_, ++slot_};
     trace_->push_back(name_ + " start " + child.path.back());
     if (on_start) {
@@ -197,6 +227,14 @@ void FakeNode::OnCommand(const internal::v1::Command& command) {
       }
     }
     return Up(path);
+  }
+  if (command.has_set_drain()) return drains_.push_back(command);
+  if (command.has_update()) {
+    auto child = children_.find(path);
+    if (child == children_.end() || command.update().fence() == 0) return;
+    trace_->push_back(name_ + " keep " + command.path().rbegin()[0]);
+    child->second.fence = highest_[path] = command.update().fence();
+    return;
   }
   if (!command.has_stop() && !command.has_kill()) return;
   auto it = children_.find(path);
@@ -209,6 +247,7 @@ void FakeNode::OnCommand(const internal::v1::Command& command) {
                                                      : " stop ";
   trace_->push_back(name_ + what + command.path().rbegin()[0]);
   it->second.stopping = true;
+  if (command.stop().hand_off()) hand_off_wanted_.insert(path);
   if (on_stop && !on_stop(path)) return;
   Stopped(path);
 }
@@ -229,6 +268,11 @@ void FakeNode::Stopped(const std::string& path) {
   for (const std::string& name : entry.mapped().path) report.add_path(name);
   report.set_fence(entry.mapped().fence);
   *report.mutable_stopped()->mutable_reason() = wire::ToProto(ExitReason::Shutdown(), {});
+  if (hand_off_wanted_.erase(path) > 0 && leaves.contains(path)) {
+    auto* value = report.mutable_stopped()->mutable_hand_off()->mutable_value();
+    value->set_type_url("type.googleapis.com/test.Text");
+    value->set_value(leaves[path]);
+  }
   SendReport(report);
 }
 
@@ -288,7 +332,34 @@ void FakeNode::OpenWatcher() {
 void FakeNode::WatcherReportsExit() {
   internal::v1::WatcherRequest request;
   request.mutable_exited()->set_status(9);
+  if (last_crash) *request.mutable_exited()->mutable_last_crash() = *last_crash;
   watcher_->Write(request.SerializeAsString());
+}
+
+void FakeNode::Retire(absl::Duration deadline) {
+  internal::v1::ControlRequest request;
+  *request.mutable_retire()->mutable_deadline() = wire::ToProto(deadline);
+  Write(request);
+}
+
+void FakeNode::TellGroup(const std::string& group, std::vector<uint64_t> joined,
+                         std::vector<uint64_t> left, uint64_t seq) {
+  group_seq_ = seq == 0 ? group_seq_ + 1 : seq;
+  internal::v1::ControlRequest request;
+  auto* delta = request.mutable_group_delta();
+  delta->set_node_id(node_id_);
+  delta->set_incarnation(incarnation_);
+  delta->set_group_seq(group_seq_);
+  delta->set_group(group);
+  for (uint64_t id : joined) delta->add_joined(id);
+  for (uint64_t id : left) delta->add_left(id);
+  Write(request);
+}
+
+void FakeNode::WantGroups() {
+  internal::v1::ControlRequest request;
+  request.mutable_group_interest()->add_add("");
+  Write(request);
 }
 
 void FakeNode::Leave() {

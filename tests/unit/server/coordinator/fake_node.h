@@ -3,6 +3,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "common/base/pid.h"
 #include "common/time/virtual_time.h"
 #include "server/cluster/transport.h"
+#include "server/core/feature_level.h"
 #include "tests/support/sim_transport.h"
 
 namespace banyan::testing {
@@ -53,11 +56,19 @@ class FakeNode {
   void FailStart(const std::string& path, const ExitReason& reason);
   void AskName(const std::string& name, Pid pid);
   void NameGone(const std::string& name);
+  // Asks for a drain of itself.
+  void Retire(absl::Duration deadline);
+  // News of a group; `seq` 0: the next.
+  void TellGroup(const std::string& group, std::vector<uint64_t> joined, std::vector<uint64_t> left,
+                 uint64_t seq = 0);
+  void WantGroups();
 
   struct Child {
     std::vector<std::string> path;
     uint64_t fence = 0;
     Pid pid;
+    v1::ChildSpec spec;
+    std::vector<v1::Payload> extra_args;
     bool up = false;
     bool stopping = false;
   };
@@ -73,11 +84,28 @@ class FakeNode {
   absl::Status last_close() const { return last_close_; }
   const std::vector<internal::v1::NameReply>& name_replies() const { return name_replies_; }
   const internal::v1::Command& last_start() const { return last_start_; }
+  const std::vector<internal::v1::Command>& drains() const { return drains_; }
+  const std::vector<v1::NameEntry>& released() const { return released_; }
+  const std::vector<internal::v1::GroupDelta>& groups() const { return groups_; }
+  // What the watcher, or the next hello, tells of a crash.
+  std::optional<internal::v1::LastCrash> last_crash;
+  std::map<std::string, std::string> leaves;  // by path: for the next life, if asked
   const std::map<std::string, v1::NodeInfo>& view() const { return view_; }
   std::map<std::string, int64_t> capacity;
   std::vector<std::string> modules{"worker"};
   std::map<std::string, std::string> labels;
   bool answer_acks = true;  // false: heartbeats say that no ack arrives
+  uint32_t level = kFeatureLevel;
+  double clock_rate = 1;       // of its own clock
+  bool has_watcher = false;    // says so in its hello
+  bool watcher_ended = false;  // and in its heartbeats
+  bool no_control = false;     // does not dial its control stream again
+  uint64_t acked() const { return acked_; }
+  uint64_t beats() const { return beat_; }
+  // As if it had been told of a later revision of the store.
+  void HasSeen(uint64_t revision) { store_revision_ = revision; }
+  bool keep_all() const { return keep_all_; }
+  const internal::v1::HelloAck& last_ack() const { return last_ack_; }
 
  private:
   class Handler;
@@ -102,7 +130,10 @@ class FakeNode {
   std::unique_ptr<Handler> control_handler_, lease_handler_, watcher_handler_;
   std::unique_ptr<Stream> control_, lease_, watcher_;
   uint32_t node_id_ = 0, incarnation_ = 0, epoch_ = 0, session_ = 0;
-  std::string cluster_id_;
+  std::string cluster_id_, store_id_;
+  uint64_t store_revision_ = 0;
+  bool keep_all_ = false;
+  internal::v1::HelloAck last_ack_;
   uint64_t beat_ = 0, acked_ = 0, report_seq_ = 0, slot_ = 0, name_seq_ = 0;
   bool joined_ = false, muted_ = false, beating_ = false, recorded_ = false;
   std::map<std::string, Child> children_;
@@ -112,6 +143,11 @@ class FakeNode {
   std::map<uint64_t, internal::v1::Report> reports_;  // not acked
   std::vector<internal::v1::NameReply> name_replies_;
   internal::v1::Command last_start_;
+  std::set<std::string> hand_off_wanted_;
+  std::vector<internal::v1::Command> drains_;
+  std::vector<v1::NameEntry> released_;
+  std::vector<internal::v1::GroupDelta> groups_;
+  uint64_t group_seq_ = 0;
   absl::Status last_close_;
 };
 

@@ -1,3 +1,5 @@
+#include "fmt/format.h"
+
 #include "tests/unit/server/coordinator/cluster_fixture.h"
 
 namespace banyan::testing {
@@ -145,6 +147,62 @@ TEST_F(Operations, PagesOfChildren) {
     page.token = part->next_page_token();
   } while (!page.token.empty());
   EXPECT_THAT(ids, ::testing::ElementsAre("c0", "c1", "c2", "c3", "c4", "c5", "c6"));
+}
+
+TEST_F(Operations, AChildThatIsThereIsNamedWithItsFence) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {Worker("a")}).ok());
+  const absl::Status again = StartChild("s", Worker("a"), "r9").status();
+  ASSERT_EQ(ErrorReason(again), "CHILD_ALREADY_STARTED");
+  const auto info = GetErrorInfo(again);
+  EXPECT_EQ(info->metadata.at("fence"), std::to_string(node("n1").At("s/a").fence));
+}
+
+// A UUIDv7 whose record had to make room is refused, also by the next leader.
+TEST_F(Operations, WhatWasDroppedEarlyIsRefusedByTheNextLeaderToo) {
+  options_.operations_max = 3;
+  RestartCoordinator();
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {}).ok());
+  const auto id = [&](int number) {
+    const uint64_t ms = static_cast<uint64_t>(absl::ToUnixMillis(time_.WallNow()));
+    const std::string hex = fmt::format("{:012x}", ms);
+    return fmt::format("{}-{}-7000-8000-00000000000{}", hex.substr(0, 8), hex.substr(8, 4), number);
+  };
+  const std::string first = id(1);
+  ASSERT_TRUE(StartChild("s", Worker("w1"), first).ok());
+  for (int i = 2; i < 8; ++i) {
+    time_.RunFor(absl::Seconds(1));
+    ASSERT_TRUE(StartChild("s", Worker("w" + std::to_string(i)), id(i)).ok());
+  }
+  EXPECT_EQ(ErrorReason(StartChild("s", Worker("w1"), first).status()), "REQUEST_TOO_OLD");
+  RestartCoordinator();
+  Settle();
+  EXPECT_EQ(ErrorReason(StartChild("s", Worker("w1"), first).status()), "REQUEST_TOO_OLD");
+}
+
+// One that is still under way keeps its record, and holds back nobody else's end.
+TEST_F(Operations, AnUnfinishedOperationIsPassedOver) {
+  options_.operations_max = 3;
+  RestartCoordinator();
+  AddNode("n1").on_start = [](const std::string& path, auto*) { return path != "s/slow"; };
+  ASSERT_TRUE(StartSupervisor("s", {}).ok());
+  StartChildArgs slow;
+  slow.supervisor = Target::Named("s");
+  slow.spec = Worker("slow");
+  slow.request_id = "slow";
+  bool answered = false;
+  coordinator_->StartChild(slow, [&](auto) { answered = true; });
+  for (int i = 0; i < 10; ++i) {
+    time_.RunFor(absl::Seconds(1));
+    ASSERT_TRUE(StartChild("s", Worker("w" + std::to_string(i)), "r" + std::to_string(i)).ok());
+  }
+  auto records = store_->Load("op/");
+  ASSERT_TRUE(records.ok());
+  EXPECT_LE(records->size(), 5u);
+  node("n1").Up("s/slow");
+  Settle();
+  EXPECT_TRUE(answered);
 }
 
 }  // namespace

@@ -212,5 +212,67 @@ TEST_F(AssignedChildrenTest, AStopDuringInitEndsIt) {
   EXPECT_EQ(runtime->process_count(), own);
 }
 
+TEST_F(AssignedChildrenTest, WhatAChildLeavesGoesWithItsEndIfAsked) {
+  const std::string mib(1 << 20, 'x');
+  struct Case {
+    const char* what;
+    bool in_spec, asked;
+    Payload left;
+    std::string reported;
+  };
+  const Case cases[] = {
+      {"asked", true, true, Text("state"), "state"},
+      {"a whole MiB", true, true, Text(mib), mib},
+      {"more", true, true, Text(mib + std::string(4096, 'x')), ""},
+      {"of this process alone", true, true, Payload::Local(std::string("state")), ""},
+      {"not asked", true, false, Text("state"), ""},
+      {"not in the spec", false, true, Text("state"), ""},
+      {"nothing", true, true, Payload(), ""},
+  };
+  uint64_t fence = 100;
+  for (const Case& test : cases) {
+    world.left = test.left;
+    auto start = StartCommand({"sup", "x"}, fence += 1 << 11);
+    start.mutable_start()->mutable_spec()->set_hand_off(test.in_spec);
+    c.SendCommand(start);
+    Settle();
+    auto stop = StopCommand({"sup", "x"}, fence);
+    stop.mutable_stop()->set_hand_off(test.asked);
+    c.SendCommand(stop);
+    Settle();
+    ASSERT_TRUE(Last().has_stopped()) << test.what;
+    EXPECT_EQ(Last().stopped().hand_off().value().value(), test.reported) << test.what;
+  }
+}
+
+TEST_F(AssignedChildrenTest, ALifeThatIsKeptGoesOnUnderItsNewFence) {
+  const uint64_t older = 1 << 11, newer = 5 << 11;
+  const Pid pid = Started({"sup", "x"}, older);
+  EXPECT_EQ(Call(pid, "fence"), "sup/x 2048");
+  auto keep = c.NewCommand({"sup", "x"}, older);
+  keep.mutable_update()->set_fence(newer);
+  c.SendCommand(keep);
+  Settle();
+  EXPECT_EQ(Call(pid, "fence"), "sup/x 10240");
+  // What lies between is not started any more, and what it does is told with the new fence.
+  c.SendCommand(StartCommand({"sup", "x"}, 3 << 11));
+  Settle();
+  EXPECT_TRUE(Last().has_not_started());
+  Call(pid, "crash");
+  EXPECT_TRUE(Last().has_exited());
+  EXPECT_EQ(Last().fence(), newer);
+}
+
+TEST_F(AssignedChildrenTest, ALifeThatIsToBeKeptAndIsOverIsToldOf) {
+  const Pid pid = Started({"sup", "x"}, 1 << 11);
+  Call(pid, "crash");
+  auto keep = c.NewCommand({"sup", "x"}, 1 << 11);
+  keep.mutable_update()->set_fence(5 << 11);
+  c.SendCommand(keep);
+  Settle();
+  EXPECT_TRUE(Last().has_not_started());
+  EXPECT_EQ(Last().fence(), uint64_t{5} << 11);
+}
+
 }  // namespace
 }  // namespace banyan::testing

@@ -57,6 +57,14 @@ class FakeCoordinator {
     r.mutable_report_ack()->set_up_to(reports.empty() ? 0 : reports.back().seq());
     Send(r);
   }
+  // As at the end of a drain, or of one that has come to nothing.
+  void LetLeave(bool at_once) {
+    internal::v1::Command cmd = NewCommand({}, 0);
+    cmd.mutable_set_drain()->set_draining(true);
+    cmd.mutable_set_drain()->set_then_leave(true);
+    if (at_once) *cmd.mutable_set_drain()->mutable_deadline() = wire::ToProto(absl::Seconds(5));
+    SendCommand(cmd);
+  }
   void EndControl(absl::Status status) {
     if (control) control->stream->Close(std::move(status));
   }
@@ -64,6 +72,10 @@ class FakeCoordinator {
     return WithErrorInfo(absl::AbortedError("dead"), {.reason = "DEAD"});
   }
 
+  std::string store_id = "store";
+  uint64_t revision = 0;
+  bool keep_all = false;
+  uint64_t features = 0;
   bool greet = true;
   bool ack = true;
   uint32_t epoch = 1;
@@ -78,6 +90,8 @@ class FakeCoordinator {
   std::vector<internal::v1::NameRequest> name_requests;
   std::vector<internal::v1::LeaseRequest> beats;
   bool left = false;
+  std::vector<internal::v1::Retire> retires;
+  bool move_nothing = true;  // a node that retires is told at once that its children fit nowhere
   bool record_leave = true;  // a leave is answered by the end of the stream
   absl::Duration freeze = absl::Seconds(15), node = absl::Seconds(20);
 
@@ -112,6 +126,7 @@ class FakeCoordinator {
     internal::v1::LeaseResponse r;
     r.set_seq(beats.back().seq());
     r.set_epoch(epoch);
+    r.set_store_revision(revision);
     s->stream->Write(r.SerializeAsString());
   }
   void OnControl(Session* s, const std::string& bytes) {
@@ -137,6 +152,10 @@ class FakeCoordinator {
     if (request.has_report()) reports.push_back(request.report());
     if (request.has_command_result()) results.push_back(request.command_result());
     if (request.has_name_request()) name_requests.push_back(request.name_request());
+    if (request.has_retire()) {
+      retires.push_back(request.retire());
+      if (move_nothing) LetLeave(/*at_once=*/true);
+    }
     if (request.has_leave()) {
       left = true;
       if (record_leave) EndControl(absl::OkStatus());
@@ -146,7 +165,10 @@ class FakeCoordinator {
     internal::v1::ControlResponse r;
     internal::v1::HelloAck* a = r.mutable_hello_ack();
     a->set_cluster_id("cluster");
-    a->set_store_id("store");
+    a->set_store_id(store_id);
+    a->set_store_revision(revision);
+    a->set_keep_all(keep_all);
+    a->mutable_protocol()->set_features(features);
     a->set_epoch(epoch);
     a->set_control_session(++session);
     a->set_node_id(7);
@@ -166,6 +188,7 @@ class FakeCoordinator {
 // What modules of the tests leave behind.
 struct World {
   std::vector<std::string> log;
+  Payload left;  // what a counter leaves for its next life, if asked
   int stuck_inits = 0;
 };
 
@@ -198,8 +221,9 @@ class NodeTest : public ::testing::Test {
     options.coordinators = {"c:1"};
     options.process_id = "p1";
     options.peer.idle_close = absl::Hours(100);
+    if (change_options) change_options(&options);
     node = std::make_unique<Node>(
-        Node::Deps{runtime.get(), &time, &time, &time, &random, transport.get(), nullptr}, options,
+        Node::Deps{runtime.get(), &time, &time, &time, &random, transport.get(), page}, options,
         hooks);
     node->Start();
   }
@@ -265,11 +289,17 @@ class NodeTest : public ::testing::Test {
     Task<Next> OnMessage(Message m) override {
       if (m.is_call() && m.payload().bytes() == "crash")
         return Next::Stop(ExitReason::Error("crash"));
+      if (m.is_call() && m.payload().bytes() == "fence") {
+        self().Answer(m.call_from(),
+                      Text(self().child_path() + " " + std::to_string(self().fence())));
+        return Next::Wait();
+      }
       if (m.is_call()) self().Answer(m.call_from(), Text(std::to_string(++count_)));
       return Next::Wait();
     }
     Task<void> OnTerminate(ExitReason reason) override {
       world_->log.push_back(context().child_id + " " + reason.ToString());
+      if (context().leaves != nullptr) context().leaves->Set(world_->left);
       return Task<void>();
     }
 
@@ -286,6 +316,8 @@ class NodeTest : public ::testing::Test {
   Modules modules;
   Host host;
   Node::Hooks hooks;
+  std::function<void(NodeOptions*)> change_options;
+  WatchPageSink* page = nullptr;
   std::unique_ptr<SimTransport> transport;
   std::unique_ptr<Runtime> runtime;
   std::unique_ptr<Node> node;

@@ -236,6 +236,44 @@ TEST_F(Membership, DrainWithThenLeaveLeavesWhenEmpty) {
   EXPECT_TRUE(c.left);
 }
 
+// A stop begins with a drain: the coordinator moves the children, and the node goes with the last.
+TEST_F(Membership, StopLetsTheCoordinatorMoveTheChildrenFirst) {
+  c.move_nothing = false;
+  Join();
+  Started({"sup", "a"}, 1 << 11);
+  Started({"sup", "b"}, 2 << 11);
+  bool done = false;
+  node->Stop(absl::Seconds(20), [&] { done = true; });
+  Settle(absl::Seconds(2));
+  ASSERT_EQ(c.retires.size(), 1u);
+  EXPECT_EQ(wire::FromProto(c.retires[0].deadline()), absl::Seconds(15));
+  EXPECT_TRUE(world.log.empty()) << "they run until they are moved";
+  // Under a new session it asks again, for what is left of the time.
+  network.Break("n:1", "c:1", StreamKind::kControl);
+  Settle(absl::Seconds(3));
+  ASSERT_EQ(c.retires.size(), 2u);
+  EXPECT_LT(wire::FromProto(c.retires[1].deadline()), absl::Seconds(13));
+  c.SendCommand(StopCommand({"sup", "a"}, 1 << 11));
+  c.SendCommand(StopCommand({"sup", "b"}, 2 << 11));
+  Settle();
+  EXPECT_TRUE(done);
+  EXPECT_TRUE(c.left);
+}
+
+TEST_F(Membership, StopEndsWhatWasNotMovedWhenMostOfTheTimeIsOver) {
+  c.move_nothing = false;
+  Join();
+  Started({"sup", "a"}, 1 << 11);
+  bool done = false;
+  node->Stop(absl::Seconds(20), [&] { done = true; });
+  Settle(absl::Seconds(14));
+  EXPECT_TRUE(world.log.empty());
+  Settle(absl::Seconds(2));
+  EXPECT_THAT(world.log, ::testing::ElementsAre("a shutdown"));
+  EXPECT_TRUE(done);
+  EXPECT_TRUE(c.left);
+}
+
 TEST_F(Membership, GarbageFromTheCoordinatorNeverHarms) {
   Join();
   SeededRandom garbage(5);

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "fake_coordinator.h"
+#include "server/behaviours/lease_lost.h"
 
 namespace banyan::testing {
 namespace {
@@ -22,9 +23,9 @@ class Names : public NodeTest {
     });
   }
   absl::StatusOr<v1::NameEntry> Register(const std::string& name, bool granted,
-                                         bool recovering = false) {
+                                         bool recovering = false, bool exclusive = false) {
     absl::StatusOr<v1::NameEntry> out = absl::UnknownError("no answer");
-    node->RegisterName(name, pid, {}, false,
+    node->RegisterName(name, pid, {}, exclusive,
                        [&](absl::StatusOr<v1::NameEntry> r) { out = std::move(r); });
     Settle(absl::Milliseconds(10));
     if (c.name_requests.empty()) return out;
@@ -110,6 +111,91 @@ TEST_F(Names, DeadEndsHolders) {
   c.EndControl(FakeCoordinator::Dead());
   Settle();
   EXPECT_EQ(end.type(), "name_lost");
+}
+
+// N5. A holder that counts what it is sent, and what it hears of its lease and name.
+class Holders : public Names {
+ protected:
+  void SetUp() override {
+    Names::SetUp();
+    pid = *runtime->Spawn(
+        [this](Self& self) -> Task<ExitReason> {
+          for (;;) {
+            Message m = *(co_await self.Receive());
+            if (const auto* lost = m.payload().As<LeaseLost>()) {
+              heard.push_back("lease_lost " + lost->name);
+            } else if (m.is_exit()) {
+              heard.push_back("exit " + m.reason().ToString());
+            } else {
+              heard.push_back("work");
+            }
+          }
+        },
+        {.trap_exit = true});
+  }
+  void LoseTheLease() {
+    c.ack = false;
+    Settle(c.freeze + absl::Seconds(2));
+  }
+  std::vector<std::string> heard;
+};
+
+TEST_F(Holders, OneWithoutExclusivityGoesOnAndIsTold) {
+  ASSERT_TRUE(Register("n", true).ok());
+  LoseTheLease();
+  runtime->Send(pid, Text("work"));
+  Settle();
+  EXPECT_THAT(heard, ::testing::ElementsAre("lease_lost n", "work"));
+  c.EndControl(FakeCoordinator::Dead());
+  Settle(absl::Seconds(1));
+  ASSERT_EQ(heard.size(), 3u);
+  EXPECT_THAT(heard[2], ::testing::HasSubstr("name_lost"));
+  EXPECT_TRUE(runtime->IsAlive(pid)) << "it traps exits";
+}
+
+TEST_F(Holders, AnExclusiveOneFreezesWithTheLeaseAndThaws) {
+  ASSERT_TRUE(Register("n", true, false, /*exclusive=*/true).ok());
+  runtime->Send(pid, Text("work"));
+  Settle();
+  LoseTheLease();
+  runtime->Send(pid, Text("work"));
+  Settle(absl::Seconds(1));
+  EXPECT_THAT(heard, ::testing::ElementsAre("work"));
+  c.ack = true;
+  Settle(absl::Seconds(3));
+  EXPECT_THAT(heard, ::testing::ElementsAre("work", "work"));
+}
+
+TEST_F(Holders, AnExclusiveOneNeverRunsOnAfterItsNodeWasDeclaredDead) {
+  ASSERT_TRUE(Register("n", true, false, /*exclusive=*/true).ok());
+  LoseTheLease();
+  runtime->Send(pid, Text("work"));
+  c.EndControl(FakeCoordinator::Dead());
+  c.ack = true;
+  ++c.incarnation;
+  Settle(absl::Seconds(5));
+  EXPECT_FALSE(runtime->IsAlive(pid)) << "although it traps exits";
+  EXPECT_TRUE(heard.empty());
+}
+
+TEST_F(Holders, ANameThatAnotherHasByNowIsLost) {
+  ASSERT_TRUE(Register("n", true).ok());
+  internal::v1::ControlResponse r;
+  auto* released = r.mutable_routes()->add_released();
+  released->set_name("n");
+  released->set_reg_version(77);
+  c.Send(r);
+  Settle();
+  EXPECT_TRUE(heard.empty()) << "that is another registration";
+  r.mutable_routes()->mutable_released(0)->set_reg_version(version);
+  c.Send(r);
+  Settle();
+  ASSERT_EQ(heard.size(), 1u);
+  EXPECT_THAT(heard[0], ::testing::HasSubstr("name_lost"));
+  bool removed = true;
+  node->UnregisterName("n", pid, [&](bool r) { removed = r; });
+  Settle();
+  EXPECT_FALSE(removed) << "it is not held any more";
 }
 
 TEST_F(Names, RoutesAreRememberedUntilSomebodySaysOtherwise) {

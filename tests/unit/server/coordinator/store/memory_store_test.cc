@@ -88,6 +88,27 @@ TEST_F(MemoryStoreFaults, FailureFailsWhatIsQueuedButNotWhatComesAfter) {
   EXPECT_EQ(disk_->revision, 1u);
 }
 
+TEST_F(MemoryStoreFaults, WhatComesLaterOfAFailedAttemptFailsToo) {
+  bool full = true;
+  MemoryStore store = Make({.before_commit = [&](const Txn&) {
+    return full ? absl::ResourceExhaustedError("full") : absl::OkStatus();
+  }});
+  const auto of = [](uint64_t attempt, const char* key) {
+    Txn txn;
+    txn.attempt = attempt;
+    txn.Put(key, "1");
+    return txn;
+  };
+  store.Commit(of(1, "a"), Note("a"));
+  executor_.RunAll();
+  full = false;
+  store.Commit(of(1, "b"), Note("b"));
+  store.Commit(of(2, "a"), Note("a again"));
+  store.Commit(of(2, "b"), Note("b again"));
+  executor_.RunAll();
+  EXPECT_THAT(trace_, ElementsAre("a failed", "b failed", "a again ok", "b again ok"));
+}
+
 TEST_F(MemoryStoreFaults, CrashBeforeCommitLeavesNoTrace) {
   MemoryStore* self = nullptr;
   MemoryStore store = Make({.before_commit = [&](const Txn&) {

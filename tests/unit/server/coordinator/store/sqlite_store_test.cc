@@ -8,7 +8,9 @@
 #include "gtest/gtest.h"
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -112,6 +114,21 @@ TEST_F(SqliteFile, FullDiskFailsTheCommitAndHealsItself) {
   EXPECT_TRUE(CommitAndWait(store.get(), Txn().Put("c", std::string(20 << 10, 'x'))).ok());
 }
 
+TEST_F(SqliteFile, WhatComesLaterOfAFailedAttemptFailsToo) {
+  auto store = Open({.path = path_, .file_bytes_max = 64 << 10});
+  const auto commit = [&](uint64_t attempt, const char* key, size_t bytes) {
+    Txn txn;
+    txn.attempt = attempt;
+    txn.Put(key, std::string(bytes, 'x'));
+    return ErrorReason(CommitAndWait(store.get(), std::move(txn)).status());
+  };
+  EXPECT_EQ(commit(1, "a", 80 << 10), "STORE_FULL");
+  EXPECT_EQ(commit(1, "b", 1), "STORE_FULL") << "it may build on what was not stored";
+  EXPECT_EQ(commit(2, "a", 1), "");
+  EXPECT_EQ(commit(2, "b", 1), "");
+  EXPECT_EQ(store->revision(), 2u);
+}
+
 // A write error other than a full disk: the file-size limit of the process.
 int RunIntoWriteError(const std::string& path) {
   signal(SIGXFSZ, SIG_IGN);
@@ -130,6 +147,136 @@ TEST_F(SqliteFile, WriteErrorEndsTheProcess) {
   waitpid(pid, &status, 0);
   ASSERT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 42);
+}
+
+// A file system of this size, which only root can mount. False: not here.
+bool MountSmall(const std::string& folder, const char* size) {
+  return mount("tmpfs", folder.c_str(), "tmpfs", 0, size) == 0;
+}
+
+TEST_F(SqliteFile, F014AFullFileSystemFailsChangesOnlyAndHealsItself) {
+  const std::string folder = dir_.File("small");
+  ASSERT_EQ(mkdir(folder.c_str(), 0700), 0);
+  if (!MountSmall(folder, "size=1m")) GTEST_SKIP() << "needs the right to mount";
+  {
+    auto store = Open({.path = folder + "/banyan.db"});
+    ASSERT_TRUE(CommitAndWait(store.get(), Txn().Put("kept", "1")).ok());
+    std::ofstream(folder + "/other").write(std::string(700 << 10, 'x').data(), 700 << 10);
+    absl::Status status;
+    int stored = 0;
+    while (status.ok() && stored < 100) {
+      Txn txn;
+      txn.Put("k" + std::to_string(stored), std::string(20 << 10, 'x'));
+      status = CommitAndWait(store.get(), std::move(txn)).status();
+      if (status.ok()) ++stored;
+    }
+    EXPECT_EQ(ErrorReason(status), "STORE_FULL") << status;
+    EXPECT_EQ(ErrorReason(
+                  CommitAndWait(store.get(), Txn().Put("y", std::string(20 << 10, 'y'))).status()),
+              "STORE_FULL");
+    EXPECT_EQ(store->Load("k")->size(), static_cast<size_t>(stored) + 1) << "it can still be read";
+    std::remove((folder + "/other").c_str());
+    EXPECT_TRUE(CommitAndWait(store.get(), Txn().Put("y", std::string(20 << 10, 'y'))).ok());
+    store.reset();
+    store = Open({.path = folder + "/banyan.db"});
+    EXPECT_EQ(store->Load("y")->size(), 1u);
+    EXPECT_EQ(store->Load("k")->size(), static_cast<size_t>(stored) + 1);
+  }
+  umount(folder.c_str());
+}
+
+// SQLite's usual files, whose fsync fails once it is told so.
+class FailingSync {
+ public:
+  // Becomes this process's default.
+  static void Install() {
+    real_ = sqlite3_vfs_find(nullptr);
+    vfs_ = *real_;
+    vfs_.zName = "failing-sync";
+    vfs_.szOsFile = static_cast<int>(sizeof(File)) + real_->szOsFile;
+    vfs_.xOpen = &Open;
+    sqlite3_vfs_register(&vfs_, 1);
+  }
+  static inline const char* fails = nullptr;  // "log", "file", or null: none
+
+ private:
+  struct File {
+    sqlite3_file base;
+    bool log = false;
+    sqlite3_file* real() { return reinterpret_cast<sqlite3_file*>(this + 1); }
+  };
+  static File* Of(sqlite3_file* f) { return reinterpret_cast<File*>(f); }
+  static int Open(sqlite3_vfs*, const char* name, sqlite3_file* f, int flags, int* out) {
+    new (f) File();
+    const int rc = real_->xOpen(real_, name, Of(f)->real(), flags, out);
+    Of(f)->log = (flags & SQLITE_OPEN_WAL) != 0;
+    if (Of(f)->real()->pMethods != nullptr) f->pMethods = &kMethods;
+    return rc;
+  }
+  static int Sync(sqlite3_file* f, int flags) {
+    const std::string_view which = Of(f)->log ? "log" : "file";
+    if (fails != nullptr && which == fails) return SQLITE_IOERR_FSYNC;
+    return Of(f)->real()->pMethods->xSync(Of(f)->real(), flags);
+  }
+#define PASS(name, params, ...) \
+  static int name params { return Of(f)->real()->pMethods->x##name(Of(f)->real() __VA_ARGS__); }
+  PASS(Close, (sqlite3_file * f))
+  PASS(Read, (sqlite3_file * f, void* p, int n, sqlite3_int64 at), , p, n, at)
+  PASS(Write, (sqlite3_file * f, const void* p, int n, sqlite3_int64 at), , p, n, at)
+  PASS(Truncate, (sqlite3_file * f, sqlite3_int64 n), , n)
+  PASS(FileSize, (sqlite3_file * f, sqlite3_int64* n), , n)
+  PASS(Lock, (sqlite3_file * f, int l), , l)
+  PASS(Unlock, (sqlite3_file * f, int l), , l)
+  PASS(CheckReservedLock, (sqlite3_file * f, int* l), , l)
+  PASS(FileControl, (sqlite3_file * f, int op, void* p), , op, p)
+  PASS(SectorSize, (sqlite3_file * f))
+  PASS(DeviceCharacteristics, (sqlite3_file * f))
+#undef PASS
+  // Version 1: no shared memory, which an exclusive lock does not need.
+  static constexpr sqlite3_io_methods kMethods = {1,
+                                                  &Close,
+                                                  &Read,
+                                                  &Write,
+                                                  &Truncate,
+                                                  &Sync,
+                                                  &FileSize,
+                                                  &Lock,
+                                                  &Unlock,
+                                                  &CheckReservedLock,
+                                                  &FileControl,
+                                                  &SectorSize,
+                                                  &DeviceCharacteristics};
+  static inline sqlite3_vfs* real_ = nullptr;
+  static inline sqlite3_vfs vfs_ = {};
+};
+
+// 42: the store ended the process; 2: it went on.
+int RunIntoFailedSync(const std::string& path, const char* of) {
+  FailingSync::Install();
+  auto store = SqliteStore::Open({.path = path, .fatal = [](const std::string&) { _exit(42); }});
+  if (!store.ok()) return 1;
+  CommitAndWait(store->get(), Txn().Put("a", "1")).IgnoreError();
+  FailingSync::fails = of;
+  // Enough for a checkpoint.
+  CommitAndWait(store->get(), Txn().Put("b", std::string(8 << 20, 'x'))).IgnoreError();
+  return 2;
+}
+
+TEST_F(SqliteFile, F015AFailedFsyncEndsTheProcessAndLosesNothingAcknowledged) {
+  struct Case {
+    const char* of;
+    int exit;
+  };
+  for (const Case& c : {Case{"log", 42}, Case{"file", 42}, Case{nullptr, 2}}) {
+    const std::string path = dir_.File(c.of == nullptr ? "none.db" : std::string(c.of) + ".db");
+    const pid_t pid = fork();
+    if (pid == 0) _exit(RunIntoFailedSync(path, c.of));
+    int status = 0;
+    waitpid(pid, &status, 0);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), c.exit) << (c.of == nullptr ? "none" : c.of);
+    EXPECT_EQ(Open({.path = path})->Load("a")->size(), 1u);
+  }
 }
 
 TEST_F(SqliteFile, DamageIsFoundAtOpen) {

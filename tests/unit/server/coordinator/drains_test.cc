@@ -1,0 +1,308 @@
+#include "common/wire/exit_reason.h"
+#include "tests/unit/server/coordinator/cluster_fixture.h"
+
+namespace banyan::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+class Drains : public ClusterTest {
+ protected:
+  static ChildSpec Available(const std::string& id) {
+    ChildSpec spec = Worker(id);
+    spec.exclusivity = Exclusivity::kAvailable;
+    return spec;
+  }
+  void Drain(const std::string& node, absl::Duration deadline = absl::InfiniteDuration(),
+             uint32_t max_parallel = 0) {
+    ASSERT_TRUE(Ask<v1::NodeInfo>([&](auto done) {
+                  coordinator_->Drain({node, "", ""}, deadline, max_parallel, false, done);
+                }).ok());
+  }
+  std::string NodeOf(const std::string& child) { return Children("s")[child].node(); }
+};
+
+TEST_F(Drains, AnExclusiveChildIsStoppedBeforeItIsStartedElsewhere) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {Worker("a")}).ok());
+  AddNode("n2");
+  TakeTrace();
+  Drain("n1");
+  time_.RunFor(absl::Seconds(2));
+  EXPECT_THAT(TakeTrace(), ElementsAre("n1 stop a", "n2 start a"));
+}
+
+TEST_F(Drains, AnAvailableChildRunsElsewhereBeforeItIsStopped) {
+  AddNode("n1");
+  ChildSpec spec = Available("a");
+  spec.start.name = "store";
+  ASSERT_TRUE(StartSupervisor("s", {spec}).ok());
+  AddNode("n2").on_start = [](auto&, auto*) { return false; };
+  const v1::ChildInfo before = Children("s")["a"];
+  const auto holder = [&] {
+    auto found = Ask<v1::LookupResponse>([&](auto done) { coordinator_->Lookup("store", done); });
+    return found.ok() ? found->entry().pid().node_id() : 0;
+  };
+  TakeTrace();
+  Drain("n1");
+  time_.RunFor(absl::Seconds(3));
+  // The next one is being started; nobody misses the present one.
+  EXPECT_THAT(TakeTrace(), ElementsAre("n2 start a"));
+  EXPECT_EQ(Children("s")["a"].pid().SerializeAsString(), before.pid().SerializeAsString());
+  EXPECT_EQ(holder(), node("n1").node_id());
+  node("n2").Up("s/a");
+  Settle();
+  EXPECT_THAT(TakeTrace(), ElementsAre("n1 orphan a"));
+  const v1::ChildInfo after = Children("s")["a"];
+  EXPECT_EQ(after.node(), "n2");
+  EXPECT_GT(after.fence(), before.fence());
+  EXPECT_EQ(after.restarts(), 0u);
+  EXPECT_EQ(holder(), node("n2").node_id());
+  time_.RunFor(absl::Seconds(2));
+  EXPECT_TRUE(NodeInfo("n1").drain().has_end_time());
+}
+
+TEST_F(Drains, AnAvailableChildStaysWhenTheNextOneDoesNotStart) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {Available("a")}).ok());
+  AddNode("n2").on_start = [](auto&, auto* report) {
+    *report->mutable_start_failed()->mutable_reason() = wire::ToProto(ExitReason::Error("no"), {});
+    return true;
+  };
+  const uint64_t fence = node("n1").At("s/a").fence;
+  TakeTrace();
+  Drain("n1");
+  time_.RunFor(absl::Milliseconds(500));
+  EXPECT_THAT(TakeTrace(), ElementsAre("n2 start a"));
+  EXPECT_EQ(node("n1").At("s/a").fence, fence);
+  EXPECT_EQ(NodeOf("a"), "n1");
+  node("n2").on_start = nullptr;
+  time_.RunFor(absl::Seconds(3));
+  EXPECT_EQ(NodeOf("a"), "n2");
+  EXPECT_FALSE(node("n1").Has("s/a"));
+}
+
+TEST_F(Drains, BothLivesOutliveTheCoordinator) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {Available("a")}).ok());
+  AddNode("n2").on_start = [](auto&, auto*) { return false; };
+  Drain("n1");
+  Settle();
+  ASSERT_TRUE(node("n2").Has("s/a"));
+  RestartCoordinator();
+  time_.RunFor(absl::Seconds(3));
+  EXPECT_TRUE(node("n1").Has("s/a"));
+  EXPECT_TRUE(node("n2").Has("s/a"));
+  EXPECT_EQ(NodeOf("a"), "n1");
+  node("n2").Up("s/a");
+  time_.RunFor(absl::Seconds(3));
+  EXPECT_EQ(NodeOf("a"), "n2");
+  EXPECT_FALSE(node("n1").Has("s/a"));
+  EXPECT_TRUE(NodeInfo("n1").drain().has_end_time());
+}
+
+TEST_F(Drains, ATerminatedChildIsStoppedWhenBothItsLivesAreOver) {
+  AddNode("n1").on_stop = [](auto&) { return false; };
+  ASSERT_TRUE(StartSupervisor("s", {Available("a")}).ok());
+  AddNode("n2").on_stop = [](auto&) { return false; };
+  node("n2").on_start = [](auto&, auto*) { return false; };
+  Drain("n1");
+  Settle();
+  bool answered = false;
+  coordinator_->TerminateChild(Named("s", "a"), [&](auto) { answered = true; });
+  Settle();
+  node("n1").Stopped("s/a");
+  Settle();
+  EXPECT_FALSE(answered) << "its next life still runs";
+  EXPECT_EQ(Children("s")["a"].state(), v1::CHILD_STATE_STOPPING);
+  node("n2").Stopped("s/a");
+  Settle();
+  EXPECT_TRUE(answered);
+  EXPECT_EQ(Children("s")["a"].state(), v1::CHILD_STATE_STOPPED);
+}
+
+TEST_F(Drains, WhatAChildLeavesGoesToItsNextLifeAndOutlivesTheCoordinator) {
+  AddNode("n1").leaves["s/a"] = "forty-seven";
+  ChildSpec spec = Worker("a");
+  spec.hand_off = true;
+  ASSERT_TRUE(StartSupervisor("s", {spec}).ok());
+  AddNode("n2").on_start = [](auto&, auto*) { return false; };
+  Drain("n1");
+  Settle();
+  EXPECT_EQ(node("n2").last_start().start().hand_off().value().value(), "forty-seven");
+  // Until the next life has said that it is up, it is kept.
+  RestartCoordinator();
+  time_.RunFor(absl::Seconds(2));
+  KillNode("n2");
+  AddNode("n3");
+  ASSERT_TRUE(Ask<v1::NodeInfo>([&](auto done) {
+                coordinator_->ConfirmDead({"n2", "", ""}, 1, true, done);
+              }).ok());
+  Settle();
+  EXPECT_EQ(node("n3").last_start().start().hand_off().value().value(), "forty-seven");
+  node("n3").Exit("s/a", ExitReason::Error("boom"));
+  Settle();
+  EXPECT_FALSE(node("n3").last_start().start().has_hand_off()) << "it was taken";
+}
+
+// A tenth of the supervisor's children, or what its specification says.
+TEST_F(Drains, AsManyAreAwayAsTheSupervisorAllows) {
+  AddNode("n1");
+  std::vector<ChildSpec> children;
+  for (int i = 0; i < 20; ++i) children.push_back(Worker("w" + std::to_string(i)));
+  StartSupervisorArgs args;
+  args.name = "s";
+  args.spec.children = children;
+  ASSERT_TRUE(
+      Ask<v1::SupervisorInfo>([&](auto done) { coordinator_->StartSupervisor(args, done); }).ok());
+  args.name = "t";
+  args.spec.max_unavailable = 5;
+  ASSERT_TRUE(
+      Ask<v1::SupervisorInfo>([&](auto done) { coordinator_->StartSupervisor(args, done); }).ok());
+  AddNode("n2").on_start = [](auto&, auto*) { return false; };
+  Drain("n1");
+  time_.RunFor(absl::Seconds(5));
+  size_t s = 0, t = 0;
+  for (int i = 0; i < 20; ++i) {
+    s += node("n2").Has("s/w" + std::to_string(i));
+    t += node("n2").Has("t/w" + std::to_string(i));
+  }
+  EXPECT_EQ(s, 2u);
+  EXPECT_EQ(t, 5u);
+}
+
+TEST_F(Drains, WhatFitsNowhereStaysUntilTheDeadline) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {WorkerOn("a", "n1")}).ok());
+  AddNode("n2");
+  TakeTrace();
+  Drain("n1", absl::Seconds(30));
+  time_.RunFor(absl::Seconds(28));
+  EXPECT_THAT(TakeTrace(), IsEmpty());
+  time_.RunFor(absl::Seconds(4));
+  EXPECT_THAT(TakeTrace(), ElementsAre("n1 stop a"));
+  EXPECT_EQ(Children("s")["a"].state(), v1::CHILD_STATE_PENDING);
+  EXPECT_TRUE(NodeInfo("n1").drain().has_end_time());
+}
+
+TEST_F(Drains, ATemporaryChildIsLeftAloneUntilTheDeadlineAndThenGone) {
+  AddNode("n1");
+  ChildSpec spec = Worker("a");
+  spec.restart = RestartType::kTemporary;
+  ASSERT_TRUE(StartSupervisor("s", {spec}).ok());
+  AddNode("n2");
+  TakeTrace();
+  Drain("n1", absl::Seconds(30));
+  time_.RunFor(absl::Seconds(28));
+  EXPECT_THAT(TakeTrace(), IsEmpty());
+  time_.RunFor(absl::Seconds(4));
+  EXPECT_THAT(TakeTrace(), ElementsAre("n1 stop a"));
+  EXPECT_THAT(Children("s"), IsEmpty());
+}
+
+TEST_F(Drains, AChildThatTakesForEverIsKilledAfterTheDeadline) {
+  AddNode("n1").on_stop = [](auto&) { return false; };
+  ChildSpec spec = Worker("a");
+  spec.shutdown = ShutdownPolicy::Infinity();
+  ASSERT_TRUE(StartSupervisor("s", {spec}).ok());
+  AddNode("n2");
+  TakeTrace();
+  Drain("n1", absl::Seconds(30));
+  time_.RunFor(absl::Seconds(33));
+  EXPECT_THAT(TakeTrace(), ElementsAre("n1 stop a"));
+  EXPECT_FALSE(NodeInfo("n1").drain().has_end_time()) << "it still runs";
+  time_.RunFor(absl::Seconds(4));
+  EXPECT_THAT(TakeTrace(), ElementsAre("n1 kill a"));
+  node("n1").Stopped("s/a");
+  time_.RunFor(absl::Seconds(2));
+  EXPECT_TRUE(node("n2").Has("s/a"));
+  EXPECT_TRUE(NodeInfo("n1").drain().has_end_time());
+}
+
+TEST_F(Drains, ItGoesOnAfterARestartOfTheCoordinator) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {Worker("a"), Worker("b"), Worker("c")}).ok());
+  AddNode("n2").on_start = [](auto&, auto*) { return false; };
+  Drain("n1");
+  Settle();
+  ASSERT_EQ(node("n2").size(), 1u);
+  RestartCoordinator();
+  time_.RunFor(absl::Seconds(2));
+  for (const char* child : {"s/a", "s/b", "s/c"}) {
+    if (node("n2").Has(child)) node("n2").Up(child);
+  }
+  node("n2").on_start = nullptr;
+  time_.RunFor(absl::Seconds(6));
+  EXPECT_EQ(node("n1").size(), 0u);
+  EXPECT_EQ(node("n2").size(), 3u);
+}
+
+// SIGTERM.
+TEST_F(Drains, ANodeThatEndsHasItsChildrenMovedAndIsToldToLeave) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {Worker("a"), Available("b")}).ok());
+  AddNode("n2");
+  TakeTrace();
+  node("n1").Retire(absl::Seconds(20));
+  Settle();
+  EXPECT_THAT(TakeTrace(),
+              UnorderedElementsAre("n1 stop a", "n2 start a", "n2 start b", "n1 orphan b"));
+  time_.RunFor(absl::Seconds(2));
+  ASSERT_EQ(node("n1").drains().size(), 1u);
+  EXPECT_TRUE(node("n1").drains()[0].set_drain().then_leave());
+  EXPECT_FALSE(node("n1").drains()[0].set_drain().has_deadline());
+}
+
+TEST_F(Drains, ANodeThatEndsNeedNotWaitForWhatFitsNowhere) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {Worker("a")}).ok());
+  node("n1").Retire(absl::Seconds(20));
+  Settle();
+  ASSERT_EQ(node("n1").drains().size(), 1u);
+  EXPECT_TRUE(node("n1").drains()[0].set_drain().then_leave());
+  EXPECT_TRUE(node("n1").drains()[0].set_drain().has_deadline());
+  EXPECT_TRUE(node("n1").Has("s/a")) << "the node stops it itself";
+}
+
+TEST_F(Drains, ARebalanceTellsThenMovesWhatMayBeMovedSlowly) {
+  // Capacities are told with the hello.
+  nodes_["x"] = std::make_unique<FakeNode>(&network_, &time_, "x", trace_);
+  node("x").capacity = {{"weight", 10}};
+  node("x").Connect();
+  Settle();
+  std::vector<ChildSpec> children;
+  for (int i = 0; i < 4; ++i) children.push_back(Available("m" + std::to_string(i)));
+  children.push_back(Worker("stays"));
+  ASSERT_TRUE(StartSupervisor("s", children).ok());
+  nodes_["y"] = std::make_unique<FakeNode>(&network_, &time_, "y", trace_);
+  node("y").capacity = {{"weight", 10}};
+  node("y").Connect();
+  Settle();
+  const auto ask = [&](bool validate_only, const std::string& id) {
+    return Ask<v1::RebalanceResponse>(
+        [&](auto done) { coordinator_->Rebalance(validate_only, 0, id, done); });
+  };
+  TakeTrace();
+  auto told = ask(true, "");
+  ASSERT_TRUE(told.ok()) << told.status();
+  ASSERT_EQ(told->moves_size(), 2);
+  time_.RunFor(absl::Minutes(3));
+  EXPECT_THAT(TakeTrace(), IsEmpty()) << "only told";
+  auto done = ask(false, "r1");
+  ASSERT_TRUE(done.ok()) << done.status();
+  EXPECT_EQ(done->SerializeAsString(), told->SerializeAsString());
+  EXPECT_EQ(ask(false, "r1")->SerializeAsString(), done->SerializeAsString());
+  Settle();
+  EXPECT_EQ(node("y").size(), 1u) << "one a minute";
+  time_.RunFor(absl::Seconds(62));
+  EXPECT_EQ(node("y").size(), 2u);
+  EXPECT_FALSE(node("y").Has("s/stays"));
+  time_.RunFor(absl::Minutes(5));
+  EXPECT_EQ(node("y").size(), 2u);
+  EXPECT_EQ(ask(true, "")->moves_size(), 0) << "even by now";
+}
+
+}  // namespace
+}  // namespace banyan::testing
