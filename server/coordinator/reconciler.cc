@@ -299,7 +299,7 @@ void Reconciler::Started(Child* child, const Pid& pid, Payload info) {
   if (member != nullptr && child->waits_init && member->starts_in_flight > 0)
     --member->starts_in_flight;
   child->waits_init = false;
-  NotePace(false);
+  pace_.Note(false, core_->now());
   if (member != nullptr) member->recent_start_failures = 0;
   child->pid = pid;
   if (child->assigned == Assigned::kStopping) return;  // the stop that overtook it counts
@@ -339,7 +339,7 @@ void Reconciler::Over(Child* child, const ExitReason& reason) {
 
 void Reconciler::StartFailed(Child* child, const ExitReason& reason) {
   if (child->assigned == Assigned::kStopping) return Stopped(child, reason);
-  NotePace(true);
+  pace_.Note(true, core_->now());
   if (Member* member = core_->members.FindLive(child->node_id, child->incarnation)) {
     ++member->recent_start_failures;
   }

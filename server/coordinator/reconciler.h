@@ -11,6 +11,7 @@
 
 #include "banyan/internal/v1/membership.pb.h"
 #include "server/coordinator/coordinator.h"
+#include "server/coordinator/start_pace.h"
 #include "server/coordinator/token_bucket.h"
 #include "server/coordinator/tree.h"
 #include "server/core/placement.h"
@@ -86,7 +87,7 @@ class Reconciler {
   std::map<std::string, ExitReason> last_failures;
 
  private:
-  using Order = std::pair<int64_t, uint64_t>;  // priority (negated), number
+  using Order = StartOrder::Place;
   // Actions.
   void DoStart(ClusterSupervisor* sup, ChildKey key);
   void DoStop(ClusterSupervisor* sup, ChildKey key, const ShutdownPolicy& policy);
@@ -160,16 +161,12 @@ class Reconciler {
   std::map<Life, std::map<std::string, absl::Time>> replaced_;
   TokenBucket bucket_;
   TokenBucket brake_;
-  uint64_t last_number_ = 0;
+  StartOrder order_;
   uint64_t last_synthetic_ = 0;
   uint64_t pump_timer_ = 0;
   uint64_t pending_timer_ = 0;
   bool draining_ = false;
-  // Trouble halves the pace, quiet seconds bring it back (decisions.md).
-  double pace_ = 1;
-  uint32_t recent_starts_ = 0, recent_failures_ = 0;
-  Instant pace_second_;
-  void NotePace(bool failed);
+  StartPace pace_;
 };
 
 }  // namespace banyan

@@ -58,7 +58,7 @@ void Reconciler::TakeSecondReport(Member* member, Child* child, const Report& re
         const ExitReason reason = wire::FromProto(report.start_failed().reason(), {});
         Emit(Event::KIND_CHILD_START_FAILED, child, &reason);
       }
-      NotePace(true);
+      pace_.Note(true, core_->now());
       return DropSecond(child);
     }
     case Report::kExited:
@@ -92,7 +92,7 @@ void Reconciler::CompareSecond(Member* member, Child* child,
 
 // The next life is up: names lead there from now on, and the one before is stopped.
 void Reconciler::TakeOver(Child* child, const Pid& pid) {
-  NotePace(false);
+  pace_.Note(false, core_->now());
   SecondLife next = *std::exchange(child->second, std::nullopt);
   if (Member* member = core_->members.FindLive(next.node_id, next.incarnation);
       member != nullptr && next.waits_init && member->starts_in_flight > 0) {

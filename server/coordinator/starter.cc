@@ -22,9 +22,10 @@ const Placement* PlacementOf(const Child* child) {
 
 void Reconciler::Enqueue(Child* child) {
   child->assigned = Assigned::kQueued;
-  child->queue_number = ++last_number_;
+  if (queue_.empty()) order_.Clear();
   const Placement* placement = PlacementOf(child);
-  queue_[{placement == nullptr ? 0 : -int64_t{placement->priority}, child->queue_number}] = child;
+  queue_[order_.Next(child->supervisor->path_key, placement == nullptr ? 0 : placement->priority)] =
+      child;
 }
 
 void Reconciler::Unqueue(Child* child) {
@@ -42,12 +43,13 @@ void Reconciler::Pump() {
   if (queue_.empty() || !core_->started || core_->safe_mode.holds_starts()) return;
   const Instant now = core_->now();
   const CoordinatorOptions& options = core_->options;
+  const double pace = pace_.Factor(now);
   bool waits = false;
   std::vector<NodeView> views = core_->members.Views(now);
   for (auto it = queue_.begin(); it != queue_.end();) {
     Child* child = it->second;
-    const double sup_rate = options.starts_per_second_per_supervisor * pace_;
-    if (!bucket_.HasOne(options.starts_per_second * pace_, now)) {
+    const double sup_rate = options.starts_per_second_per_supervisor * pace;
+    if (!bucket_.HasOne(options.starts_per_second * pace, now)) {
       waits = true;
       break;
     }
@@ -69,7 +71,8 @@ void Reconciler::Pump() {
       }
       continue;
     }
-    bucket_.Take(options.starts_per_second * pace_, now);
+    order_.Served(order);
+    bucket_.Take(options.starts_per_second * pace, now);
     child->supervisor->bucket.Take(sup_rate, now);
     if (braked) brake_.Take(options.braked_starts_per_second, now);
     for (NodeView& view : views) {
@@ -340,22 +343,6 @@ void Reconciler::MoveByForce(Child* child) {
     Child* c = core_->tree.FindChild(path);
     if (c != nullptr && c->fence == fence && c->moving) SendStop(c);
   });
-}
-
-// Starts that fail slow the rest down: to a half when more than a fifth of them do, back by a tenth
-// a second.
-void Reconciler::NotePace(bool failed) {
-  const Instant now = core_->now();
-  ++recent_starts_;
-  if (failed) ++recent_failures_;
-  if (now - pace_second_ < absl::Seconds(1)) return;
-  pace_second_ = now;
-  if (recent_starts_ >= 10 && recent_failures_ * 5 > recent_starts_) {
-    pace_ = std::max(pace_ / 2, 0.01);
-  } else {
-    pace_ = std::min(1.0, pace_ + 0.1);
-  }
-  recent_starts_ = recent_failures_ = 0;
 }
 
 }  // namespace banyan

@@ -76,7 +76,6 @@ struct Child {
   bool frozen = false;
 
   std::string pending_reason;  // why no node was found, or why it was given up
-  uint64_t queue_number = 0;   // kQueued: its place in the start queue
   Instant retry_at;            // back-off
   uint64_t retry_timer = 0;
   uint64_t lost_timer = 0;  // `available` on a suspect node
