@@ -33,14 +33,15 @@ bool WaitForEnd(int pidfd, std::chrono::milliseconds limit) {
   return poll(&waiting, 1, static_cast<int>(limit.count())) == 1;
 }
 
-Daemon::Daemon(std::vector<std::string> args) {
+Daemon::Daemon(std::vector<std::string> args, std::string program) {
+  if (program.empty()) program = BANYAND_PATH;
   int pipe_fds[2];
   BANYAN_CHECK(pipe2(pipe_fds, O_CLOEXEC) == 0);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], 1);
   posix_spawn_file_actions_adddup2(&actions, pipe_fds[1], 2);
-  args.insert(args.begin(), BANYAND_PATH);
+  args.insert(args.begin(), program);
   std::vector<char*> argv;
   for (std::string& arg : args) argv.push_back(arg.data());
   argv.push_back(nullptr);
@@ -48,7 +49,8 @@ Daemon::Daemon(std::vector<std::string> args) {
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  const int error = posix_spawn(&first_, BANYAND_PATH, &actions, &attributes, argv.data(), environ);
+  const int error =
+      posix_spawn(&first_, program.c_str(), &actions, &attributes, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   close(pipe_fds[1]);

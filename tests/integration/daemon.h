@@ -23,8 +23,8 @@ bool WaitForEnd(int pidfd, std::chrono::milliseconds limit);
 // One `banyand` process. Its output is read as it comes, so that a test can wait for a line.
 class Daemon {
  public:
-  // Starts `banyand ARGS...`.
-  explicit Daemon(std::vector<std::string> args);
+  // Starts `banyand ARGS...`, or another program that is one.
+  explicit Daemon(std::vector<std::string> args, std::string program = "");
   // Ends what still runs of it, its watcher too.
   ~Daemon();
   Daemon(const Daemon&) = delete;

@@ -1,0 +1,53 @@
+// banyand with the module `crasher`, whose code takes the whole process along when told to.
+#include <csignal>
+#include <cstdlib>
+
+#include "google/protobuf/wrappers.pb.h"
+
+#include "common/wire/payload.h"
+#include "server/app/node_main.h"
+#include "server/behaviours/gen_server.h"
+
+namespace {
+
+using namespace banyan;  // NOLINT: this file is about nothing else
+using google::protobuf::StringValue;
+
+int Recurse(int depth) {
+  volatile char page[4096] = {};
+  page[0] = static_cast<char>(depth);
+  return depth < 0 ? page[0] : Recurse(depth + 1) + page[0];
+}
+
+int Crash(const std::string& how) {
+  if (how == "segv") {
+    std::raise(SIGSEGV);
+  } else if (how == "stack") {
+    return Recurse(0);
+  } else {
+    std::abort();
+  }
+  return 0;
+}
+
+class Crasher : public GenServer {
+ public:
+  Task<InitResult> Init(std::vector<Payload>) override { co_return Ok(); }
+  Task<CallResult> HandleCall(Payload request, CallFrom) override {
+    absl::StatusOr<StringValue> how = wire::UnpackOrError<StringValue>(request);
+    if (!how.ok()) co_return ReplyError(how.status());
+    const std::string word = how->value();
+    if (word == "blocking") co_await self().Blocking([] { return Crash("segv"); });
+    co_return Reply(wire::MakePayload(StringValue(*how)));
+  }
+  Task<Result> HandleCast(Payload request) override {
+    Crash(wire::UnpackOrError<StringValue>(request)->value());
+    co_return NoReply();
+  }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return NodeMain(argc, argv, [](Modules* modules) { modules->Add<Crasher>("crasher"); });
+}
