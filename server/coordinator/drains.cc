@@ -17,8 +17,11 @@ namespace {
 constexpr absl::Duration kTick = absl::Seconds(1);
 // What a drain waits for comes in bursts; each is looked at once.
 constexpr absl::Duration kPokeWait = absl::Milliseconds(10);
-// A child whose own rules let it take for ever is killed so long after the deadline.
-constexpr absl::Duration kKillAfter = absl::Seconds(5);
+// A child whose own rules let it take for ever is killed so long after the deadline: 5 s with the
+// usual lease.
+absl::Duration KillAfter(const CoordinatorOptions& options) {
+  return (options.lease_node - options.lease_freeze) / 2;
+}
 
 }  // namespace
 
@@ -125,7 +128,8 @@ void ClusterRequests::LetLeave(Member* member, bool at_once) {
     internal::v1::Command command;
     command.mutable_set_drain()->set_draining(true);
     command.mutable_set_drain()->set_then_leave(true);
-    if (at_once) *command.mutable_set_drain()->mutable_deadline() = wire::ToProto(kKillAfter);
+    if (at_once)
+      *command.mutable_set_drain()->mutable_deadline() = wire::ToProto(KillAfter(core_->options));
     m->control->SendCommand(std::move(command));
   });
 }
@@ -181,7 +185,7 @@ void ClusterRequests::Step(Member* member) {
 
 void ClusterRequests::Force(Member* member) {
   internal::v1::DrainRecord* drain = member->record.mutable_drain();
-  const bool kill = core_->wall() >= wire::FromProto(drain->deadline()) + kKillAfter;
+  const bool kill = core_->wall() >= wire::FromProto(drain->deadline()) + KillAfter(core_->options);
   const std::set<std::string> children = member->children;
   for (const std::string& path : children) {
     Child* child = core_->tree.FindChild(path);

@@ -103,7 +103,7 @@ Daemon& ClusterTest::StartNode(const std::string& name, std::vector<std::string>
   args.insert(args.end(), more.begin(), more.end());
   auto& slot = nodes_[name];
   slot.reset();
-  slot = std::make_unique<Daemon>(std::move(args));
+  slot = std::make_unique<Daemon>(std::move(args), node_program_);
   EXPECT_TRUE(slot->WaitUntilServing()) << slot->output();
   return *slot;
 }

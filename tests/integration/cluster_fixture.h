@@ -78,6 +78,7 @@ class ClusterTest : public ::testing::Test {
 
   Daemon& StartCoordinator();
   Daemon& RestartCoordinator();  // on the address and store of the one before
+  void StopCoordinator() { coordinator_.reset(); }
   Daemon& StartNode(const std::string& name, std::vector<std::string> more = {});
   // A coordinator and nodes n1.., all of them joined.
   void StartCluster(int nodes);
@@ -91,6 +92,8 @@ class ClusterTest : public ::testing::Test {
   bool AwaitNodes(const std::function<bool()>& so);
   bool AwaitChildren(const std::function<bool()>& so);
   v1::NodeState StateOf(const std::string& name);
+
+  std::string node_program_;  // of nodes started from now on; empty: banyand
 
   // A cluster-wide supervisor with these children.
   void StartSupervisor(const std::string& name, v1::SupervisorSpec::Strategy strategy,
