@@ -2,8 +2,10 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "banyan/internal/v1/store.pb.h"
 #include "server/coordinator/coordinator.h"
@@ -31,6 +33,8 @@ class ClusterRequests {
   void OnResynced(Member* member);
   // Something that a drain may wait for has happened.
   void PokeDrains();
+  // Children of a draining node that fit nowhere else, as of the last look.
+  std::vector<Pid> StuckOn(const std::string& node) const;
   void Rebalance(bool validate_only, uint32_t max_moves, const std::string& request_id,
                  Reply<v1::RebalanceResponse> done);
 
@@ -51,7 +55,8 @@ class ClusterRequests {
   Coordinator::Core* const core_;
   bool poked_ = false;
   std::set<std::string> retiring_;  // nodes that asked themselves, until they are gone
-  std::set<std::string> killed_;    // path keys of children that a drain's deadline has killed
+  std::map<std::string, std::vector<Pid>> stuck_;  // by node
+  std::set<std::string> killed_;  // path keys of children that a drain's deadline has killed
   struct Planned {
     std::string path;
     uint64_t fence = 0;  // of the life that is to be moved

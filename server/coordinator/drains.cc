@@ -103,7 +103,13 @@ void ClusterRequests::StepDrains() {
   for (Member* member : draining) Step(member);
 }
 
+std::vector<Pid> ClusterRequests::StuckOn(const std::string& node) const {
+  const auto it = stuck_.find(node);
+  return it == stuck_.end() ? std::vector<Pid>() : it->second;
+}
+
 void ClusterRequests::EndDrain(Member* member) {
+  stuck_.erase(member->name());
   *member->record.mutable_drain()->mutable_end_time() = core_->wall_proto();
   core_->membership.Store(*member);
   core_->membership.Changed(member);
@@ -160,6 +166,7 @@ void ClusterRequests::Step(Member* member) {
   const std::vector<NodeView> views = core_->members.Views(core_->now());
   const std::set<std::string> children = member->children;
   bool stuck = !children.empty();
+  stuck_.erase(member->name());
   for (const std::string& path : children) {
     Child* child = core_->tree.FindChild(path);
     const bool here = child != nullptr && child->node_id == member->node_id() &&
@@ -173,7 +180,10 @@ void ClusterRequests::Step(Member* member) {
       stuck = false;
       continue;
     }
-    if (core_->reconciler.PlaceElsewhere(child, views).node.empty()) continue;
+    if (core_->reconciler.PlaceElsewhere(child, views).node.empty()) {
+      stuck_[member->name()].push_back(child->pid);
+      continue;
+    }
     stuck = false;
     if (!core_->reconciler.Move(child)) continue;
     ++away[child->supervisor];

@@ -93,6 +93,8 @@ v1::NodeInfo EncodeNode(const Coordinator::Core& core, const Member& member, boo
     drain->set_remaining_children(member.children.size());
     drain->set_moved_children(record.drain().moved());
     drain->set_message(record.drain().message());
+    for (const Pid& pid : core.cluster_requests.StuckOn(member.name()))
+      *drain->add_stuck() = wire::ToProto(pid, {});
   }
   return info;
 }

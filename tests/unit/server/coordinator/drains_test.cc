@@ -181,6 +181,8 @@ TEST_F(Drains, WhatFitsNowhereStaysUntilTheDeadline) {
   Drain("n1", absl::Seconds(30));
   time_.RunFor(absl::Seconds(28));
   EXPECT_THAT(TakeTrace(), IsEmpty());
+  ASSERT_EQ(NodeInfo("n1").drain().stuck_size(), 1);
+  EXPECT_EQ(NodeInfo("n1").drain().stuck(0).id(), node("n1").At("s/a").pid.id);
   time_.RunFor(absl::Seconds(4));
   EXPECT_THAT(TakeTrace(), ElementsAre("n1 stop a"));
   EXPECT_EQ(Children("s")["a"].state(), v1::CHILD_STATE_PENDING);
