@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/base/error.h"
+#include "common/base/mutant.h"
 
 namespace banyan {
 namespace {
@@ -188,7 +189,7 @@ absl::Status Coordinator::Core::Load() {
   if (record.epoch() >= kFenceEpochMax) return absl::DataLossError("store: no epochs are left");
   epoch = record.epoch() + 1;
   record.set_epoch(epoch);
-  fences_ = FenceAllocator(epoch);
+  fences_ = FenceAllocator(Mutant("fence-per-term") ? 1 : epoch);
   if (meta.level() > options.feature_level) {
     return absl::FailedPreconditionError(fmt::format(
         "store: the upgrade to feature level {} was finalized, this release has level {}; run the "
@@ -208,7 +209,8 @@ absl::Status Coordinator::Core::Load() {
     if (!node.ParseFromString(kv.value)) {
       return absl::DataLossError(fmt::format("store: {} cannot be read", kv.key));
     }
-    Member& member = members.Add(std::move(node), times, term_start);  // L3
+    const Instant heard = Mutant("no-term-grace") ? term_start - times.coordinator : term_start;
+    Member& member = members.Add(std::move(node), times, heard);  // L3
     member.control_lost = term_start;
     if (member.gone()) continue;
     // Nothing is known of it yet: one heartbeat after its resync will do.

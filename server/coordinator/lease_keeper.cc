@@ -6,6 +6,7 @@
 #include "fmt/format.h"
 
 #include "common/base/error.h"
+#include "common/base/mutant.h"
 #include "server/coordinator/core.h"
 
 namespace banyan {
@@ -35,6 +36,9 @@ void LeaseKeeper::Start() {
 void LeaseKeeper::OnHeartbeat(LeaseSession* session, const internal::v1::LeaseRequest& beat) {
   if (!core_->started) return;
   Member* member = core_->members.FindById(beat.node_id());
+  if (Mutant("ack-after-death") && member && member->incarnation() == beat.incarnation() &&
+      member->gone())
+    return session->Ack(beat.seq());
   if (member == nullptr || member->gone() || member->incarnation() != beat.incarnation()) {
     // Not before the death is durable; and while SAFE mode begins, the control stream decides.
     if (core_->safe_mode.on()) return session->Close(absl::UnavailableError("say hello first"));
@@ -148,6 +152,8 @@ void LeaseKeeper::Suspect(Member* member) {
   member->suspect = true;
   member->suspect_since = now;
   member->beats_in_row = 0;
+  if (Mutant("release-on-suspect"))
+    core_->names.OnNodeGone(member->node_id(), member->incarnation());
   const bool braked = mass_loss_.braked();
   mass_loss_.OnSuspect(member->node_id(), core_->members.live(), now);
   if (!braked && mass_loss_.braked()) {
@@ -193,6 +199,9 @@ absl::Duration LeaseKeeper::heartbeat() const {
 void LeaseKeeper::Tick() {
   const Instant now = core_->now();
   const absl::Duration late = stall_.Tick(now);
+  if (Mutant("no-stall-rule")) {
+    for (const auto& [name, member] : core_->members.all()) Check(member.get(), now);
+  }
   if (late > absl::ZeroDuration()) {
     for (const auto& [name, member] : core_->members.all()) {
       member->clock.Forgive(late);
@@ -223,7 +232,9 @@ void LeaseKeeper::Check(Member* member, Instant now) {
     member->joined_at = now;
     member->control->Close(absl::UnavailableError("the resync did not come in time"));
   }
-  if (!member->clock.MayDie(now)) return;
+  const bool early = Mutant("dead-before-lease-end") &&
+                     now - member->clock.heard() > core_->options.lease_freeze / 2;
+  if (!member->clock.MayDie(now) && !early) return;
   if (mass_loss_.Hold(now)) return;
   member->clock.DecideDeath();  // L7
   core_->membership.Die(member, "lease");

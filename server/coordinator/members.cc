@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/mutant.h"
+
 namespace banyan {
 
 v1::NodeState Member::shown_state() const {
@@ -13,8 +15,9 @@ v1::NodeState Member::shown_state() const {
 }
 
 bool Member::placeable(Instant now) const {
-  return record.state() == v1::NODE_STATE_ACTIVE && reachable() && !record.cordoned() &&
-         !record.has_drain() && now >= quarantined_until && now >= full_until && !clock.decided();
+  return record.state() == v1::NODE_STATE_ACTIVE && reachable() &&
+         ((!record.cordoned() && !record.has_drain()) || Mutant("place-on-cordoned")) &&
+         now >= quarantined_until && now >= full_until && !clock.decided();
 }
 
 std::map<std::string, std::string> Member::labels() const {
@@ -78,7 +81,7 @@ std::vector<NodeView> MemberTable::Views(Instant now) const {
     view.exclusive_ok = member->exclusive_ok;
     view.suspect = member->suspect;
     for (const v1::ModuleInfo& module : member->modules) view.modules.insert(module.name());
-    view.assigned_weight = member->weight;
+    view.assigned_weight = Mutant("overcommit") ? 0 : member->weight;
     view.assigned = member->assigned;
     for (const auto& [key, value] : member->capacity()) {
       if (key == "weight") {

@@ -6,6 +6,7 @@
 #include "fmt/format.h"
 
 #include "common/base/error.h"
+#include "common/base/mutant.h"
 #include "common/base/target.h"
 #include "common/wire/status.h"
 #include "server/coordinator/core.h"
@@ -80,6 +81,7 @@ void Membership::OnReport(ControlSession* session, const internal::v1::Report& r
   if (report.seq() > member->last_report) {
     member->last_report = report.seq();
     core_->reconciler.OnReport(member, report);
+    if (Mutant("report-ack-before-commit")) session->SendReportAck(report.seq());
   }
   core_->journal.After([this, name = member->name(), number = session->number, seq = report.seq()] {
     Member* m = core_->members.Find(name);
@@ -136,7 +138,7 @@ absl::Status Membership::CheckHello(const internal::v1::Hello& hello) const {
     return MakeError("FEATURE_LEVEL",
                      fmt::format("node \"{}\" may not join: {}", hello.name(), *problem));
   }
-  if (hello.epoch_seen() > core_->epoch) {
+  if (hello.epoch_seen() > core_->epoch && !Mutant("no-epoch-gate")) {
     return MakeError(
         "NOT_LEADER",
         fmt::format("the node has obeyed term {}, this is term {}: an older store, or a "
@@ -184,7 +186,9 @@ absl::StatusOr<Member*> Membership::Admit(const internal::v1::Hello& hello) {
     // It ended its children before it came back, or the process before it is gone.
     core_->reconciler.OnDeathProven(record.node_id(), record.incarnation());
   }
-  return Join(hello, record.node_id(), NextIncarnation(record.incarnation()));
+  return Join(
+      hello, record.node_id(),
+      Mutant("incarnation-reused") ? record.incarnation() : NextIncarnation(record.incarnation()));
 }
 
 uint32_t Membership::NextIncarnation(uint32_t before) const {

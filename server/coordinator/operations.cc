@@ -7,6 +7,7 @@
 #include "fmt/format.h"
 
 #include "common/base/error.h"
+#include "common/base/mutant.h"
 #include "common/wire/status.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/snapshot.h"
@@ -114,7 +115,7 @@ Operation* Operations::BeginRaw(const std::string& request_id, const std::string
   Operation* begun = op.get();
   all_[id] = std::move(op);
   by_age_.push_back(id);
-  if (begun->kept) Store(begun);
+  if (begun->kept && !Mutant("no-dedup-record")) Store(begun);
   return begun;
 }
 
@@ -180,7 +181,7 @@ void Operations::End(Operation* op, absl::StatusOr<std::string> answer, std::str
   } else {
     wire::ToProto(answer.status(), {}, op->record.mutable_error());
   }
-  if (op->kept) Store(op);
+  if (op->kept && !Mutant("no-dedup-record")) Store(op);
   orphans_.erase(op->record.id());
   if (auto it = terminating_.find(PathKey({op->record.path().begin(), op->record.path().end()}));
       it != terminating_.end()) {

@@ -6,6 +6,7 @@
 #include "fmt/format.h"
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/snapshot.h"
 
@@ -47,8 +48,9 @@ void Reconciler::Start() {
     for (auto& [key, child] : sup->children) {
       const bool placed =
           child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
-      if (placed && core_->members.FindLive(child->node_id, child->incarnation) == nullptr &&
-          !NeedsProof(child.get())) {
+      const bool over = core_->members.FindLive(child->node_id, child->incarnation) == nullptr ||
+                        Mutant("reassign-before-resync");
+      if (placed && over && !NeedsProof(child.get())) {
         lost.push_back(child.get());
       }
     }
@@ -385,7 +387,7 @@ void Reconciler::Exited(Child* child, const ExitReason& reason, Cause cause) {
     });
   }
   Later(child->supervisor, [this, key = child->key, reason, counted](SupervisorPlanner& p) {
-    return p.OnExited(key, reason, core_->now(), counted);
+    return p.OnExited(key, reason, core_->now(), counted || Mutant("node-loss-counts"));
   });
   core_->resolver.OnChildDown(child);
 }

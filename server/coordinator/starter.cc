@@ -4,6 +4,7 @@
 
 #include "fmt/format.h"
 
+#include "common/base/mutant.h"
 #include "common/wire/payload.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/reconciler.h"
@@ -195,6 +196,7 @@ void Reconciler::Assign(Child* child, Member* member) {
   Reserve(child, member);
   ++member->starts_in_flight;
   core_->tree.Touch(child);
+  if (Mutant("start-before-commit")) SendStart(child);
   core_->journal.After([this, path = child->path_key, fence = child->fence] {
     Child* c = core_->tree.FindChild(path);
     if (c != nullptr && c->fence == fence && c->assigned != Assigned::kNone) SendStart(c);

@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/base/error.h"
+#include "common/base/mutant.h"
 #include "common/wire/payload.h"
 #include "server/coordinator/core.h"
 #include "server/coordinator/tree.h"
@@ -166,6 +167,7 @@ absl::Status Tree::Load() {
     snapshot.flags = sup->spec->flags;
     snapshot.child_template = sup->planner->child_template();
     for (const auto& time : record.restarts()) {
+      if (Mutant("intensity-reset")) break;
       snapshot.restart_ages.push_back(
           std::max(absl::ZeroDuration(), core_->wall() - wire::FromProto(time)));
     }

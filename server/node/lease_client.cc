@@ -4,6 +4,7 @@
 #include <map>
 
 #include "common/base/error.h"
+#include "common/base/mutant.h"
 #include "server/node/node_core.h"
 
 namespace banyan {
@@ -86,7 +87,10 @@ void LeaseClient::OnFrame(std::string bytes) {
     page->SetFrozen(false);
   }
   frozen_told_ = overrun_told_ = false;
-  node_->deps.runtime->SetLeaseUntil(lease_.freeze_at());
+  Instant until = lease_.freeze_at();
+  if (Mutant("lease-from-reply")) until = node_->deps.clock->Now() + times_.freeze;
+  if (Mutant("no-freeze")) until = Instant::Infinite();
+  node_->deps.runtime->SetLeaseUntil(until);
   if (node_->deps.clock->Now() < lease_.freeze_at()) SetFrozen(false);
   ArmFreeze();
 }

@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/base/error.h"
+#include "common/base/mutant.h"
 #include "common/wire/time.h"
 #include "server/behaviours/host.h"
 #include "server/behaviours/module.h"
@@ -140,6 +141,7 @@ void Node::Core::OnDead() {
     self->fencing_ = false;
     if (self->options.rejoin_when_dead && !self->stopping) self->control.Start();
   };
+  if (Mutant("thaw-after-dead")) return done();
   FenceOff(deps.runtime, deps.timers, deps.executor, patience, std::move(stuck), std::move(done));
 }
 
