@@ -92,6 +92,23 @@ void AddNodeChanges(CLI::App& node, Command* chosen) {
     asks->app->add_flag("-y,--yes", asks->options->yes, "Don't ask");
 }
 
+void AddDrain(CLI::App& node, Command* chosen) {
+  auto drain =
+      Add<NodeDrainOptions>(node, "drain", "Move its children elsewhere", chosen, RunNodeDrain);
+  NodeDrainOptions* options = drain.options.get();
+  drain.app->add_option("NAME", options->name, "Which")->required();
+  auto* deadline = drain.app->add_option("--deadline", options->deadline,
+                                         "When what is left is stopped by force (default 1h)");
+  drain.app->add_flag("--no-deadline", options->no_deadline, "Never by force")->excludes(deadline);
+  drain.app->add_option("--max-parallel", options->max_parallel,
+                        "Children of one supervisor away at a time (default: its max_unavailable)");
+  drain.app->add_option("-m,--message", options->message, "Why");
+  drain.app->add_flag("--then-leave", options->then_leave, "The node leaves when it is empty");
+  drain.app->add_flag("--detach", options->detach, "Don't wait for the end");
+  drain.app->add_flag("--attach", options->attach, "Only watch a drain that is going on");
+  drain.app->add_flag("-y,--yes", options->yes, "Don't ask");
+}
+
 void AddOperations(CLI::App& app, Command* chosen) {
   auto backup = Add<BackupOptions>(app, "backup", "Copy the coordinator's store to a new file here",
                                    chosen, RunBackup);
@@ -127,7 +144,7 @@ void AddCluster(CLI::App& app, Command* chosen) {
                                RunWait);
   wait.app
       ->add_option("--for", wait.options->conditions,
-                   "node/NAME=active, child/SUP/ID=running, name/NAME")
+                   "node/NAME=active, child/SUP/ID=running, name/NAME, op/ID")
       ->required()
       ->type_size(1)
       ->allow_extra_args(false);
@@ -140,6 +157,7 @@ void AddCluster(CLI::App& app, Command* chosen) {
                        "Passed to the server, e.g. 'state = \"ACTIVE\"'");
   auto get = Add<NodeGetOptions>(*node, "get", "One node", chosen, RunNodeGet);
   get.app->add_option("NAME", get.options->name, "None: the one that answers");
+  AddDrain(*node, chosen);
   AddNodeChanges(*node, chosen);
   AddOperations(app, chosen);
   auto rebalance = Add<RebalanceOptions>(app, "rebalance", "Move children to even the load out",

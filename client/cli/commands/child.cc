@@ -17,8 +17,11 @@ constexpr client::CallOptions kSafe = {.retry = client::Retry::kUnavailable};
 std::string Pids(Cli& cli, const v1::ChildInfo& child) { return cli.Pid(child.pid()); }
 
 void TellPending(Cli& cli, const std::string& id, const v1::PendingOperation& pending) {
-  cli.out() << fmt::format("{}: pending, {}; certain by {} at the latest\n  operation {}\n", id,
-                           pending.message(), Clock(pending.latest_time()), pending.operation_id());
+  cli.out() << fmt::format(
+      "{}: pending, {}; certain by {} at the latest\n"
+      "  operation {}; wait for it: banyan wait --for op/{}\n",
+      id, pending.message(), Clock(pending.latest_time()), pending.operation_id(),
+      pending.operation_id());
 }
 
 // Resolves the supervisor into any request that has one.

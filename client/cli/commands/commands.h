@@ -48,6 +48,18 @@ int RunNodeCordon(Cli& cli, const NodeActionOptions& options);
 int RunNodeUncordon(Cli& cli, const NodeActionOptions& options);
 int RunNodeConfirmDead(Cli& cli, const NodeActionOptions& options);
 int RunNodeRemove(Cli& cli, const NodeActionOptions& options);
+struct NodeDrainOptions {
+  std::string name;
+  std::string deadline;
+  bool no_deadline = false;
+  uint32_t max_parallel = 0;
+  std::string message;
+  bool then_leave = false;
+  bool detach = false;
+  bool attach = false;
+  bool yes = false;
+};
+int RunNodeDrain(Cli& cli, const NodeDrainOptions& options);
 
 struct BackupOptions {
   std::string file;

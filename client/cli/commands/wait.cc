@@ -104,6 +104,21 @@ Look LookAtName(Cli& cli, const Condition& condition, absl::Time end) {
   return look;
 }
 
+// An operation that was answered as pending. How it ended is told; that it did is what counts.
+Look LookAtOperation(Cli& cli, const Condition& condition, absl::Time end) {
+  v1::WaitOperationRequest request;
+  request.set_operation_id(condition.name);
+  v1::WaitOperationResponse response;
+  Look look;
+  look.error = cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::WaitOperation, request,
+                                                     &response, LookOptions(end));
+  if (look.error.ok()) {
+    look.now = response.done() ? response.result() : "pending";
+    look.satisfied = response.done();
+  }
+  return look;
+}
+
 bool Contains(const google::protobuf::EnumDescriptor* type, const std::string& word) {
   return EnumFromWord(type, word) > 0;
 }
@@ -141,18 +156,21 @@ std::optional<Condition> ParseCondition(Cli& cli, const std::string& text, int* 
     if (condition.state.empty()) condition.state = "registered";
     if (condition.state != "registered" && condition.state != "gone")
       problem = "a name is registered or gone";
+  } else if (condition.noun == "op") {
+    condition.state = "done";
   } else {
-    problem = "the nouns are node, child, name";
+    problem = "the nouns are node, child, name, op";
   }
   if (problem.empty()) return condition;
   *code = cli.Usage(fmt::format("--for: \"{}\": {}", text, problem),
-                    "e.g. node/n2=active, child/shop/cart=running, name/counter");
+                    "e.g. node/n2=active, child/shop/cart=running, name/counter, op/ID");
   return std::nullopt;
 }
 
 Look LookAt(Cli& cli, const Condition& condition, absl::Time end) {
   if (condition.noun == "node") return LookAtNode(cli, condition, end);
   if (condition.noun == "child") return LookAtChild(cli, condition, end);
+  if (condition.noun == "op") return LookAtOperation(cli, condition, end);
   return LookAtName(cli, condition, end);
 }
 
