@@ -90,9 +90,6 @@ void AddNodeChanges(CLI::App& node, Command* chosen) {
   dead.app->add_flag("--force", dead.options->force, "Although it is heard of");
   for (auto* asks : {&dead, &remove})
     asks->app->add_flag("-y,--yes", asks->options->yes, "Don't ask");
-}
-
-void AddDrain(CLI::App& node, Command* chosen) {
   auto drain =
       Add<NodeDrainOptions>(node, "drain", "Move its children elsewhere", chosen, RunNodeDrain);
   NodeDrainOptions* options = drain.options.get();
@@ -157,7 +154,6 @@ void AddCluster(CLI::App& app, Command* chosen) {
                        "Passed to the server, e.g. 'state = \"ACTIVE\"'");
   auto get = Add<NodeGetOptions>(*node, "get", "One node", chosen, RunNodeGet);
   get.app->add_option("NAME", get.options->name, "None: the one that answers");
-  AddDrain(*node, chosen);
   AddNodeChanges(*node, chosen);
   AddOperations(app, chosen);
   auto rebalance = Add<RebalanceOptions>(app, "rebalance", "Move children to even the load out",
