@@ -176,6 +176,7 @@ void Coordinator::Core::BeginTerm(uint32_t new_epoch) {
 
 absl::Status Coordinator::Core::Load() {
   store_id = deps.store->store_id();
+  revision_at_start = deps.store->revision();
   BANYAN_ASSIGN_OR_RETURN(auto epochs, deps.store->Load("epoch"));
   BANYAN_ASSIGN_OR_RETURN(auto metas, deps.store->Load("meta"));
   BANYAN_ASSIGN_OR_RETURN(auto nodes, deps.store->Load("node/"));
@@ -211,6 +212,7 @@ absl::Status Coordinator::Core::Load() {
     }
     const Instant heard = Mutant("no-term-grace") ? term_start - times.coordinator : term_start;
     Member& member = members.Add(std::move(node), times, heard);  // L3
+    member.drift = DriftGuard(options.drift_window);
     member.control_lost = term_start;
     if (member.gone()) continue;
     // Nothing is known of it yet: one heartbeat after its resync will do.

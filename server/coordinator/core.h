@@ -81,6 +81,7 @@ class Coordinator::Core : public std::enable_shared_from_this<Coordinator::Core>
   Instant term_start;
   internal::v1::MetaRecord meta;
   std::string store_id;
+  uint64_t revision_at_start = 0;  // of the store, before this term changed it
 
   Journal journal;
   MemberTable members;

@@ -1,6 +1,7 @@
 #include "server/coordinator/node_requests.h"
 
 #include <algorithm>
+#include <map>
 
 #include "fmt/format.h"
 
@@ -28,9 +29,9 @@ void SetLabel(internal::v1::NodeRecord* record, const std::string& key, const st
 void SetLabels(internal::v1::NodeRecord* record, const v1::NodeInfo& node) {
   record->clear_given_labels();
   record->clear_hidden_labels();
-  std::vector<std::string> own;
-  for (const auto& [key, value] : record->labels()) own.push_back(key);
-  for (const std::string& key : own) {
+  // In order: what is written must not depend on how a map hashes.
+  const std::map<std::string, std::string> own(record->labels().begin(), record->labels().end());
+  for (const auto& [key, value] : own) {
     if (!node.labels().contains(key)) SetLabel(record, key, "");
   }
   for (const auto& [key, value] : node.labels()) SetLabel(record, key, value);

@@ -77,7 +77,9 @@ void SafeMode::OnHello(const internal::v1::Hello& hello) {
     return Enter(fmt::format("node \"{}\" has obeyed term {} of this store, which is in term {}",
                              hello.name(), hello.epoch_seen(), core_->epoch));
   }
-  const uint64_t revision = core_->deps.store->revision();
+  // Who has not heard of this term yet saw the store before it.
+  const uint64_t revision = hello.epoch_seen() < core_->epoch ? core_->revision_at_start
+                                                              : core_->deps.store->revision();
   if (hello.store_id() == core_->store_id && hello.store_revision() > revision) {
     Enter(fmt::format("node \"{}\" has seen revision {} of this store, which has only {}",
                       hello.name(), hello.store_revision(), revision));

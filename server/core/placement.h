@@ -20,7 +20,7 @@ struct NodeView {
   std::map<std::string, std::string> labels;  // built-in ones too, save banyan/node: that is `name`
   bool schedulable = true;  // ACTIVE and neither draining, quarantined nor marked full
   bool suspect = false;
-  bool exclusive_ok = true;  // its clock is near enough to the coordinator's for leases
+  bool exclusive_ok = true;       // its clock is near enough to the coordinator's for leases
   std::set<std::string> modules;  // modules that it can start
   bool any_module = false;        // starts every module (supervisors run everywhere)
   int64_t assigned_weight = 0;
