@@ -93,7 +93,6 @@ void ClusterRequests::PokeDrains() {
 }
 
 void ClusterRequests::StepDrains() {
-  if (core_->safe_mode.holds_starts()) return;
   std::vector<Member*> draining;
   for (const auto& [name, member] : core_->members.all()) {
     if (member->gone()) retiring_.erase(name);
@@ -151,6 +150,7 @@ uint32_t ClusterRequests::MayBeAway(const ClusterSupervisor& sup,
 // then stopped where it is.
 void ClusterRequests::Step(Member* member) {
   internal::v1::DrainRecord* drain = member->record.mutable_drain();
+  if (core_->safe_mode.holds_starts()) return;
   if (member->children.empty()) return EndDrain(member);
   if (drain->has_deadline() && core_->wall() >= wire::FromProto(drain->deadline()))
     return Force(member);

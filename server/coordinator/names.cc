@@ -81,6 +81,7 @@ bool NameTable::Unregister(const UnregisterArgs& args) {
   if (it == dynamic_.end()) return false;
   if (args.reg_version != 0 && it->second.reg_version() != args.reg_version) return false;
   if (args.pid && wire::FromProto(it->second.pid(), {}) != *args.pid) return false;
+  LetForget(it->second);
   Drop(args.name);
   return true;
 }
@@ -237,6 +238,17 @@ void NameTable::OnChildGone(Child* child) {
 void NameTable::Revoke(Member* member, const v1::NameEntry& entry) {
   core_->journal.After([this, name = member->name(), entry] {
     Member* m = core_->members.Find(name);
+    if (m == nullptr || m->control == nullptr) return;
+    internal::v1::NameReply lost;  // to no request
+    *lost.mutable_entry() = entry;
+    m->control->SendNameReply(lost);
+  });
+}
+
+// Unregistered by another's word: its holder's node forgets it too, or would report it again.
+void NameTable::LetForget(const v1::NameEntry& entry) {
+  core_->journal.After([this, entry] {
+    Member* m = core_->members.FindLive(entry.pid().node_id(), entry.pid().incarnation());
     if (m == nullptr || m->control == nullptr) return;
     internal::v1::RouteUpdate update;
     *update.add_released() = entry;

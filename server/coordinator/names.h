@@ -66,6 +66,7 @@ class NameTable {
   void Announce(const v1::NameEntry& entry, bool registered);
   // Its holder must give it up: another has it by now.
   void Revoke(Member* member, const v1::NameEntry& entry);
+  void LetForget(const v1::NameEntry& entry);
   void Drop(const std::string& name);
 
   Coordinator::Core* const core_;

@@ -71,7 +71,7 @@ void Reconciler::TakeReport(Member* member, Child* child, const Report& report) 
       if (child->assigned == Assigned::kRunning) return;
       if (report.start_failed().refused() && child->assigned == Assigned::kStarting) {
         member->full_until = core_->now() + absl::Seconds(10);
-        NotePace(true);
+        pace_.Note(true, core_->now());
         return StartAgain(child);
       }
       return StartFailed(child, wire::FromProto(report.start_failed().reason(), {}));
@@ -122,7 +122,12 @@ void Reconciler::OnCommandResult(ControlSession* session,
   session->sent.erase(session->sent.begin(), std::next(it));
   if (!result.has_error() || result.error().code() == 0 || !command.start) return;
   Child* child = core_->tree.FindChild(PathKey(command.path));
-  if (child == nullptr || child->fence.value() != command.fence) return;
+  if (child == nullptr) return;
+  if (IsSecond(child, session->member, command.fence)) {
+    session->member->full_until = core_->now() + absl::Seconds(10);
+    return DropSecond(child);
+  }
+  if (child->fence.value() != command.fence) return;
   if (child->assigned == Assigned::kStopping) return Stopped(child, ExitReason::Shutdown());
   if (child->assigned != Assigned::kStarting) return;
   session->member->full_until = core_->now() + absl::Seconds(10);

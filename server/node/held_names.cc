@@ -40,6 +40,7 @@ void HeldNames::Request(std::string name, Pid pid, std::map<std::string, std::st
 }
 
 void HeldNames::OnReply(const internal::v1::NameReply& reply) {
+  if (reply.request_seq() == 0) return OnRevoked(reply.entry());
   auto it = pending_.find(reply.request_seq());
   if (it == pending_.end()) return;
   Pending pending = std::move(it->second);
@@ -128,6 +129,13 @@ void HeldNames::OnRevoked(const v1::NameEntry& entry) {
   held_.erase(it);
   node_->deps.runtime->Demonitor(held.monitor);
   Lose(entry.name(), held);
+}
+
+void HeldNames::OnUnregistered(const v1::NameEntry& entry) {
+  auto it = held_.find(entry.name());
+  if (it == held_.end() || it->second.entry.reg_version() != entry.reg_version()) return;
+  node_->deps.runtime->Demonitor(it->second.monitor);
+  held_.erase(it);
 }
 
 void HeldNames::OnLeaseLost() {

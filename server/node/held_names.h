@@ -37,9 +37,8 @@ class HeldNames {
   void OnSessionLost();
   // The lease ran out: holders of names that are not exclusive are told (LeaseLost).
   void OnLeaseLost();
-  // The coordinator has given the name to another meanwhile: the holder gets exit {name_lost,
-  // NAME}. Only by the registration's own version.
-  void OnRevoked(const v1::NameEntry& entry);
+  // Somebody has taken the name away. Only by the registration's own version.
+  void OnUnregistered(const v1::NameEntry& entry);
   bool any_exclusive() const;
   // This life is over: every holder gets exit {name_lost, NAME}.
   void Abandon();
@@ -53,6 +52,9 @@ class HeldNames {
     Pid pid;
     Granted done;
   };
+  // The coordinator has given the name to another meanwhile: the holder gets exit {name_lost,
+  // NAME}. Only by the registration's own version.
+  void OnRevoked(const v1::NameEntry& entry);
   void OnHolderDown(const std::string& name, uint64_t reg_version);
   void ReportGone(const Held& held);
   void Lose(const std::string& name, const Held& held);

@@ -256,7 +256,7 @@ void Node::Core::PublishView(const ClusterView& before, const ClusterView& after
 void Node::Core::OnRoutes(const pb::RouteUpdate& update) {
   for (const v1::NameEntry& e : update.released()) {
     routes.Release(e.name(), e.reg_version());
-    names.OnRevoked(e);
+    names.OnUnregistered(e);
   }
   for (const v1::NameEntry& e : update.registered()) {
     // Only names that were asked for here come; one that is not cached any more is not wanted.

@@ -184,6 +184,11 @@ void FakeNode::OnControl(const std::string& bytes) {
     reports_.erase(reports_.begin(), reports_.upper_bound(response.report_ack().up_to()));
   } else if (response.has_name_reply()) {
     name_replies_.push_back(response.name_reply());
+    const v1::NameEntry& named = response.name_reply().entry();
+    auto held = names_.find(named.name());
+    const bool lost = response.name_reply().request_seq() == 0 && held != names_.end() &&
+                      held->second.reg_version() == named.reg_version();
+    if (lost) names_.erase(held);
     if (response.name_reply().granted()) {
       names_[response.name_reply().entry().name()] = response.name_reply().entry();
     }

@@ -139,21 +139,37 @@ TEST_F(NameWatches, WhileNodesAreUnheardOfNoChildGetsANewName) {
   EXPECT_TRUE(StartChild("s", NamedChild("c", "free"), "r2").ok());
 }
 
+TEST_F(NameWatches, AHolderWhoseNameWasTakenAwayForgetsIt) {
+  AddNode("n1");
+  AddNode("n2");
+  Register("n2", "a", 70);
+  auto gone = Ask<bool>([&](auto done) { coordinator_->Unregister({.name = "a"}, done); });
+  ASSERT_TRUE(gone.ok() && *gone);
+  Settle();
+  ASSERT_EQ(node("n2").released().size(), 1u);
+  network_.Break("n2-p1", "coord");
+  time_.RunFor(absl::Seconds(3));
+  auto found = Ask<v1::LookupResponse>([&](auto done) { coordinator_->Lookup("a", done); });
+  EXPECT_EQ(ErrorReason(found.status()), "NAME_NOT_REGISTERED") << "it is not reported again";
+}
+
 TEST_F(NameWatches, AHolderWhoseNameWasGivenAwayMeanwhileLosesIt) {
   AddNode("n1");
   AddNode("n2");
   Register("n2", "a", 70);
-  // The node's report that it holds the name comes when another has it: it was dead for the
-  // cluster.
-  const std::vector<v1::NameEntry> none;
-  EXPECT_TRUE(node("n2").released().empty());
+  // The word that it was taken away does not arrive.
+  network_.Isolate("n2-p1");
   auto gone = Ask<bool>([&](auto done) { coordinator_->Unregister({.name = "a"}, done); });
   ASSERT_TRUE(gone.ok() && *gone);
   Register("n1", "a", 80);
   network_.Break("n2-p1", "coord");
-  time_.RunFor(absl::Seconds(3));
-  ASSERT_EQ(node("n2").released().size(), 1u);
-  EXPECT_EQ(node("n2").released()[0].name(), "a");
+  network_.Join("n2-p1");
+  time_.RunFor(absl::Seconds(5));
+  ASSERT_FALSE(node("n2").name_replies().empty());
+  const auto& lost = node("n2").name_replies().back();
+  EXPECT_EQ(lost.request_seq(), 0u);
+  EXPECT_FALSE(lost.granted());
+  EXPECT_EQ(lost.entry().name(), "a");
   auto found = Ask<v1::LookupResponse>([&](auto done) { coordinator_->Lookup("a", done); });
   ASSERT_TRUE(found.ok());
   EXPECT_EQ(found->entry().pid().node_id(), node("n1").node_id());

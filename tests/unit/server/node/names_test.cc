@@ -181,13 +181,12 @@ TEST_F(Holders, AnExclusiveOneNeverRunsOnAfterItsNodeWasDeclaredDead) {
 TEST_F(Holders, ANameThatAnotherHasByNowIsLost) {
   ASSERT_TRUE(Register("n", true).ok());
   internal::v1::ControlResponse r;
-  auto* released = r.mutable_routes()->add_released();
-  released->set_name("n");
-  released->set_reg_version(77);
+  r.mutable_name_reply()->mutable_entry()->set_name("n");
+  r.mutable_name_reply()->mutable_entry()->set_reg_version(77);
   c.Send(r);
   Settle();
   EXPECT_TRUE(heard.empty()) << "that is another registration";
-  r.mutable_routes()->mutable_released(0)->set_reg_version(version);
+  r.mutable_name_reply()->mutable_entry()->set_reg_version(version);
   c.Send(r);
   Settle();
   ASSERT_EQ(heard.size(), 1u);
@@ -196,6 +195,21 @@ TEST_F(Holders, ANameThatAnotherHasByNowIsLost) {
   node->UnregisterName("n", pid, [&](bool r) { removed = r; });
   Settle();
   EXPECT_FALSE(removed) << "it is not held any more";
+}
+
+TEST_F(Holders, ANameThatWasTakenAwayIsForgottenAndItsHolderGoesOn) {
+  ASSERT_TRUE(Register("n", true).ok());
+  internal::v1::ControlResponse r;
+  auto* released = r.mutable_routes()->add_released();
+  released->set_name("n");
+  released->set_reg_version(version);
+  c.Send(r);
+  Settle();
+  EXPECT_TRUE(heard.empty());
+  EXPECT_TRUE(runtime->IsAlive(pid));
+  network.Break("n:1", "c:1", StreamKind::kControl);
+  Settle(absl::Seconds(3));
+  for (const auto& chunk : c.chunks) EXPECT_EQ(chunk.names_size(), 0);
 }
 
 TEST_F(Names, RoutesAreRememberedUntilSomebodySaysOtherwise) {
