@@ -255,5 +255,43 @@ TEST_F(Commands, VerboseTellsTheRpcs) {
   EXPECT_THAT(Banyan({"node", "list"}).err, Not(HasSubstr("rpc")));
 }
 
+TEST_F(Commands, WatchedNamesGoOnWhereTheStreamBroke) {
+  const Ran ran = Banyan({"name", "list", "-w"});
+  EXPECT_EQ(ran.code, 5) << "what ended it";
+  EXPECT_THAT(server_.watch_versions, ElementsAre(0u, 47u));
+  EXPECT_THAT(ran.out, StartsWith("registered  counter"));
+  EXPECT_THAT(ran.out, HasSubstr("\nreleased    counter"));
+  EXPECT_THAT(ran.err, HasSubstr("opening it again"));
+}
+
+TEST_F(Commands, RebalanceShowsTheMoves) {
+  const Ran ran = Banyan({"rebalance", "--dry-run"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_TRUE(server_.rebalanced.validate_only());
+  EXPECT_THAT(ran.out, HasSubstr("shop/cart  n1    n2"));
+  EXPECT_THAT(ran.err, HasSubstr("1 would be moved"));
+  EXPECT_EQ(Banyan({"rebalance", "-q"}).out, "shop/cart\n");
+  EXPECT_THAT(Banyan({"rebalance", "--max-moves", "7"}).out, HasSubstr("nothing to move"));
+}
+
+TEST_F(Commands, DrainAsksThenShowsHowFarItIs) {
+  EXPECT_EQ(Banyan({"node", "drain", "n2"}).code, 2) << "no terminal, and no --yes";
+  EXPECT_EQ(server_.drained.name(), "");
+  const Ran ran = Banyan({"node", "drain", "n2", "--deadline", "10m", "-m", "kernel", "--yes"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(server_.drained.deadline().seconds(), 600);
+  EXPECT_EQ(server_.drained.message(), "kernel");
+  EXPECT_EQ(server_.drained.max_parallel(), 0u);
+  EXPECT_THAT(ran.err, HasSubstr("4 moved, 1 left, 1 of them fit nowhere else (n1:3:14)"));
+  EXPECT_EQ(ran.out, "n2 is drained\n");
+  EXPECT_EQ(Banyan({"node", "drain", "n2", "--deadline", "ten", "--yes"}).code, 2);
+}
+
+TEST_F(Commands, WaitSeesAnOperationToItsEnd) {
+  const Ran ran = Banyan({"wait", "--for", "op/op-7f2c"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "op/op-7f2c stopped_by_death\n");
+}
+
 }  // namespace
 }  // namespace banyan::cli

@@ -115,6 +115,13 @@ grpc::Status FakeServer::GetNode(grpc::ServerContext*, const v1::GetNodeRequest*
     return Refuse(grpc::StatusCode::NOT_FOUND, "no node n9", "NODE_NOT_FOUND", "");
   FillNode(response->mutable_node(), request->name(), 1,
            get_node_calls < 3 ? v1::NODE_STATE_JOINING : v1::NODE_STATE_ACTIVE);
+  if (drained.name() == request->name()) {
+    v1::DrainStatus* drain = response->mutable_node()->mutable_drain();
+    drain->set_moved_children(4);
+    drain->set_remaining_children(looks_until_drained > 0 ? 1 : 0);
+    SetPid(drain->add_stuck(), 1, 14);
+    if (looks_until_drained-- <= 0) drain->mutable_end_time()->set_seconds(1);
+  }
   return grpc::Status::OK;
 }
 
@@ -236,6 +243,48 @@ grpc::Status FakeServer::Lookup(grpc::ServerContext*, const v1::LookupRequest* r
   }
   response->mutable_entry()->set_name(request->name());
   SetPid(response->mutable_entry()->mutable_pid(), 1, 7);
+  return grpc::Status::OK;
+}
+
+// One name is there; the first stream breaks after it, the next one tells of its end and is over
+// for good.
+grpc::Status FakeServer::WatchNames(grpc::ServerContext*, const v1::WatchNamesRequest* request,
+                                    grpc::ServerWriter<v1::WatchNamesResponse>* writer) {
+  watch_versions.push_back(request->after_reg_version());
+  v1::WatchNamesResponse response;
+  const bool first = watch_versions.size() == 1;
+  v1::NameEntry* entry = first ? response.add_registered() : response.add_released();
+  entry->set_name("counter");
+  entry->set_reg_version(47);
+  response.set_snapshot_complete(first);
+  writer->Write(response);
+  return first ? grpc::Status(grpc::StatusCode::UNAVAILABLE, "restarted")
+               : grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "enough");
+}
+
+grpc::Status FakeServer::Rebalance(grpc::ServerContext*, const v1::RebalanceRequest* request,
+                                   v1::RebalanceResponse* response) {
+  rebalanced = *request;
+  if (request->max_moves() == 7) return grpc::Status::OK;
+  auto* move = response->add_moves();
+  move->add_path("shop");
+  move->add_path("cart");
+  move->set_from_node("n1");
+  move->set_to_node("n2");
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeServer::Drain(grpc::ServerContext*, const v1::DrainRequest* request,
+                               v1::DrainResponse* response) {
+  drained = *request;
+  response->mutable_node()->set_name(request->name());
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeServer::WaitOperation(grpc::ServerContext*, const v1::WaitOperationRequest*,
+                                       v1::WaitOperationResponse* response) {
+  response->set_done(--waits_until_stopped <= 0);
+  if (response->done()) response->set_result("stopped_by_death");
   return grpc::Status::OK;
 }
 

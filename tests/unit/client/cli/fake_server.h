@@ -51,6 +51,19 @@ class FakeServer : public v1::Actors::Service,
                        grpc::ServerWriter<v1::MonitorResponse>*) override;
   grpc::Status Lookup(grpc::ServerContext*, const v1::LookupRequest*, v1::LookupResponse*) override;
 
+  grpc::Status WatchNames(grpc::ServerContext*, const v1::WatchNamesRequest*,
+                          grpc::ServerWriter<v1::WatchNamesResponse>*) override;
+  grpc::Status Rebalance(grpc::ServerContext*, const v1::RebalanceRequest*,
+                         v1::RebalanceResponse*) override;
+  grpc::Status Drain(grpc::ServerContext*, const v1::DrainRequest*, v1::DrainResponse*) override;
+  grpc::Status WaitOperation(grpc::ServerContext*, const v1::WaitOperationRequest*,
+                             v1::WaitOperationResponse*) override;
+
+  std::vector<uint64_t> watch_versions;  // of each WatchNames, in order
+  v1::RebalanceRequest rebalanced;
+  v1::DrainRequest drained;
+  int looks_until_drained = 1;
+  int waits_until_stopped = 2;
   v1::StartSupervisorRequest started_supervisor;
   v1::StartChildRequest started_child;
   v1::CallRequest called;
