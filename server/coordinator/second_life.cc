@@ -14,6 +14,13 @@ namespace banyan {
 using Event = v1::SupervisorEvent;
 using internal::v1::Report;
 
+namespace {
+
+// How long nodes may take to hear where a name leads from now on.
+constexpr absl::Duration kRoutesTurn = absl::Milliseconds(100);
+
+}  // namespace
+
 bool Reconciler::StartSecond(Child* child) {
   const PlacementResult place = PlaceElsewhere(child, core_->members.Views(core_->now()));
   Member* member = place.node.empty() ? nullptr : core_->members.Find(place.node);
@@ -117,7 +124,12 @@ void Reconciler::TakeOver(Child* child, const Pid& pid) {
   Emit(Event::KIND_CHILD_MOVED, child, nullptr, &before);
   core_->names.OnChildStarted(child);
   core_->resolver.OnChildStarted(child);
-  StopSecond(child);
+  // What is on its way to the one before still arrives.
+  core_->After(kRoutesTurn, [this, path = child->path_key, fence = old.fence] {
+    Child* c = core_->tree.FindChild(path);
+    if (c != nullptr && c->second && c->second->outgoing && c->second->fence == fence)
+      StopSecond(c);
+  });
 }
 
 void Reconciler::StopSecond(Child* child) {
