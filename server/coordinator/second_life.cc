@@ -18,10 +18,13 @@ namespace {
 
 // How long nodes may take to hear where a name leads from now on.
 constexpr absl::Duration kRoutesTurn = absl::Milliseconds(100);
+// A next life that does not come up is tried again after this.
+constexpr absl::Duration kMoveRetry = absl::Seconds(1);
 
 }  // namespace
 
 bool Reconciler::StartSecond(Child* child) {
+  if (core_->now() < child->move_after) return false;
   const PlacementResult place = PlaceElsewhere(child, core_->members.Views(core_->now()));
   Member* member = place.node.empty() ? nullptr : core_->members.Find(place.node);
   if (member == nullptr) return false;
@@ -55,13 +58,17 @@ void Reconciler::TakeSecondReport(Member* member, Child* child, const Report& re
   switch (report.body_case()) {
     case Report::kStarted:
       if (child->second->outgoing) return StopSecond(child);
-      if (report.started().ignored()) return DropSecond(child);
+      if (report.started().ignored()) {
+        child->move_after = core_->now() + kMoveRetry;
+        return DropSecond(child);
+      }
       return TakeOver(child, wire::FromProto(report.started().pid(), {}));
     case Report::kStartFailed: {
       if (report.start_failed().refused()) {
         member->full_until = core_->now() + absl::Seconds(10);
       } else if (!child->second->outgoing) {
         ++member->recent_start_failures;
+        child->move_after = core_->now() + kMoveRetry;
         const ExitReason reason = wire::FromProto(report.start_failed().reason(), {});
         Emit(Event::KIND_CHILD_START_FAILED, child, &reason);
       }
@@ -69,6 +76,8 @@ void Reconciler::TakeSecondReport(Member* member, Child* child, const Report& re
       return DropSecond(child);
     }
     case Report::kExited:
+      if (!child->second->outgoing) child->move_after = core_->now() + kMoveRetry;
+      return DropSecond(child);
     case Report::kStopped:
     case Report::kNotStarted:
       return DropSecond(child);

@@ -64,6 +64,7 @@ struct Child {
   bool waits_init = false;  // in init at the node
   Payload hand_off;         // from the life before
   std::optional<SecondLife> second;
+  Instant move_after;  // a second life did not come up: not again before this
 
   uint64_t starts = 0;
   std::optional<ExitReason> last_exit;
