@@ -41,18 +41,10 @@ Task<Initialised> GenServer::OnInit(std::vector<Payload> args) {
 }
 
 Task<Initialised> GenServer::FinishInit(Task<InitResult> init) {
-  std::optional<Initialised> result;
-  std::exception_ptr error;
-  try {
-    InitResult r = co_await std::move(init);
-    result = std::move(r.value_);
-  } catch (...) {
-    error = std::current_exception();
-  }
-  const bool runs = result && result->kind == Initialised::Kind::kOk;
-  if (steps_ && !runs) co_await steps_->Unwind();
-  if (error) std::rethrow_exception(error);
-  co_return *std::move(result);
+  InitResult result = co_await InitSteps::Guard(
+      std::move(init), steps_,
+      [](const InitResult& result) { return result.value_.kind == Initialised::Kind::kOk; });
+  co_return std::move(result.value_);
 }
 
 InitSteps& GenServer::steps() {

@@ -7,6 +7,8 @@
 #include "fmt/format.h"
 #include <cxxabi.h>
 
+#include "server/behaviours/module.h"
+
 namespace banyan {
 namespace {
 
@@ -69,12 +71,19 @@ StatemModuleBase& StatemEngine::top() {
 // ------------------------------------------------------------------- start
 
 Task<Initialised> StatemEngine::OnInit(std::vector<Payload> args) {
-  Started started = co_await CallInit(std::move(args));
+  Started started = co_await InitSteps::Guard(
+      CallInit(std::move(args)), steps_,
+      [](const Started& started) { return started.init.kind == Initialised::Kind::kOk; });
   if (started.init.kind == Initialised::Kind::kOk) {
     Begin(std::move(started.transition));
     started.init.next = Next::Continue({});
   }
   co_return std::move(started.init);
+}
+
+InitSteps& StatemEngine::steps() {
+  if (!steps_) steps_ = std::make_unique<InitSteps>(&self(), context().module);
+  return *steps_;
 }
 
 Task<Next> StatemEngine::OnContinue(Payload) {

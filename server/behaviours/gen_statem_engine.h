@@ -7,6 +7,7 @@
 
 #include "server/behaviours/behaviour.h"
 #include "server/behaviours/gen_statem_result.h"
+#include "server/behaviours/init_steps.h"
 #include "server/core/statem_queue.h"
 
 namespace banyan {
@@ -80,6 +81,9 @@ class StatemEngine : public Behaviour {
 
   // The start after its answer: `init` is what the first state begins with.
   void Begin(StatemTransition init) { init_ = std::make_unique<StatemTransition>(std::move(init)); }
+  // The steps of Init; see InitSteps. An Init that does not end with Ok() unwinds what is left of
+  // them, whatever ended it.
+  InitSteps& steps();
   StatemModuleBase& top();
   bool entering() const { return entering_; }
 
@@ -119,6 +123,7 @@ class StatemEngine : public Behaviour {
   bool Fail(std::string_view type, std::string message);  // false
 
   std::unique_ptr<Extra> extra_;
+  std::unique_ptr<InitSteps> steps_;        // null: none were asked for
   std::unique_ptr<StatemTransition> init_;  // between OnInit and OnContinue
   StatemEvent current_;
   std::unique_ptr<ExitReason> stop_;  // null: it goes on

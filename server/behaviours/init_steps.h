@@ -1,6 +1,8 @@
 #pragma once
 
+#include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -41,7 +43,7 @@ using StepValue = typename StepOf<X>::Value;
 }  // namespace internal
 
 // Initialisation in steps that depend on each other: when one fails, those before it are taken
-// back, last first. GenServer::steps() is one:
+// back, last first. GenServer::steps() is one, as is GenStatem::steps():
 //
 //   Task<InitResult> Init(std::vector<Payload> args) override {
 //     co_await steps().Run("open db", [this] { return OpenDb(); }, [this] { return CloseDb(); });
@@ -80,6 +82,12 @@ class InitSteps {
   // Takes back all steps that are done, last first. For Terminate, and for an Init of one's own
   // that gives up after some steps.
   Task<void> Unwind();
+
+  // For a behaviour that has steps: waits for `init`, and unwinds what is left of `steps`, if any
+  // were asked for, unless `runs` says of the result that the process runs.
+  template <typename T, typename Runs>
+  static Task<T> Guard(Task<T> init, const std::unique_ptr<InitSteps>& steps, Runs runs);
+
   // Of steps that are done and have an undo.
   size_t size() const { return done_.size(); }
 
@@ -95,6 +103,20 @@ class InitSteps {
   const std::string module_;
   std::vector<Done> done_;
 };
+
+template <typename T, typename Runs>
+Task<T> InitSteps::Guard(Task<T> init, const std::unique_ptr<InitSteps>& steps, Runs runs) {
+  std::optional<T> result;
+  std::exception_ptr error;
+  try {
+    result = co_await std::move(init);
+  } catch (...) {
+    error = std::current_exception();
+  }
+  if (steps && !(result && runs(*result))) co_await steps->Unwind();
+  if (error) std::rethrow_exception(error);
+  co_return *std::move(result);
+}
 
 template <typename F>
 auto InitSteps::Run(std::string name, F step, Undo undo)

@@ -52,6 +52,7 @@ class ScriptMachine : public GenStatem<std::string, int> {
   using GenStatem::RepeatState;
   using GenStatem::self;
   using GenStatem::state;
+  using GenStatem::steps;
   using GenStatem::Stop;
 
  private:

@@ -36,6 +36,37 @@ TEST_F(StStart, ST041HowInitMayEnd) {
   EXPECT_THAT(script_.trace, testing::IsEmpty()) << "no terminate, no callback";
 }
 
+TEST_F(StStart, INI001StepsAreUndoneUnlessInitEndsWithOk) {
+  Run([&](Self& t) -> Task<void> {
+    std::optional<Init> end;  // none: the second step fails
+    script_.init = [&](M& m) -> Task<Init> {
+      auto note = [&](std::string what) {
+        script_.trace.push_back(std::move(what));
+        return Task<void>();
+      };
+      co_await m.steps().Run("open", [=] { return note("open"); }, [=] { return note("close"); });
+      co_await m.steps().Run("subscribe", [&]() -> Task<absl::Status> {
+        if (end) return absl::OkStatus();
+        return absl::UnavailableError("not there");
+      });
+      co_return *std::move(end);
+    };
+    StartResult failed = co_await StartIt(t, Linked("door"));
+    EXPECT_EQ(failed.reason, ExitReason::Error("failed_step", "step \"subscribe\": not there"));
+    EXPECT_THAT(script_.trace, ElementsAre("open", "close"));
+
+    script_.trace.clear();
+    end = M::Ignore();
+    EXPECT_TRUE((co_await StartIt(t, Linked("door"))).ignored());
+    EXPECT_THAT(script_.trace, ElementsAre("open", "close"));
+
+    script_.trace.clear();
+    end = M::Ok("a");
+    EXPECT_TRUE((co_await StartIt(t, Linked("door"))).started());
+    EXPECT_THAT(script_.trace, ElementsAre("open"));
+  });
+}
+
 TEST_F(StStart, ST041TheStartWaitsForInitAndNoLonger) {
   script_.state_enter = true;
   script_.init = [](M& m) -> Task<Init> {
