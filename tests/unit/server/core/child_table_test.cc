@@ -40,6 +40,18 @@ TEST(ChildTable, KeepsStartOrderAndFindsByKeyIdAndPid) {
   EXPECT_EQ(t.FindById("c"), nullptr);
 }
 
+// A start function may return one pid twice.
+TEST(ChildTable, OfTwoChildrenWithOneProcessTheFirstIsFound) {
+  ChildTable t(true);
+  ChildRecord* a = t.Append(Spec("a"));
+  ChildRecord* b = t.Append(Spec("b"));
+  t.SetPid(a, Pid::Local(7, 1));
+  t.SetPid(b, Pid::Local(7, 1));
+  EXPECT_EQ(t.FindByPid(Pid::Local(7, 1)), a);
+  t.Remove(b->key);
+  EXPECT_EQ(t.FindByPid(Pid::Local(7, 1)), a);
+}
+
 TEST(ChildTable, KeysRiseAndAreNeverReused) {
   ChildTable t(true);
   ChildKey last = kNoChild;

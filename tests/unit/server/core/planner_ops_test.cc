@@ -178,6 +178,17 @@ TEST(PlannerUpdate, SUP066SignificanceFollowsTheNewSpec) {
   EXPECT_TRUE(rig.exited);
 }
 
+// As in OTP, whose terminate_children drops what is temporary, whether it runs or not.
+TEST(PlannerUpdate, WhatBecameTemporaryIsNoPartOfTheNextGroup) {
+  PlannerRig rig(Flags(Strategy::kOneForAll));
+  rig.Init({S("c1"), S("c2")});
+  rig.Terminate("c2");
+  EXPECT_TRUE(rig.planner.Update(Flags(Strategy::kOneForAll), {S("c1"), S("c2", kTemp)}));
+  EXPECT_EQ(rig.Counts(), "[2,1,0,2]");
+  rig.Exit("c1", Boom());
+  EXPECT_EQ(rig.Children(), "c1");
+}
+
 TEST(PlannerUpdate, SUP083ReplacesTheTemplate) {
   PlannerRig rig(Flags(Strategy::kSimpleOneForOne), {}, S("t"));
   rig.Init({});
