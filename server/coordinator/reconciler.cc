@@ -34,7 +34,7 @@ void Reconciler::Start() {
       if (Member* member = core_->members.FindLive(child->node_id, child->incarnation)) {
         Reserve(child.get(), member);
       } else {
-        ++sup->per_node[child->node];
+        CountOn(child.get(), child->node, true);
       }
     }
   }

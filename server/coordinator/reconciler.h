@@ -114,6 +114,7 @@ class Reconciler {
   bool TryPlace(Child* child, const std::vector<NodeView>& views);
   // Room for a life of the child on that node, and its end.
   void Reserve(Child* child, Member* member);
+  void CountOn(Child* child, const std::string& node, bool there);
   void Unreserve(Child* child, const std::string& node, uint32_t node_id, uint32_t incarnation,
                  bool waits_init);
   void Assign(Child* child, Member* member);

@@ -19,7 +19,33 @@ const Placement* PlacementOf(const Child* child) {
   return sup.has_default_placement ? &sup.default_placement : nullptr;
 }
 
+// Whose children of the supervisor count together against max_per_node; empty: all.
+const std::string& KeyOf(const Child* child) {
+  static const std::string kNone;
+  const Placement* placement = PlacementOf(child);
+  return placement == nullptr ? kNone : placement->max_per_node_key;
+}
+
+void CountDown(ClusterSupervisor::NodeCounts* counts, const std::string& node) {
+  auto count = counts->find(node);
+  if (count != counts->end() && --count->second == 0) counts->erase(count);
+}
+
 }  // namespace
+
+void Reconciler::CountOn(Child* child, const std::string& node, bool there) {
+  ClusterSupervisor* sup = child->supervisor;
+  const std::string& key = KeyOf(child);
+  if (there) {
+    ++sup->per_node[node];
+    if (!key.empty()) ++sup->per_key[key][node];
+    return;
+  }
+  CountDown(&sup->per_node, node);
+  if (key.empty()) return;
+  CountDown(&sup->per_key[key], node);
+  if (sup->per_key[key].empty()) sup->per_key.erase(key);
+}
 
 void Reconciler::Enqueue(Child* child) {
   child->assigned = Assigned::kQueued;
@@ -98,6 +124,11 @@ PlacementRequest Reconciler::RequestFor(const Child* child) const {
   request.exclusive = child->spec->exclusivity != Exclusivity::kAvailable;
   for (const auto& [node, count] : child->supervisor->per_node) request.siblings[node] = count;
   request.same_key = request.siblings;
+  if (const std::string& key = KeyOf(child); !key.empty()) {
+    const auto counts = child->supervisor->per_key.find(key);
+    request.same_key.clear();
+    if (counts != child->supervisor->per_key.end()) request.same_key = counts->second;
+  }
   return request;
 }
 
@@ -204,7 +235,7 @@ void Reconciler::Assign(Child* child, Member* member) {
 }
 
 void Reconciler::Reserve(Child* child, Member* member) {
-  ++child->supervisor->per_node[member->name()];
+  CountOn(child, member->name(), true);
   if (!member->children.insert(child->path_key).second) return;
   member->weight += WeightOf(&child->spec->resources);
   for (const auto& [resource, amount] : child->spec->resources)
@@ -213,10 +244,7 @@ void Reconciler::Reserve(Child* child, Member* member) {
 
 void Reconciler::Unreserve(Child* child, const std::string& node, uint32_t node_id,
                            uint32_t incarnation, bool waits_init) {
-  auto count = child->supervisor->per_node.find(node);
-  if (count != child->supervisor->per_node.end() && --count->second == 0) {
-    child->supervisor->per_node.erase(count);
-  }
+  CountOn(child, node, false);
   Member* member = core_->members.FindLive(node_id, incarnation);
   if (member == nullptr || member->children.erase(child->path_key) == 0) return;
   member->weight -= WeightOf(&child->spec->resources);

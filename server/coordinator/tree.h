@@ -94,7 +94,9 @@ struct ClusterSupervisor {
   std::unique_ptr<SupervisorPlanner> planner;
   std::map<ChildKey, std::unique_ptr<Child>> children;
   std::map<std::string, ChildKey, std::less<>> dynamic_ids;  // simple_one_for_one
-  std::map<std::string, uint32_t> per_node;                  // assigned children by node name
+  using NodeCounts = std::map<std::string, uint32_t>;        // by node name
+  NodeCounts per_node;                                       // assigned children
+  std::map<std::string, NodeCounts> per_key;                 // those with a max_per_node_key, by it
   TokenBucket bucket;
   absl::Time start_time;
   std::vector<absl::Time> recent_restarts;  // for people; newest last

@@ -86,6 +86,34 @@ TEST_F(Placing, EveryStartHasAHigherFenceThanTheOneThatWasRefused) {
   EXPECT_EQ(Children("s")["w0"].fence(), std::max(one, other));
 }
 
+TEST_F(Placing, ChildrenOfOneKeyCountTogether) {
+  AddNode("n1");
+  AddNode("n2");
+  std::vector<ChildSpec> children;
+  for (int i = 0; i < 6; ++i) {
+    ChildSpec child = Worker("w" + std::to_string(i));
+    child.has_placement = true;
+    child.placement.max_per_node = 1;
+    child.placement.max_per_node_key = i < 2 ? "primary" : i < 4 ? "replica" : "spare";
+    children.push_back(child);
+  }
+  ASSERT_TRUE(StartSupervisor("s", children).ok());
+  EXPECT_EQ(node("n1").size(), 3u);
+  EXPECT_EQ(node("n2").size(), 3u);
+  ChildSpec third = children[0];
+  third.id = "third";
+  EXPECT_EQ(ErrorReason(StartChild("s", third).status()), "NO_NODE_FITS");
+  // What ends gives its place back.
+  const std::string where = Children("s")["w0"].node();
+  ASSERT_TRUE(Ask<v1::TerminateChildResponse>([&](auto done) {
+                coordinator_->TerminateChild(Named("s", "w0"), done);
+              }).ok());
+  RestartCoordinator();
+  time_.RunFor(absl::Seconds(3));
+  ASSERT_TRUE(StartChild("s", third).ok());
+  EXPECT_TRUE(node(where).Has("s/third"));
+}
+
 TEST_F(Placing, AFewChildrenDoNotWaitForManyOfAnotherSupervisor) {
   options_.starts_per_second = 10;
   options_.starts_per_second_per_supervisor = 10;
