@@ -16,11 +16,12 @@ namespace {
 
 namespace pb = internal::v1;
 
-absl::Status LocalPayload() {
+absl::Status LocalPayload(std::map<std::string, std::string> metadata = {}) {
   return MakeError(
       "PAYLOAD_INVALID",
       "the payload is a C++ value of its process and cannot be sent to another node; send a "
-      "protobuf message");
+      "protobuf message",
+      std::move(metadata));
 }
 
 }  // namespace
@@ -61,9 +62,9 @@ absl::Status FrameEncoder::FillReply(const Signal& s, pb::ReplyFrame* out) {
   out->set_alias(s.ref);
   absl::Status status = s.status;
   if (status.ok()) {
-    status = FillData(s.payload, out->mutable_data());
-    if (status.ok()) return status;
-    // The caller must not wait for a reply that cannot travel.
+    if (!s.payload.is_local()) return FillData(s.payload, out->mutable_data());
+    // The caller must not wait for a reply that cannot travel; that the request ran it must know.
+    status = LocalPayload({{"outcome", std::string(kOutcomeUnknown)}});
   }
   if (GetErrorInfo(status).has_value()) {
     wire::ToProto(status, self_, out->mutable_node_error());

@@ -13,19 +13,30 @@ struct PeerOptions {
   absl::Duration silence_max = absl::Seconds(8);  // nothing heard for so long closes the session
   absl::Duration connect_timeout = absl::Seconds(5);    // from the dial to the acknowledgement
   absl::Duration unknown_wait = absl::Seconds(2);       // for the view to tell of an unknown peer
-  absl::Duration write_stall_max = absl::Seconds(15);   // one batch waits for so long: SLOW_PEER
+  absl::Duration write_stall_max = absl::Seconds(15);   // something waits for so long: SLOW_PEER
   absl::Duration idle_close = absl::Minutes(10);        // with nothing hanging on the session
   absl::Duration backoff_min = absl::Milliseconds(50);  // after a failed dial sends fail at once
   absl::Duration backoff_max = absl::Seconds(2);
+  absl::Duration slow_backoff_min = absl::Seconds(1);  // after SLOW_PEER, doubled each time
+  absl::Duration slow_backoff_max = absl::Seconds(30);
+  absl::Duration credit_retry = absl::Milliseconds(20);  // looks again whether mailboxes have room
 
   size_t batch_frames_max = 512;
   size_t batch_bytes_soft = 64 * 1024;   // a batch is closed once it is larger
   size_t batch_bytes_hard = 256 * 1024;  // of what a peer may send
   size_t fragment_bytes = 64 * 1024;     // larger frames travel in parts
   size_t message_bytes_max = 16 * 1024 * 1024;
-  size_t outbound_entries_max =
-      200'000;  // more waiting frames or bytes close the session: OVERLOAD
-  size_t outbound_bytes_max = 64 * 1024 * 1024;
+  // Of messages, calls and answers that wait for one session: above the first their senders are
+  // held and calls from outside refused, above the second the session is closed: OVERLOAD.
+  size_t message_bytes_soft = 8 * 1024 * 1024;
+  size_t message_bytes_hard = 64 * 1024 * 1024;
+  // Of all other signals, which are never refused: OVERLOAD above either.
+  size_t control_entries_max = 200'000;
+  size_t control_bytes_max = 64 * 1024 * 1024;
+  // What a peer may send before it hears that it was read. 0: no limit.
+  size_t receive_window = 8 * 1024 * 1024;
+  // Of what came from all peers and waits in mailboxes; above it peers get no more credit.
+  size_t inbound_bytes_max = 256 * 1024 * 1024;
   size_t reassembly_bytes_max = 64 * 1024 * 1024;  // unfinished fragments of one peer
   size_t teardown_slice = 10'000;                  // processes told of a lost session in one turn
 };

@@ -15,6 +15,8 @@ constexpr size_t kItemOverhead = 64;
 // Of large messages that take turns; keeps a batch below its hard limit.
 constexpr int kFragmentsPerBatch = 2;
 constexpr size_t kExitTargetsMax = 4096;
+// What a message's frame, headers and names may add to it.
+constexpr size_t kEnvelopeMax = 64 * 1024;
 
 }  // namespace
 
@@ -23,39 +25,87 @@ Outbox::Pair Outbox::Item::pair() const {
   return {signal->from.local() ? signal->from.id : 0, signal->to.id};
 }
 
+bool Outbox::Item::message() const { return signal && signal->kind <= SignalKind::kReply; }
+
 absl::Status Outbox::Check(const Signal& s) const {
   const size_t size = s.payload.is_local() ? 0 : s.payload.size();
-  if (size <= options_->message_bytes_max) return absl::OkStatus();
-  return MakeError(
-      "PAYLOAD_TOO_LARGE",
-      fmt::format("the message has {} bytes; {} is the most that is sent to another node", size,
-                  options_->message_bytes_max),
-      {{"limitBytes", fmt::format("{}", options_->message_bytes_max)}});
+  return size <= options_->message_bytes_max ? absl::OkStatus() : TooLarge(s, size);
 }
 
-void Outbox::Push(SignalPtr signal) {
+absl::Status Outbox::TooLarge(const Signal& s, size_t size) const {
+  std::map<std::string, std::string> metadata{
+      {"limitBytes", fmt::format("{}", options_->message_bytes_max)}};
+  // The request of an answer has run.
+  if (s.kind == SignalKind::kReply) metadata["outcome"] = std::string(kOutcomeUnknown);
+  return MakeError("PAYLOAD_TOO_LARGE",
+                   fmt::format("the {} has {} bytes; {} is the most that is sent to another node",
+                               s.kind == SignalKind::kReply ? "answer" : "message", size,
+                               options_->message_bytes_max),
+                   std::move(metadata));
+}
+
+void Outbox::Push(SignalPtr signal, Instant now) {
   Item item;
+  item.since = now;
   item.bytes = kItemOverhead + (signal->payload.is_local() ? 0 : signal->payload.size());
   item.signal = std::move(signal);
   Add(std::move(item));
 }
 
-void Outbox::PushFrame(pb::Frame frame) {
+void Outbox::PushFrame(pb::Frame frame, Instant now) {
   Item item;
+  item.since = now;
   item.bytes = kItemOverhead;
   item.frame = std::make_unique<pb::Frame>(std::move(frame));
   Add(std::move(item));
 }
 
 void Outbox::Add(Item item) {
-  ++entries_;
-  bytes_ += item.bytes;
+  Gauge& gauge = GaugeOf(item.message());
+  ++gauge.entries;
+  gauge.bytes += item.bytes;
   queue_.push_back(std::move(item));
 }
 
-void Outbox::Fill(wire::NodeIdentity self, Instant now, pb::PeerBatch* batch,
+void Outbox::Forget(const Item& item) {
+  Gauge& gauge = GaugeOf(item.message());
+  --gauge.entries;
+  gauge.bytes -= item.bytes;
+}
+
+Instant Outbox::oldest() const {
+  Instant oldest = Instant::Infinite();
+  if (!queue_.empty()) oldest = std::min(oldest, queue_.front().since);
+  if (!parked_.empty()) oldest = std::min(oldest, parked_.front().since);
+  for (const Large& large : large_) oldest = std::min(oldest, large.since);
+  return oldest;
+}
+
+void Outbox::Unpark() {
+  queue_.insert(queue_.begin(), std::make_move_iterator(parked_.begin()),
+                std::make_move_iterator(parked_.end()));
+  parked_.clear();
+  parked_pairs_.clear();
+}
+
+bool Outbox::PutAside(Item* item, bool credit) {
+  const Pair pair = item->pair();
+  if (auto it = large_by_pair_.find(pair); it != large_by_pair_.end()) {
+    it->second->behind.push_back(std::move(*item));
+    return true;
+  }
+  if (credit || (!item->message() && !parked_pairs_.contains(pair))) return false;
+  parked_pairs_.insert(pair);
+  parked_.push_back(std::move(*item));
+  return true;
+}
+
+void Outbox::Fill(wire::NodeIdentity self, Instant now, bool credit, pb::PeerBatch* batch,
                   const Refused& refused) {
-  AddFragments(batch);
+  if (credit) {
+    Unpark();
+    AddFragments(batch);
+  }
   FrameEncoder encoder(self, now, batch);
   const size_t soft =
       batch->frames_size() > 0 ? options_->batch_bytes_soft / 2 : options_->batch_bytes_soft;
@@ -64,16 +114,12 @@ void Outbox::Fill(wire::NodeIdentity self, Instant now, pb::PeerBatch* batch,
   while (!queue_.empty() && bytes < soft && batch->frames_size() < frames_max) {
     Item item = std::move(queue_.front());
     queue_.pop_front();
-    if (auto it = large_by_pair_.find(item.pair()); it != large_by_pair_.end()) {
-      it->second->behind.push_back(std::move(item));
-      continue;
-    }
-    --entries_;
-    bytes_ -= item.bytes;
+    if (PutAside(&item, credit)) continue;
+    Forget(item);
     bytes += Encode(std::move(item), self, now, &encoder, batch, refused);
   }
   // The first fragment of one that has just begun need not wait for the next batch.
-  if (batch->frames_size() == 0) AddFragments(batch);
+  if (credit && batch->frames_size() == 0) AddFragments(batch);
 }
 
 size_t Outbox::Encode(Item item, wire::NodeIdentity self, Instant now, FrameEncoder* encoder,
@@ -110,12 +156,11 @@ size_t Outbox::MergeExits(const Signal& first, FrameEncoder* encoder) {
     const Item& next = queue_.front();
     if (!next.signal || next.signal->kind != SignalKind::kLinkExit ||
         next.signal->from != first.from || large_by_pair_.contains(next.pair()) ||
-        !(next.signal->reason == first.reason)) {
+        parked_pairs_.contains(next.pair()) || !(next.signal->reason == first.reason)) {
       break;
     }
     encoder->AddExitTarget(next.signal->to.id);
-    --entries_;
-    bytes_ -= next.bytes;
+    Forget(next);
     queue_.pop_front();
   }
   return merged;
@@ -125,15 +170,23 @@ void Outbox::StartLarge(Item item, wire::NodeIdentity self, Instant now, const R
   pb::PeerBatch whole;
   absl::Status status = FrameEncoder(self, now, &whole).Add(*item.signal);
   if (!status.ok()) return refused(std::move(item.signal), std::move(status));
+  std::string bytes = whole.SerializeAsString();
+  if (bytes.size() > options_->message_bytes_max + kEnvelopeMax) {
+    status = TooLarge(*item.signal, bytes.size());
+    return refused(std::move(item.signal), std::move(status));
+  }
   Large& large = large_.emplace_back();
   large.id = next_fragment_++;
   large.pair = item.pair();
-  large.bytes = whole.SerializeAsString();
+  large.message = item.message();
+  large.since = item.since;
+  large.bytes = std::move(bytes);
   item.signal->payload = Payload();
   large.signal = std::move(item.signal);
   large_by_pair_[large.pair] = &large;
-  ++entries_;
-  bytes_ += large.bytes.size();
+  Gauge& gauge = GaugeOf(large.message);
+  ++gauge.entries;
+  gauge.bytes += large.bytes.size();
 }
 
 void Outbox::AddFragments(pb::PeerBatch* batch) {
@@ -144,13 +197,13 @@ void Outbox::AddFragments(pb::PeerBatch* batch) {
     f->set_fragment_id(large.id);
     f->set_chunk(large.bytes.substr(large.sent, n));
     large.sent += n;
-    bytes_ -= n;
+    GaugeOf(large.message).bytes -= n;
     if (large.sent < large.bytes.size()) {
       large_.splice(large_.end(), large_, large_.begin());  // the others' turn
       continue;
     }
     f->set_last(true);
-    --entries_;
+    --GaugeOf(large.message).entries;
     large_by_pair_.erase(large.pair);
     // Before anything else of this pair, all of which is younger.
     queue_.insert(queue_.begin(), std::make_move_iterator(large.behind.begin()),
@@ -171,10 +224,12 @@ std::vector<SignalPtr> Outbox::TakeAll() {
     out.push_back(std::move(large.signal));
     take(large.behind);
   }
+  take(parked_);
   take(queue_);
   large_.clear();
   large_by_pair_.clear();
-  entries_ = bytes_ = 0;
+  parked_pairs_.clear();
+  messages_ = control_ = {};
   return out;
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 
 #include "banyan/internal/v1/peer.pb.h"
@@ -23,24 +24,38 @@ namespace banyan {
 
 // What waits to be sent over one session, and how it becomes batches. Order is kept for every pair
 // of processes: what follows a large message of the same pair waits behind its last fragment, other
-// pairs do not.
+// pairs do not. Without credit messages wait, and what follows them of the same pair; all other
+// signals pass.
 class Outbox {
  public:
   explicit Outbox(const PeerOptions* options) : options_(options) {}
 
   // PAYLOAD_TOO_LARGE: refused, and the signal is still the caller's.
   absl::Status Check(const Signal& signal) const;
-  void Push(SignalPtr signal);
-  void PushFrame(internal::v1::Frame frame);
-  bool empty() const { return entries_ == 0; }
+  void Push(SignalPtr signal, Instant now = Instant());
+  void PushFrame(internal::v1::Frame frame, Instant now = Instant());
+  struct Gauge {
+    size_t entries = 0;
+    size_t bytes = 0;
+  };
+  const Gauge& messages() const { return messages_; }  // calls and answers too
+  const Gauge& control() const { return control_; }
+  bool empty() const { return messages_.entries + control_.entries == 0; }
+  // Messages should not come as fast.
+  bool busy() const { return messages_.bytes > options_->message_bytes_soft; }
+  bool relieved() const { return messages_.bytes <= options_->message_bytes_soft / 2; }
   bool overloaded() const {
-    return entries_ > options_->outbound_entries_max || bytes_ > options_->outbound_bytes_max;
+    return messages_.bytes > options_->message_bytes_hard ||
+           control_.entries > options_->control_entries_max ||
+           control_.bytes > options_->control_bytes_max;
   }
-  size_t entries() const { return entries_; }
+  // Since when the one waits that has waited for longest; infinite: none does.
+  Instant oldest() const;
 
-  // Moves what goes into the next batch there. `refused` gets each signal that cannot be encoded.
+  // Moves what goes into the next batch there: nothing, if all must wait for credit. `refused` gets
+  // each signal that cannot be encoded.
   using Refused = std::function<void(SignalPtr, absl::Status)>;
-  void Fill(wire::NodeIdentity self, Instant now, internal::v1::PeerBatch* batch,
+  void Fill(wire::NodeIdentity self, Instant now, bool credit, internal::v1::PeerBatch* batch,
             const Refused& refused);
 
   // Empties the box: every signal that was not handed over in full, in order of each pair.
@@ -52,7 +67,9 @@ class Outbox {
     SignalPtr signal;  // or:
     std::unique_ptr<internal::v1::Frame> frame;
     size_t bytes = 0;
+    Instant since;
     Pair pair() const;
+    bool message() const;
   };
   struct Large {
     uint64_t id = 0;
@@ -60,10 +77,18 @@ class Outbox {
     SignalPtr signal;   // without its payload: for an answer, should the session end
     std::string bytes;  // serialized
     size_t sent = 0;
+    bool message = false;
+    Instant since;
     std::deque<Item> behind;
   };
 
+  absl::Status TooLarge(const Signal& signal, size_t size) const;
+  Gauge& GaugeOf(bool message) { return message ? messages_ : control_; }
   void Add(Item item);
+  void Forget(const Item& item);
+  void Unpark();
+  // Takes an item that may not go now; false: it may.
+  bool PutAside(Item* item, bool credit);
   void AddFragments(internal::v1::PeerBatch* batch);
   // Returns the bytes added to the batch: 0 for what has become a Large or was refused.
   size_t Encode(Item item, wire::NodeIdentity self, Instant now, FrameEncoder* encoder,
@@ -73,11 +98,13 @@ class Outbox {
 
   const PeerOptions* const options_;
   std::deque<Item> queue_;
+  std::deque<Item> parked_;  // for want of credit; all older than the queue
+  absl::flat_hash_set<Pair> parked_pairs_;
   std::list<Large> large_;  // the one whose turn is next in front
   absl::flat_hash_map<Pair, Large*> large_by_pair_;
   uint64_t next_fragment_ = 1;
-  size_t entries_ = 0;
-  size_t bytes_ = 0;
+  Gauge messages_;
+  Gauge control_;
 };
 
 }  // namespace banyan

@@ -10,6 +10,7 @@ PeerRouter::~PeerRouter() = default;
 
 void PeerRouter::Listen() { core_->Listen(); }
 void PeerRouter::Route(SignalPtr signal) { core_->Route(std::move(signal)); }
+bool PeerRouter::Busy(uint32_t node_id) const { return core_->Busy(node_id); }
 void PeerRouter::SetIdentity(std::string cluster_id, wire::NodeIdentity self) {
   core_->SetIdentity(std::move(cluster_id), self);
 }

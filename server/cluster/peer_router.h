@@ -21,7 +21,11 @@ namespace banyan {
 // process that has a link, a monitor or an open call over it hears `noconnection` once, before a
 // next session to the same peer begins.
 //
-// Threads: Route() from any thread; all else on the executor, which is also the transport's.
+// What a peer does not read in time stays here: the processes that send to it are held, calls from
+// outside refused, and the session is closed before too much has come together or has become old.
+//
+// Threads: Route() and Busy() from any thread; all else on the executor, which is also the
+// transport's.
 class PeerRouter : public RemoteRouter {
  public:
   struct Deps {
@@ -52,6 +56,10 @@ class PeerRouter : public RemoteRouter {
     std::string address;
     bool up = false;    // a session is established
     bool gone = false;  // this life is dead or has left
+    // What waits to be sent to it: messages, calls and answers; all other signals.
+    size_t messages = 0, message_bytes = 0;
+    size_t control = 0, control_bytes = 0;
+    bool busy = false;  // so much that their senders are held
   };
 
   PeerRouter(Deps deps, PeerOptions options, Hooks hooks = {});
@@ -63,6 +71,7 @@ class PeerRouter : public RemoteRouter {
   void Listen();
 
   void Route(SignalPtr signal) override;
+  bool Busy(uint32_t node_id) const override;
 
   // This node is a member now, in this life. Sessions of another life are closed first.
   void SetIdentity(std::string cluster_id, wire::NodeIdentity self);

@@ -12,6 +12,8 @@ namespace {
 
 namespace pb = internal::v1;
 
+// No peer has that much to give; keeps sums of what it says within bounds.
+constexpr uint64_t kCreditMax = uint64_t{1} << 40;
 // Of protobuf around the batch, and of the acknowledgement.
 constexpr size_t kBatchSlack = 4 * 1024;
 
@@ -28,7 +30,8 @@ PeerSession::PeerSession(Context context, bool dialled)
       state_(dialled ? State::kDialling : State::kGreeting),
       outbox_(context_.options),
       defragmenter_(context_.options->message_bytes_max, context_.options->reassembly_bytes_max),
-      timer_(context_.deps.timers, context_.deps.executor) {}
+      timer_(context_.deps.timers, context_.deps.executor),
+      credit_timer_(context_.deps.timers, context_.deps.executor) {}
 
 void PeerSession::Attach(std::unique_ptr<Stream> stream) {
   stream_ = std::move(stream);
@@ -47,6 +50,7 @@ void PeerSession::SendHello(const pb::PeerHello& hello, wire::NodeIdentity self,
   peer_ = peer;
   pb::PeerBatch batch;
   *batch.add_frames()->mutable_hello() = hello;
+  batch.mutable_frames(0)->mutable_hello()->set_initial_credit(context_.options->receive_window);
   Write(std::move(batch));
 }
 
@@ -56,7 +60,10 @@ void PeerSession::Accept(const pb::PeerHelloAck& ack, wire::NodeIdentity self,
   peer_ = peer;
   pb::PeerBatch batch;
   *batch.add_frames()->mutable_hello_ack() = ack;
+  batch.mutable_frames(0)->mutable_hello_ack()->set_initial_credit(
+      context_.options->receive_window);
   Write(std::move(batch));
+  SetPeersWindow(hello_.initial_credit());
   BecomeUp();
 }
 
@@ -64,7 +71,7 @@ void PeerSession::BecomeUp() {
   state_ = State::kUp;
   decoder_.emplace(context_.deps.runtime, self_, peer_);
   ++context_.stats->sessions_opened;
-  last_heard_ = last_used_ = context_.deps.clock->Now();
+  opened_ = last_heard_ = last_used_ = context_.deps.clock->Now();
   ArmTick();
 }
 
@@ -73,12 +80,26 @@ void PeerSession::BecomeUp() {
 void PeerSession::Push(SignalPtr signal) {
   absl::Status ok = outbox_.Check(*signal);
   if (!ok.ok()) return Refuse(std::move(signal), std::move(ok));
-  outbox_.Push(std::move(signal));
+  outbox_.Push(std::move(signal), context_.deps.clock->Now());
+  LookIfBusy();
+}
+
+void PeerSession::LookIfBusy() {
+  const bool busy = busy_ ? !outbox_.relieved() : outbox_.busy();
+  if (busy == busy_) return;
+  busy_ = busy;
+  context_.owner->OnBusy(this, busy);
 }
 
 void PeerSession::Refuse(SignalPtr signal, absl::Status why) {
   ++context_.stats->dropped;
   if (!signal->from.local()) return;
+  if (signal->kind == SignalKind::kReply) {
+    // The caller must not wait for an answer that cannot travel.
+    signal->payload = Payload();
+    signal->status = std::move(why);
+    return outbox_.Push(std::move(signal), context_.deps.clock->Now());
+  }
   if (SignalPtr answer = Undeliverable(*signal, ExitReason::NoConnection(), std::move(why))) {
     context_.deps.runtime->Deliver(std::move(answer));
   }
@@ -88,17 +109,58 @@ void PeerSession::Flush() {
   if (state_ != State::kUp) return;
   if (outbox_.overloaded()) {
     return Close(pb::CloseFrame::REASON_OVERLOAD,
-                 fmt::format("{} signals wait to be sent", outbox_.entries()));
+                 fmt::format("{} messages of {} bytes and {} other signals wait to be sent",
+                             outbox_.messages().entries, outbox_.messages().bytes,
+                             outbox_.control().entries));
   }
   while (!outbox_.empty() && stream_->queued() == 0) {
     pb::PeerBatch batch;
     outbox_.Fill(
-        self_, context_.deps.clock->Now(), &batch,
+        self_, context_.deps.clock->Now(), HasCredit(), &batch,
         [this](SignalPtr signal, absl::Status why) { Refuse(std::move(signal), std::move(why)); });
-    if (batch.frames_size() == 0) continue;  // all were refused
+    if (batch.frames_size() == 0) break;  // all were refused, or wait for credit
     last_used_ = context_.deps.clock->Now();
     Write(std::move(batch));
   }
+  LookIfBusy();
+}
+
+// ------------------------------------------------------------------ credit
+
+void PeerSession::SetPeersWindow(uint64_t bytes) {
+  limited_ = bytes != 0;
+  credit_ = static_cast<int64_t>(std::min(bytes, kCreditMax));
+}
+
+absl::Status PeerSession::HandleCredit(uint64_t bytes) {
+  if (bytes > kCreditMax || credit_ > static_cast<int64_t>(kCreditMax)) {
+    return absl::InvalidArgumentError(fmt::format("a credit of {} bytes", bytes));
+  }
+  credit_ += static_cast<int64_t>(bytes);
+  return absl::OkStatus();
+}
+
+void PeerSession::CountReceived(size_t bytes) {
+  if (context_.options->receive_window == 0) return;
+  ungranted_ += bytes;
+  // Not for every batch: a fourth of the window keeps the peer going.
+  if (ungranted_ >= context_.options->receive_window / 4 && !credit_timer_.armed()) GrantCredit();
+}
+
+// What has been read is given back while the mailboxes of this node have room. Otherwise messages
+// stay at the other side, whose senders are held in the end.
+void PeerSession::GrantCredit() {
+  if (state_ != State::kUp) return;
+  if (context_.deps.runtime->inbound_bytes() >
+      static_cast<int64_t>(context_.options->inbound_bytes_max)) {
+    return credit_timer_.Set(context_.deps.clock->Now() + context_.options->credit_retry, [this] {
+      GrantCredit();
+      Flush();
+    });
+  }
+  pb::Frame frame;
+  frame.mutable_credit()->set_bytes(std::exchange(ungranted_, 0));
+  outbox_.PushFrame(std::move(frame), context_.deps.clock->Now());
 }
 
 void PeerSession::Write(pb::PeerBatch batch) {
@@ -117,6 +179,7 @@ void PeerSession::Write(pb::PeerBatch batch) {
     frame.SerializeToString(&bytes);
   }
   context_.stats->bytes_sent += bytes.size();
+  if (state_ == State::kUp) credit_ -= static_cast<int64_t>(bytes.size());
   last_sent_ = write_began_ = context_.deps.clock->Now();
   stream_->Write(std::move(bytes));
 }
@@ -142,6 +205,7 @@ void PeerSession::OnFrame(std::string bytes) {
   }
   if (!parsed) return ProtocolError(absl::InvalidArgumentError("bytes that are no batch"));
   context_.stats->bytes_received += size;
+  if (state_ == State::kUp) CountReceived(size);
   absl::Status status = HandleBatch(std::move(batch));
   if (!status.ok()) return ProtocolError(status);
   if (state_ == State::kUp) Flush();  // the answers
@@ -172,6 +236,7 @@ absl::Status PeerSession::HandleFrame(pb::Frame frame, const FrameDecoder::Strin
     return absl::OkStatus();
   }
   if (frame.has_ping()) return absl::OkStatus();
+  if (frame.has_credit() && state_ == State::kUp) return HandleCredit(frame.credit().bytes());
   if (state_ != State::kUp || frame.has_hello() || frame.has_hello_ack())
     return HandleHandshake(frame);
   if (frame.has_fragment()) return HandleFragment(std::move(*frame.mutable_fragment()));
@@ -187,6 +252,7 @@ absl::Status PeerSession::HandleHandshake(const pb::Frame& frame) {
     return absl::OkStatus();
   }
   if (state_ == State::kDialling && frame.has_hello_ack()) {
+    SetPeersWindow(frame.hello_ack().initial_credit());
     BecomeUp();
     context_.owner->OnHelloAck(this);
     return absl::OkStatus();
@@ -206,7 +272,8 @@ absl::Status PeerSession::DecodeSignal(pb::Frame frame, const FrameDecoder::Stri
   Inbound inbound;
   BANYAN_RETURN_IF_ERROR(
       decoder_->Decode(std::move(frame), strings, context_.deps.clock->Now(), &inbound));
-  for (pb::Frame& answer : inbound.answers) outbox_.PushFrame(std::move(answer));
+  for (pb::Frame& answer : inbound.answers)
+    outbox_.PushFrame(std::move(answer), context_.deps.clock->Now());
   inbound.answers.clear();
   context_.owner->OnInbound(this, std::move(inbound));
   return absl::OkStatus();
@@ -216,7 +283,9 @@ absl::Status PeerSession::DecodeSignal(pb::Frame frame, const FrameDecoder::Stri
 
 void PeerSession::ArmTick() {
   const PeerOptions& o = *context_.options;
-  timer_.Set(std::min(last_sent_ + o.ping_every, last_heard_ + o.silence_max), [this] { Tick(); });
+  timer_.Set(std::min({last_sent_ + o.ping_every, last_heard_ + o.silence_max,
+                       outbox_.oldest() + o.write_stall_max}),
+             [this] { Tick(); });
 }
 
 void PeerSession::Tick() {
@@ -227,9 +296,9 @@ void PeerSession::Tick() {
     return Close(pb::CloseFrame::REASON_TIMEOUT,
                  fmt::format("nothing was heard for {}", absl::FormatDuration(o.silence_max)));
   }
-  if (stream_->queued() > 0 && now - write_began_ >= o.write_stall_max) {
+  const bool stalled = stream_->queued() > 0 && now - write_began_ >= o.write_stall_max;
+  if (stalled || now >= outbox_.oldest() + o.write_stall_max)
     return Close(pb::CloseFrame::REASON_SLOW_PEER, "the peer takes no more");
-  }
   if (now - last_sent_ >= o.ping_every) {
     if (stream_->queued() == 0) {
       pb::PeerBatch batch;
@@ -253,7 +322,8 @@ void PeerSession::Close(CloseReason reason, const std::string& message) {
   if (state_ == State::kClosed) return;
   // A stream that is stuck would not take a last frame.
   const bool stuck =
-      reason == pb::CloseFrame::REASON_TIMEOUT || reason == pb::CloseFrame::REASON_SLOW_PEER;
+      reason == pb::CloseFrame::REASON_TIMEOUT ||
+      (reason == pb::CloseFrame::REASON_SLOW_PEER && stream_ && stream_->queued() > 0);
   if (stream_ && !stuck) {
     pb::PeerBatch batch;
     pb::CloseFrame* close = batch.add_frames()->mutable_close();
@@ -274,6 +344,7 @@ void PeerSession::Closed(CloseReason reason, std::string message) {
   close_reason_ = reason;
   close_message_ = std::move(message);
   timer_.Cancel();
+  credit_timer_.Cancel();
   context_.owner->OnSessionClosed(this);
 }
 

@@ -31,6 +31,8 @@ class PeerSessionOwner {
   // It is closed, by whatever side; called once. The owner may not destroy it before it has
   // returned.
   virtual void OnSessionClosed(PeerSession* session) = 0;
+  // More messages wait than is good (OnBusy), or no longer.
+  virtual void OnBusy(PeerSession* session, bool busy) = 0;
   // Its stream is over too: it can go.
   virtual void OnStreamOver(PeerSession* session) = 0;
 };
@@ -61,9 +63,9 @@ class PeerSession : public StreamHandler {
 
   // Queues; what is queued goes out with Flush(), or when the stream takes more.
   void Push(SignalPtr signal);
-  void PushFrame(internal::v1::Frame frame) { outbox_.PushFrame(std::move(frame)); }
   void Flush();
   Outbox& outbox() { return outbox_; }
+  bool busy() const { return busy_; }
 
   // Says why to the other side if that can still be said.
   void Close(CloseReason reason, const std::string& message);
@@ -76,6 +78,7 @@ class PeerSession : public StreamHandler {
   CloseReason close_reason() const { return close_reason_; }
   const std::string& close_message() const { return close_message_; }
   Instant last_used() const { return last_used_; }
+  Instant opened() const { return opened_; }
   // For the owner: when a session that waits to be accepted is given up.
   Instant parked_until = Instant::Infinite();
   Instant parked_crossing;  // not before this, if a session of our own dial may be meant to stay
@@ -94,6 +97,12 @@ class PeerSession : public StreamHandler {
   absl::Status HandleFragment(internal::v1::FragmentFrame fragment);
   absl::Status DecodeSignal(internal::v1::Frame frame, const FrameDecoder::Strings& strings);
   void BecomeUp();
+  void CountReceived(size_t bytes);
+  void GrantCredit();
+  absl::Status HandleCredit(uint64_t bytes);
+  bool HasCredit() const { return !limited_ || credit_ > 0; }
+  void SetPeersWindow(uint64_t bytes);
+  void LookIfBusy();
   void ArmTick();
   void Tick();
   void Refuse(SignalPtr signal, absl::Status why);
@@ -110,11 +119,18 @@ class PeerSession : public StreamHandler {
   Defragmenter defragmenter_;
   uint64_t next_seq_ = 1;  // of the batch to be written
   uint64_t seen_seq_ = 0;  // of the last batch read
+  // Whole batches count, once the session is up. What a batch takes beyond the credit is owed.
+  bool limited_ = false;    // by the peer
+  int64_t credit_ = 0;      // bytes that it will take
+  uint64_t ungranted_ = 0;  // bytes read that it has not heard of
+  bool busy_ = false;
+  Instant opened_;
   Instant last_sent_;
   Instant last_heard_;
   Instant last_used_;  // by something other than signs of life
   Instant write_began_;
   StrandTimer timer_;
+  StrandTimer credit_timer_;
   CloseReason close_reason_ = internal::v1::CloseFrame::REASON_UNSPECIFIED;
   std::string close_message_;
 };

@@ -28,6 +28,16 @@ bool BindsBothSides(SignalKind kind) {
   }
 }
 
+constexpr size_t kWaitingOverhead = 64;
+
+bool IsMessage(SignalKind kind) { return kind <= SignalKind::kReply; }
+
+absl::Status Overloaded(uint32_t node_id) {
+  return MakeError("NODE_OVERLOADED",
+                   fmt::format("too much waits to be sent to node {} already", node_id),
+                   {{"node", fmt::format("{}", node_id)}});
+}
+
 // Leaves something at the sender that must hear of a lost session.
 bool Hangs(SignalKind kind) {
   return kind == SignalKind::kCall || kind == SignalKind::kSystem || kind == SignalKind::kLink ||
@@ -100,20 +110,70 @@ void PeerRouter::Core::RouteOne(SignalPtr s) {
   if (s->to.incarnation == peer.id.incarnation && peer.gone)
     return Fail(std::move(s), ExitReason::NoConnection());
   if (Fenced(peer, *s)) return Fail(std::move(s), ExitReason::NoConnection());
+  // Nobody can be held for it.
+  if (peer.busy && s->kind == SignalKind::kCall && !s->from.valid())
+    return deps_.runtime->Deliver(Undeliverable(*s, {}, Overloaded(s->to.node_id)));
   if (peer.session && peer.session->peer().incarnation == s->to.incarnation)
     return Send(&peer, std::move(s));
-  peer.waiting_bytes += s->payload.is_local() ? 0 : s->payload.size();
-  peer.waiting.push_back(std::move(s));
-  if (peer.waiting.size() > options_.outbound_entries_max ||
-      peer.waiting_bytes > options_.outbound_bytes_max) {
-    return FailWaiting(&peer);
+  Wait(&peer, std::move(s));
+}
+
+void PeerRouter::Core::Wait(Peer* peer, SignalPtr s) {
+  peer->waiting_bytes += kWaitingOverhead + (s->payload.is_local() ? 0 : s->payload.size());
+  if (peer->waiting_bytes > options_.message_bytes_soft) SetBusy(peer, true);
+  HoldIfBusy(peer, s->kind, s->from);
+  if (!IsMessage(s->kind)) ++peer->waiting_control;
+  peer->waiting.push_back(std::move(s));
+  if (peer->waiting_control > options_.control_entries_max ||
+      peer->waiting_bytes > options_.message_bytes_hard) {
+    return FailWaiting(peer);
   }
-  Pursue(&peer);
+  Pursue(peer);
 }
 
 void PeerRouter::Core::Send(Peer* peer, SignalPtr s) {
   if (s->from.local() && s->from.valid() && Hangs(s->kind)) Hang(peer, s->from.id);
+  const SignalKind kind = s->kind;
+  const Pid from = s->from;
   peer->session->Push(std::move(s));
+  HoldIfBusy(peer, kind, from);
+}
+
+// ------------------------------------------------------------- back-pressure
+
+bool PeerRouter::Core::Busy(uint32_t node_id) const {
+  if (busy_count_.load(std::memory_order_relaxed) == 0) return false;
+  MutexLock lock(&busy_mu_);
+  return busy_nodes_.contains(node_id);
+}
+
+void PeerRouter::Core::OnBusy(PeerSession* session, bool busy) {
+  if (Peer* peer = PeerOf(session)) SetBusy(peer, busy);
+}
+
+// No longer: whoever was held goes on.
+void PeerRouter::Core::SetBusy(Peer* peer, bool busy) {
+  if (peer->busy == busy) return;
+  peer->busy = busy;
+  {
+    MutexLock lock(&busy_mu_);
+    if (busy) {
+      busy_nodes_.insert(peer->id.node_id);
+    } else {
+      busy_nodes_.erase(peer->id.node_id);
+    }
+    busy_count_.store(busy_nodes_.size(), std::memory_order_relaxed);
+  }
+  if (busy) return;
+  std::vector<uint64_t> held(peer->held.begin(), peer->held.end());
+  std::sort(held.begin(), held.end());
+  peer->held.clear();
+  for (uint64_t id : held) deps_.runtime->ReleaseSender(Pid{0, 0, id});
+}
+
+void PeerRouter::Core::HoldIfBusy(Peer* peer, SignalKind kind, Pid from) {
+  if (!peer->busy || !IsMessage(kind) || !from.local() || !from.valid()) return;
+  if (peer->held.insert(from.id).second) deps_.runtime->HoldSender(from);
 }
 
 void PeerRouter::Core::Hang(Peer* peer, uint64_t local_id) {
@@ -145,7 +205,8 @@ void PeerRouter::Core::Fail(SignalPtr s, const ExitReason& reason) {
 void PeerRouter::Core::FailWaiting(Peer* peer) {
   std::deque<SignalPtr> waiting = std::move(peer->waiting);
   peer->waiting.clear();
-  peer->waiting_bytes = 0;
+  peer->waiting_bytes = peer->waiting_control = 0;
+  SetBusy(peer, false);
   peer->wait_timer.Cancel();
   peer->their_dial_expected = false;
   for (SignalPtr& s : waiting) {
@@ -228,14 +289,15 @@ void PeerRouter::Core::LifeChanged(Peer* peer) {
   // Out first: what waits for the new life must not fail with the dial to the old one.
   std::deque<SignalPtr> waiting = std::move(peer->waiting);
   peer->waiting.clear();
-  peer->waiting_bytes = 0;
+  peer->waiting_bytes = peer->waiting_control = 0;
+  SetBusy(peer, false);
   auto close = [&](PeerSession* s) {
     if (s && (s->peer() != peer->id || peer->gone))
       s->Close(pb::CloseFrame::REASON_PEER_DEAD, "this life is over");
   };
   close(peer->dial.get());
   close(peer->session.get());
-  peer->backoff = absl::ZeroDuration();
+  peer->backoff = peer->slow_backoff = absl::ZeroDuration();
   peer->retry_at = Instant();
   peer->their_dial_expected = false;
   for (SignalPtr& s : waiting) RouteOne(std::move(s));
@@ -264,7 +326,18 @@ void PeerRouter::Core::ClearIdentity() {
 std::vector<PeerRouter::PeerState> PeerRouter::Core::Peers() const {
   std::vector<PeerState> out;
   for (const auto& [id, peer] : peers_) {
-    out.push_back({peer->id, peer->address, peer->session != nullptr, peer->gone});
+    PeerState& state =
+        out.emplace_back(PeerState{peer->id, peer->address, peer->session != nullptr, peer->gone});
+    state.busy = peer->busy;
+    state.messages = peer->waiting.size() - peer->waiting_control;
+    state.message_bytes = peer->waiting_bytes;
+    state.control = peer->waiting_control;
+    if (!peer->session) continue;
+    const Outbox& outbox = peer->session->outbox();
+    state.messages += outbox.messages().entries;
+    state.message_bytes += outbox.messages().bytes;
+    state.control += outbox.control().entries;
+    state.control_bytes = outbox.control().bytes;
   }
   return out;
 }

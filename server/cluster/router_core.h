@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 
+#include "common/base/mutex.h"
 #include "server/cluster/peer_router.h"
 #include "server/cluster/peer_session.h"
 #include "server/cluster/strand_timer.h"
@@ -25,7 +26,8 @@ class PeerRouter::Core : public PeerSessionOwner,
   Core(Deps deps, PeerOptions options, Hooks hooks);
   ~Core() override;
 
-  void Route(SignalPtr signal);  // any thread
+  void Route(SignalPtr signal);       // any thread
+  bool Busy(uint32_t node_id) const;  // any thread
 
   void Listen();
   void SetIdentity(std::string cluster_id, wire::NodeIdentity self);
@@ -41,6 +43,7 @@ class PeerRouter::Core : public PeerSessionOwner,
   void OnInbound(PeerSession* session, Inbound inbound) override;
   void OnSessionClosed(PeerSession* session) override;
   void OnStreamOver(PeerSession* session) override;
+  void OnBusy(PeerSession* session, bool busy) override;
 
  private:
   // What is known of one node, and the one session with its present life.
@@ -55,6 +58,10 @@ class PeerRouter::Core : public PeerSessionOwner,
     std::unique_ptr<PeerSession> dial;     // our handshake is under way
     std::deque<SignalPtr> waiting;         // for a session
     size_t waiting_bytes = 0;
+    size_t waiting_control = 0;  // those that are no messages
+    // Processes whose messages have made it busy.
+    bool busy = false;
+    absl::flat_hash_set<uint64_t> held;
     // Local processes that may have something hanging on the session.
     absl::flat_hash_set<uint64_t> hanging;
     size_t prune_at = 4096;
@@ -68,6 +75,7 @@ class PeerRouter::Core : public PeerSessionOwner,
     bool their_dial_expected = false;  // ours gave way to it
     Instant retry_at;
     absl::Duration backoff = absl::ZeroDuration();
+    absl::Duration slow_backoff = absl::ZeroDuration();
     StrandTimer wait_timer;
   };
 
@@ -84,6 +92,10 @@ class PeerRouter::Core : public PeerSessionOwner,
   void OnLossActedOn(const Signal& signal);
   void Hang(Peer* peer, uint64_t local_id);
   void Send(Peer* peer, SignalPtr signal);
+  void Wait(Peer* peer, SignalPtr signal);
+  void SetBusy(Peer* peer, bool busy);
+  void HoldIfBusy(Peer* peer, SignalKind kind, Pid from);
+  void OnSlow(Peer* peer, const PeerSession& session);
 
   // Sees that there is, or soon will be, a session for what waits.
   void Pursue(Peer* peer);
@@ -122,6 +134,9 @@ class PeerRouter::Core : public PeerSessionOwner,
   bool destroyed_ = false;
 
   std::atomic<Signal*> inbox_{nullptr};  // newest first
+  std::atomic<size_t> busy_count_{0};
+  mutable Mutex busy_mu_;
+  absl::flat_hash_set<uint32_t> busy_nodes_ ABSL_GUARDED_BY(busy_mu_);
 };
 
 }  // namespace banyan

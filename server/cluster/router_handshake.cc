@@ -73,7 +73,7 @@ void PeerRouter::Core::OnHelloAck(PeerSession* session) {
 
 void PeerRouter::Core::DialFailed(Peer* peer) {
   peer->backoff = std::min(options_.backoff_max, std::max(options_.backoff_min, 2 * peer->backoff));
-  peer->retry_at = deps_.clock->Now() + peer->backoff;
+  peer->retry_at = std::max(peer->retry_at, deps_.clock->Now() + peer->backoff);
   FailWaiting(peer);
 }
 
@@ -87,7 +87,8 @@ void PeerRouter::Core::Establish(Peer* peer, std::unique_ptr<PeerSession> sessio
   if (hooks_.session) hooks_.session(peer->id, true);
   std::deque<SignalPtr> waiting = std::move(peer->waiting);
   peer->waiting.clear();
-  peer->waiting_bytes = 0;
+  peer->waiting_bytes = peer->waiting_control = 0;
+  SetBusy(peer, false);
   for (SignalPtr& s : waiting) RouteOne(std::move(s));
   if (peer->session) peer->session->Flush();
 }
@@ -244,6 +245,7 @@ void PeerRouter::Core::OnSessionClosed(PeerSession* session) {
 
 // S2: everything that hangs on the session hears of its end before another one can begin.
 void PeerRouter::Core::TearDown(Peer* peer, std::unique_ptr<PeerSession> session) {
+  if (session->close_reason() == pb::CloseFrame::REASON_SLOW_PEER) OnSlow(peer, *session);
   std::vector<SignalPtr> unsent = session->outbox().TakeAll();
   peer->tearing_down = true;
   peer->teardown_id = session->peer();
@@ -254,9 +256,21 @@ void PeerRouter::Core::TearDown(Peer* peer, std::unique_ptr<PeerSession> session
   peer->hanging.clear();
   peer->prune_at = 4096;
   Bury(std::move(session));
+  SetBusy(peer, false);
   for (SignalPtr& s : unsent) Fail(std::move(s), ExitReason::NoConnection());
   if (hooks_.session) hooks_.session(peer->teardown_id, false);
   TeardownSlice(peer->id.node_id);
+}
+
+// It would only become as full again. One that has been quick for long begins anew.
+void PeerRouter::Core::OnSlow(Peer* peer, const PeerSession& session) {
+  const Instant now = deps_.clock->Now();
+  const bool was_quick = now - session.opened() > 2 * options_.slow_backoff_max;
+  peer->slow_backoff = was_quick
+                           ? options_.slow_backoff_min
+                           : std::min(options_.slow_backoff_max,
+                                      std::max(options_.slow_backoff_min, 2 * peer->slow_backoff));
+  peer->retry_at = now + peer->slow_backoff;
 }
 
 void PeerRouter::Core::TeardownSlice(uint32_t node_id) {

@@ -24,7 +24,7 @@ class OutboxTest : public ::testing::Test {
     Defragmenter defragmenter(options.message_bytes_max, options.reassembly_bytes_max);
     for (int i = 0; i < 10'000 && !outbox.empty(); ++i) {
       internal::v1::PeerBatch batch;
-      outbox.Fill({1, 1}, Instant(), &batch,
+      outbox.Fill({1, 1}, Instant(), true, &batch,
                   [&](SignalPtr, absl::Status s) { refused.push_back(ErrorReason(s)); });
       EXPECT_LE(batch.ByteSizeLong(), options.batch_bytes_hard);
       EXPECT_LE(batch.frames_size(), static_cast<int>(options.batch_frames_max));
@@ -82,10 +82,59 @@ TEST_F(OutboxTest, TakeAllHasEverythingThatWasNotHandedOver) {
   outbox.Push(MessageOf(1, 2, std::string(1'000'000, 'b')));
   outbox.Push(MessageOf(1, 2, "c"));
   internal::v1::PeerBatch batch;
-  outbox.Fill({1, 1}, Instant(), &batch, [](SignalPtr, absl::Status) {});
+  outbox.Fill({1, 1}, Instant(), true, &batch, [](SignalPtr, absl::Status) {});
   outbox.Push(MessageOf(1, 3, "d"));
   EXPECT_EQ(outbox.TakeAll().size(), 3u);
   EXPECT_TRUE(outbox.empty());
+}
+
+TEST_F(OutboxTest, WithoutCreditOnlyMessagesWaitAndWhatFollowsThem) {
+  auto exit = [](uint64_t from, uint64_t to) {
+    auto s = std::make_unique<Signal>(SignalKind::kLinkExit);
+    s->from = Pid{0, 0, from};
+    s->to = Pid{2, 1, to};
+    return s;
+  };
+  outbox.Push(MessageOf(1, 2, "a"));
+  outbox.Push(exit(1, 3));
+  outbox.Push(exit(1, 2));
+  outbox.Push(MessageOf(1, 3, "b"));
+  internal::v1::PeerBatch batch;
+  const auto fill = [&](bool credit) {
+    batch.Clear();
+    outbox.Fill({1, 1}, Instant(), credit, &batch, [](SignalPtr, absl::Status) {});
+    std::vector<std::string> out;
+    for (const auto& f : batch.frames()) {
+      out.push_back((f.has_exit() ? "exit " : "message ") + std::to_string(f.dst()));
+    }
+    return out;
+  };
+  EXPECT_THAT(fill(false), ::testing::ElementsAre("exit 3"));
+  EXPECT_THAT(fill(false), ::testing::ElementsAre());
+  EXPECT_EQ(outbox.messages().entries, 2u);
+  EXPECT_EQ(outbox.control().entries, 1u);
+  outbox.Push(MessageOf(1, 2, "c"));
+  EXPECT_THAT(fill(true), ::testing::ElementsAre("message 2", "exit 2", "message 3", "message 2"));
+  EXPECT_TRUE(outbox.empty());
+}
+
+TEST_F(OutboxTest, GaugesCountWhatWaits) {
+  const Instant later = Instant() + absl::Seconds(3);
+  EXPECT_TRUE(outbox.oldest().infinite());
+  outbox.Push(MessageOf(1, 2, std::string(300'000, 'x')), later);
+  outbox.Push(MessageOf(1, 3, "y"), later + absl::Seconds(1));
+  EXPECT_EQ(outbox.messages().entries, 2u);
+  EXPECT_GT(outbox.messages().bytes, 300'000u);
+  internal::v1::PeerBatch batch;
+  for (int i = 0; i < 2; ++i)
+    outbox.Fill({1, 1}, Instant(), true, &batch, [](SignalPtr, absl::Status) {});
+  EXPECT_EQ(outbox.oldest(), later) << "the rest of the large one";
+  EXPECT_LT(outbox.messages().bytes, 300'000u);
+  while (!outbox.empty())
+    outbox.Fill({1, 1}, Instant(), true, &batch, [](SignalPtr, absl::Status) {});
+  EXPECT_EQ(outbox.messages().entries, 0u);
+  EXPECT_EQ(outbox.messages().bytes, 0u);
+  EXPECT_EQ(outbox.control().bytes, 0u);
 }
 
 TEST_F(OutboxTest, WhatCannotBeEncodedIsRefused) {

@@ -121,6 +121,65 @@ TEST_F(RemoteMessages, TooLargeIsRefusedAtTheSender) {
   EXPECT_THAT(to->lines, ElementsAre("msg after"));
 }
 
+TEST_F(RemoteMessages, HeadersCountToo) {
+  auto to = Spawn(*b);
+  absl::Status got;
+  std::map<std::string, std::string> headers{{"k", std::string(17 << 20, 'x')}};
+  a->runtime.Call(b->Export(to->pid), Payload::Any("type.googleapis.com/test.Text", "x", headers),
+                  time.Now() + absl::Seconds(5),
+                  [&](absl::StatusOr<Payload> r, Pid) { got = r.status(); });
+  a->runtime.Send(b->Export(to->pid), Text("after"));
+  Settle();
+  EXPECT_EQ(ErrorReason(got), "PAYLOAD_TOO_LARGE");
+  EXPECT_THAT(to->lines, ElementsAre("msg after"));
+  EXPECT_EQ(b->router->stats().protocol_errors, 0u);
+}
+
+// One process that does not read costs its node so much, and no more.
+TEST_F(RemoteMessages, AMailboxHoldsSoManyBytesOfOtherNodes) {
+  const Pid sleeper = *b->runtime.Spawn([](Self& self) -> Task<ExitReason> {
+    co_await self.Sleep(absl::Minutes(1));
+    while (co_await self.Receive(Instant())) continue;
+    co_await self.Sleep(absl::Minutes(1));
+    co_return ExitReason::Normal();
+  });
+  for (int i = 0; i < 5; ++i) {
+    a->runtime.Send(b->Export(sleeper), Text(std::string(10 << 20, 'x')));
+    time.RunFor(absl::Seconds(1));
+  }
+  EXPECT_LE(b->runtime.inbound_bytes(), 32 << 20);
+  EXPECT_EQ(b->runtime.counters().mailbox_full.load(), 2u);
+  absl::Status got;
+  a->runtime.Call(b->Export(sleeper), Text(std::string(10 << 20, 'x')),
+                  time.Now() + absl::Seconds(5),
+                  [&](absl::StatusOr<Payload> r, Pid) { got = r.status(); });
+  time.RunFor(absl::Seconds(1));
+  EXPECT_EQ(ErrorReason(got), "MAILBOX_FULL");
+  time.RunFor(absl::Minutes(1));
+  EXPECT_EQ(b->runtime.inbound_bytes(), 0);
+}
+
+// INV-21: such a request has run.
+TEST_F(RemoteMessages, AnAnswerThatCannotTravelIsAnErrorOfUnknownOutcome) {
+  const std::vector<std::pair<Payload, std::string>> cases = {
+      {Text(std::string(17 << 20, 'x')), "PAYLOAD_TOO_LARGE"},
+      {Payload::Local(7), "PAYLOAD_INVALID"}};
+  for (const auto& [answer, reason] : cases) {
+    const Pid server = *b->runtime.Spawn([answer](Self& self) -> Task<ExitReason> {
+      const Message m = *(co_await self.Receive());
+      self.Answer(m.call_from(), answer);
+      co_return ExitReason::Normal();
+    });
+    absl::Status got;
+    a->runtime.Call(b->Export(server), Text("x"), time.Now() + absl::Seconds(5),
+                    [&](absl::StatusOr<Payload> r, Pid) { got = r.status(); });
+    Settle();
+    EXPECT_EQ(ErrorReason(got), reason);
+    ASSERT_TRUE(GetErrorInfo(got).has_value());
+    EXPECT_EQ(GetErrorInfo(got)->metadata["outcome"], kOutcomeUnknown);
+  }
+}
+
 TEST_F(RemoteMessages, LocalValuesCannotLeave) {
   auto to = Spawn(*b);
   absl::Status got;

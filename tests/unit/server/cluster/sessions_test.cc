@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <gmock/gmock.h>
 
 #include "common/base/error.h"
@@ -157,6 +159,38 @@ TEST_F(Sessions, S3TheAcceptorTearsDownBeforeItAnswersANewHello) {
   EXPECT_THAT(Links(*a, x->pid), IsEmpty());
 }
 
+// S2: all that hangs on the old session hears of its end before the next begins, in however many
+// turns.
+TEST_F(Sessions, ALongTeardownEndsBeforeTheNextSession) {
+  a.reset();
+  options.teardown_slice = 3;
+  a = MakeNode("a:1", {1, 1});
+  Introduce();
+  auto y = Spawn(*b);
+  std::vector<std::shared_ptr<Log>> linked;
+  for (int i = 0; i < 20; ++i) {
+    linked.push_back(Spawn(*a, true));
+    Run(*a, linked.back(), [pid = b->Export(y->pid)](Self& self) -> Task<void> {
+      self.Link(pid);
+      co_return;
+    });
+  }
+  Settle();
+  const auto told = [&] {
+    return static_cast<size_t>(std::count_if(linked.begin(), linked.end(),
+                                             [](const auto& l) { return l->Count("EXIT") == 1; }));
+  };
+  b->router->DropSessionForTest(1);
+  b->runtime.Send(a->Export(linked[0]->pid), Text("x"));  // dials at once
+  ASSERT_TRUE(
+      time.RunUntil([&] { return a->router->stats().sessions_opened == 2; }, absl::Seconds(10)));
+  // Those of the last slice are about to act on it.
+  EXPECT_GE(told() + options.teardown_slice, 20u);
+  Settle();
+  EXPECT_EQ(told(), 20u);
+  EXPECT_EQ(linked[0]->Count("msg x"), 1u);
+}
+
 TEST_F(Sessions, ACrashOfThePeerIsSeenAtOnce) {
   auto x = Spawn(*a, true);
   auto y = Spawn(*b);
@@ -213,7 +247,7 @@ TEST_F(Sessions, HooksTellUpAndDown) {
 
 TEST_F(Sessions, OverloadClosesLoudly) {
   a.reset();
-  options.outbound_entries_max = 100;
+  options.message_bytes_hard = 10'000;
   a = MakeNode("a:1", {1, 1});
   Introduce();
   auto x = Spawn(*a, true);
