@@ -21,6 +21,7 @@ class FakeNode::Handler : public StreamHandler {
       ack.ParseFromString(bytes);
       if (node_->answer_acks) node_->acked_ = std::max(node_->acked_, ack.seq());
       node_->store_revision_ = std::max(node_->store_revision_, ack.store_revision());
+      node_->epoch_ = std::max(node_->epoch_, ack.epoch());
       return;
     }
     internal::v1::WatcherResponse response;
