@@ -156,12 +156,14 @@ def _by_child(lives):
 def inv_10(events, within_ns):
     """A link breaks once at each end: when its peer ends, and at both ends or at none when the session does."""
     lives, end = _Lives(events), _end_of(events)
+    pids = {life: pid for pid, life in lives.by_pid.items()}
     links = {}  # (life, pid): when it was made, or None after an unlink
     fired = collections.defaultdict(list)
     for e in events:
         if e["ev"] == "link":
             links[_life(e), e["to"]] = e["t"]
-            fired.pop((_life(e), e["to"]), None)
+            fired.pop((_life(e), e["to"]), None)  # it is a new one, at both ends
+            fired.pop((lives.by_pid.get(e["to"]), pids.get(_life(e))), None)
         elif e["ev"] == "unlink":
             links[_life(e), e["to"]] = None
         elif e["ev"] == "exit_signal":
@@ -171,7 +173,6 @@ def inv_10(events, within_ns):
                 yield f"INV-10: {_name(key[0])} got the exit of {e['from']} twice"
             elif links.get(key, 0) is None:
                 yield f"INV-10: {_name(key[0])} got the exit of {e['from']} after its unlink"
-    pids = {life: pid for pid, life in lives.by_pid.items()}
     for (life, to), made in links.items():
         peer = lives.by_pid.get(to)
         if made is None or peer is None or lives.ended_by(life, end):

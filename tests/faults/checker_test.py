@@ -123,7 +123,8 @@ class CheckerTest(unittest.TestCase):
     def test_a_link_that_breaks_at_one_end(self):
         events = [e for e in good() if e["t"] < 20] + [
             life(21, "exit_signal", "a", 5, **{"from": PID_B}, reason="6"),
-            life(22, "down", "a", 5, **{"from": PID_B}, ref=1, reason="6"), event(50, "final", children={"a": 5, "b": 6})]
+            life(22, "down", "a", 5, **{"from": PID_B}, ref=1, reason="6"),
+            event(50, "final", children={"a": 5, "b": 6})]
         self.assert_only("INV-10", checker.check(events, WITHIN))
         events.insert(-1, life(23, "exit_signal", "b", 6, **{"from": PID_A}, reason="6", proc="n2-2", node="n2"))
         self.assertEqual(checker.check(events, WITHIN), [])

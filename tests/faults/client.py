@@ -22,7 +22,6 @@ class Client:
         self.pb = pb
         self.channel = grpc.insecure_channel(address, [
             ("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1),
-            ("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200),
             ("grpc.max_send_message_length", -1)])
         self.actors = pb.actors_pb2_grpc.ActorsStub(self.channel)
         self.supervisors = pb.supervisors_pb2_grpc.SupervisorsStub(self.channel)

@@ -8,6 +8,7 @@ import time
 import grpc
 
 import scenario
+import servers
 from scenario import SCALE, Scenario, lease_seconds
 
 
@@ -57,13 +58,7 @@ class Coordinator(Scenario):
 
     def unread_bytes(self, port):
         """What waits in the sockets of this local port."""
-        total = 0
-        with open("/proc/net/tcp") as table:
-            for line in list(table)[1:]:
-                fields = line.split()
-                if int(fields[1].split(":")[1], 16) == port:
-                    total += int(fields[4].split(":")[1], 16)
-        return total
+        return sum(int(f[4].split(":")[1], 16) for f in servers.sockets() if int(f[1].split(":")[1], 16) == port)
 
     def test_f10b_a_crash_after_the_commit_before_the_start_arrives(self):
         """And F-10c: the old Start arrives after all, in a session that is over."""
@@ -216,7 +211,7 @@ class Coordinator(Scenario):
         second = self._server("second", "banyand", ["coordinator", "--listen", "127.0.0.1:0", "--state-dir",
                                                     self.state_of_coordinator])
         self.assertNotEqual(second.wait_end(), 0)
-        self.assertIn("another process", second.text())
+        self.assertIn("in use by process", second.text())
         self.assertEqual(self.await_running("all")["a"].fence, before.fence)
         self.finish()
 

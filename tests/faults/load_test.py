@@ -5,6 +5,7 @@ from scenario import PEER_SILENCE, Scenario, lease_seconds
 
 RSS_GROWTH_MAX = 700 << 20  # 64 MiB wait at most; a sanitizer keeps what was freed
 POOL = 120  # processes at each end; 1,000 in a nightly run
+LINKS_SHOWN = 100  # of one process
 
 
 class Loads(Scenario):
@@ -27,7 +28,7 @@ class Loads(Scenario):
         self.link("a", "x")
         self.await_linked("x", "a")
         self.assertEqual(self.big("a", "x", 100_000_000), "PAYLOAD_TOO_LARGE")
-        self.assertEqual(self.big("a", "x", 100_000), "UNKNOWN")  # it arrived: no order of the probe's
+        self.assertEqual(self.big("a", "x", 100_000), "OK")
         self.assertEqual(self.tail.find(ev="exit_signal"), [])
         self.finish_unmoved()
 
@@ -45,17 +46,17 @@ class Loads(Scenario):
             self.assertLess(self.servers[name].rss_bytes() - before, RSS_GROWTH_MAX)
         self.assertEqual(self.tail.find(ev="exit_signal", child="z"), [])  # another session
         self.net.heal("n1", "n2")
-        self.await_("the two can talk again", lambda: self.big("a", "x", 10) == "UNKNOWN")
+        self.await_("the two can talk again", lambda: self.big("a", "x", 10) == "OK")
         self.finish_unmoved()
 
     def test_f26_a_process_that_takes_little(self):
         rss = self.servers["n2"].rss_bytes()
         self.api.order("x", "slow 1")
-        for _ in range(20):
+        for _ in range(5):
             self.api.order("a", f"send {self.api.pid('x')} 1000 1024", seconds=60)
         # Others of that node are not held up behind it: a new process answers at once.
         self.start_probes("more", ["y"], on="n2")
-        self.assertEqual(self.big("a", "y", 10), "UNKNOWN")
+        self.assertEqual(self.big("a", "y", 10), "OK")
         self.assertLess(self.servers["n2"].rss_bytes() - rss, RSS_GROWTH_MAX)
         _, out_of_order = map(int, self.api.order("x", "received", seconds=60).split())
         self.assertEqual(out_of_order, 0)
@@ -70,12 +71,12 @@ class Loads(Scenario):
         node_id, inc, _ = self.api.pid("q").split()
         self.api.order("p", f"mesh {node_id} {inc} {ids}", seconds=60)
         self.await_("all are linked", lambda: self.stats("p")[0] == size * size, lease_seconds(100))
-        self.await_("the other end knows of all", lambda: self.linked(node_id, inc, ids) == size * size,
-                    lease_seconds(100))
+        shown = size * min(size, LINKS_SHOWN)
+        self.await_("the other end knows of all", lambda: self.linked(node_id, inc, ids) >= shown, lease_seconds(100))
         self.assertGreater(self.net.reset("n1", "n2"), 0)
         for hub in ("p", "q"):
             self.await_(f"all links of {hub} fire", lambda: self.stats(hub)[1] >= size * size, lease_seconds(100))
-        self.await_("the two can talk again", lambda: self.big("p", "q", 10) == "UNKNOWN")
+        self.await_("the two can talk again", lambda: self.big("p", "q", 10) == "OK")
         for hub in ("p", "q"):
             _, fired, doubles = self.stats(hub)
             self.assertEqual((fired, doubles), (size * size, 0))
@@ -86,7 +87,7 @@ class Loads(Scenario):
         return tuple(map(int, self.api.order(hub, "pool_stats", seconds=60).split()))
 
     def linked(self, node_id, inc, ids):
-        """Links that the processes of the pool have."""
+        """Links that the processes of the pool show."""
         types, total = scenario.pb.types_pb2, 0
         for id in ids.split(","):
             pid = types.Pid(node_id=int(node_id), incarnation=int(inc), id=int(id))

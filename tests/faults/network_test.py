@@ -66,7 +66,7 @@ class Networks(Scenario):
 
     def linked_anew(self, a, b):
         """A call first: a link while there is no session breaks at once, and counts as one."""
-        if self.api.order(a, f"big {self.api.pid(b)} 10") not in ("OK", "UNKNOWN"):
+        if self.api.order(a, f"big {self.api.pid(b)} 10") != "OK":
             return False
         self.api.order(a, f"link {self.api.pid(b)}")
         self.await_linked(b, a)
@@ -106,6 +106,7 @@ class Networks(Scenario):
             self.assertEqual(self.result_of(pending[id].operation_id), "stopped")
             self.recorder.note("op_ack", request_id=f"stop {id}", kind="terminate", child=id)
             self.await_event(ev="exit", child=id, fence=before[id].fence)
+        self.await_event(ev="member", name="n1", kind="RECOVERED")
         self.start_probes("others", ["x"], on="n1")
         # Or with the death of the node.
         self.net.cut("n1", "coordinator")

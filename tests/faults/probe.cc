@@ -19,6 +19,7 @@ namespace pb = modules::v1;
 
 constexpr absl::Duration kLookEvery = absl::Milliseconds(5);
 constexpr absl::Duration kCallLimit = absl::Seconds(30);
+constexpr char kFiller = 'x';            // what fills large requests; no order begins with it
 constexpr size_t kNotedBytesMax = 1000;  // larger messages are counted, not written down
 
 bool IsThere(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
@@ -43,7 +44,7 @@ std::map<std::string, std::string> OptionsOf(const std::vector<Payload>& args) {
 Payload Numbered(uint64_t number, int bytes) {
   pb::Put put;
   put.set_key(fmt::format("{}", number));
-  put.set_value(std::string(bytes, 'x'));
+  put.set_value(std::string(bytes, kFiller));
   return wire::MessagePayload(put);
 }
 
@@ -83,6 +84,7 @@ Task<GenServer::InitResult> Probe::InitWith(std::map<std::string, std::string> o
 Task<GenServer::CallResult> Probe::HandleCall(Payload request, CallFrom) {
   absl::StatusOr<pb::Get> get = wire::UnpackOrError<pb::Get>(request);
   if (!get.ok()) return Reply(Answer("not an order"));
+  if (get->key().starts_with(kFiller)) return Reply(Answer("done"));
   return Obey(get->key());
 }
 
@@ -209,7 +211,7 @@ void Probe::Send(Pid to, int count, int bytes) {
 
 Task<std::string> Probe::CallBig(Pid to, size_t bytes) {
   pb::Get get;
-  get.set_key(std::string(bytes, 'x'));
+  get.set_key(std::string(bytes, kFiller));
   absl::StatusOr<Payload> reply = co_await self().Call(to, wire::MessagePayload(get), kCallLimit);
   co_return reply.ok() ? "OK" : std::string(ErrorReason(reply.status()));
 }

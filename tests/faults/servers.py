@@ -9,6 +9,7 @@ import time
 
 START_SECONDS_MAX = 30
 END_SECONDS_MAX = 15
+MAPPED = "0000000000000000FFFF00000100007F"  # 127.0.0.1 as gRPC's sockets have it
 BAD_WORDS = ("Sanitizer", "runtime error:", "invariant broken")
 
 
@@ -34,15 +35,13 @@ class Server:
 
     def __init__(self, name, program, args, log, env=None):
         self.name, self.log_path = name, log
-        self._log = open(log, "ab")
-        self._from = self._log.tell()  # a restarted server appends
+        self._log = open(log, "wb")
         self.process = subprocess.Popen([program, *args], stdout=self._log, stderr=subprocess.STDOUT,
                                         env={**os.environ, **(env or {})}, start_new_session=True)
         self.pid = None
 
     def text(self):
         with open(self.log_path, "rb") as log:
-            log.seek(self._from)
             return log.read().decode(errors="replace")
 
     def lines(self, event):
@@ -59,7 +58,7 @@ class Server:
 
     def pids(self):
         """The processes of it that still run, watcher and node."""
-        return [p for p in {self.process.pid, self.pid} if p and _alive(p)]
+        return [p for p in {self.process.pid, self.pid, *_children(self.process.pid)} if p and _alive(p)]
 
     def signal(self, number):
         """To the process that serves."""
@@ -70,19 +69,14 @@ class Server:
         return self.process.wait(seconds)
 
     def end(self):
-        """Ends what still runs of it."""
-        if self.process.poll() is None:
-            for pid in (self.pid, self.process.pid):
-                for number in (signal.SIGKILL, signal.SIGCONT):
-                    if pid and _alive(pid):
-                        os.kill(pid, number)
-                if pid == self.pid:
-                    try:  # its watcher ends by itself, after what the node had started
-                        self.process.wait(5)
-                        break
-                    except subprocess.TimeoutExpired:
-                        pass
-            self.process.wait(END_SECONDS_MAX)
+        """Ends what still runs of it, watcher and node at once: nobody is to be told."""
+        for pid in self.pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait(END_SECONDS_MAX)
+        wait_until(f"{self.name} has ended", lambda: not self.pids(), END_SECONDS_MAX)
         self._log.close()
 
     def problems(self):
@@ -100,23 +94,33 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def _children(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            return [int(child) for child in f.read().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
 def _alive(pid):
     try:
         with open(f"/proc/{pid}/stat") as f:
             return f.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def sockets():
+    """The fields of all TCP sockets, as /proc/net/tcp has them."""
+    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(path) as table:
+            for line in list(table)[1:]:
+                yield line.split()
 
 
 def owner_of_port(port, servers):
     """The name of the server whose process has the loopback socket with this local port."""
-    inode = None
-    want = "0100007F:%04X" % port
-    with open("/proc/net/tcp") as table:
-        for line in table:
-            fields = line.split()
-            if fields[1] == want:
-                inode = fields[9]
+    inode = next((f[9] for f in sockets() if f[1] in (f"0100007F:{port:04X}", f"{MAPPED}:{port:04X}")), None)
     if inode is None:
         return None
     for server in servers:
