@@ -1,47 +1,14 @@
 #include "tests/sim/sim_cluster.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "fmt/format.h"
 
 #include "banyan/internal/v1/membership.pb.h"
-#include "banyan/internal/v1/store.pb.h"
-#include "server/behaviours/gen_server.h"
+#include "common/base/error.h"
 
 namespace banyan::sim {
-
-// The child that the runs watch: its code runs every 100 ms and says so.
-class SimCluster::Probe : public GenServer {
- public:
-  Probe(SimCluster* cluster, std::string node) : cluster_(cluster), node_(std::move(node)) {}
-  ~Probe() override {
-    if (!id_.empty()) cluster_->history_.Ended(id_, fence_);
-  }
-  Task<InitResult> Init(std::vector<Payload>) override {
-    id_ = context().child_id;
-    fence_ = context().fence;
-    cluster_->history_.Started(id_, fence_, node_, cluster_->AssignmentDurable(id_, fence_));
-    Run();
-    return Ok();
-  }
-  Task<CallResult> HandleCall(Payload request, CallFrom) override {
-    cluster_->history_.Dispatched(id_, fence_, node_);
-    return Reply(std::move(request));
-  }
-  Task<Result> HandleCast(Payload) override { return NoReply(); }
-  Task<Result> HandleInfo(Message) override {
-    Run();
-    return NoReply();
-  }
-
- private:
-  void Run() {
-    cluster_->history_.Dispatched(id_, fence_, node_);
-    self().StartTimer(absl::Milliseconds(100));
-  }
-  SimCluster* const cluster_;
-  const std::string node_;
-  std::string id_;
-  uint64_t fence_ = 0;
-};
 
 // The watcher process of a node that has ended: reports the end until it is recorded.
 class SimCluster::Watcher : public StreamHandler {
@@ -85,37 +52,48 @@ class SimCluster::Watcher : public StreamHandler {
   int tries_ = 0;
 };
 
-SimCluster::NodeProcess::NodeProcess(SimCluster* c, int index)
+SimCluster::NodeProcess::NodeProcess(SimCluster* c, int slot)
     : host(&c->time_, c->ClockRate(),
            absl::Seconds(1 + static_cast<int64_t>(c->random_.Below(100'000)))),
       random(c->random_.Next()),
-      transport(std::make_unique<testing::SimTransport>(&c->network_, NodeName(index), &host)),
+      transport(std::make_unique<testing::SimTransport>(&c->network_, c->AddressOf(slot), &host)),
       runtime({.clock = &host, .timers = &host, .workers = 0, .executor = &host}) {
-  const std::string name = NodeName(index);
-  modules.AddBehaviour("probe", [c, name] { return std::make_unique<Probe>(c, name); });
-  for (const auto& workload : c->workloads_) workload->AddModules(index, &modules);
+  const std::string name = NodeName(slot % c->size());
+  const std::string address = c->AddressOf(slot);
+  NodeSlot* life = c->Slot(slot);
+  modules.AddBehaviour("probe", [c, slot] { return std::make_unique<Probe>(c, slot); });
+  if (slot < c->size()) {
+    for (const auto& workload : c->workloads_) workload->AddModules(slot, &modules);
+  }
   services.modules = &modules;
   services.node = name;
-  services.address = name;
+  services.address = address;
   runtime.SetHost(&services);
   NodeOptions options;
   options.name = name;
   options.cluster_name = "sim";
-  options.address = name;
+  options.address = address;
   options.coordinators = {"coord"};
-  options.machine_id = "machine-" + name;
+  options.machine_id = "machine-" + address;
   options.boot_id = "boot";
-  options.process_id = fmt::format("{}-{}", name, c->nodes_[index].lives);
+  options.process_id = fmt::format("{}-{}", address, life->lives);
   options.state_lock = true;
   options.has_watcher = true;
+  options.peer = c->options_.peer;
+  options.epoch_seen = life->epoch_seen;
+  // One entry at most in each map: more have no fixed order in bytes.
+  if (c->options_.capacity) options.capacity["weight"] = c->options_.capacity(slot % c->size());
+  c->wire_checks_.OnProcess(address, life->epoch_seen);
   Node::Hooks hooks;
-  // The one unary call between the two; here it takes no time.
-  hooks.resolve = [c, this](const std::string& wanted, Node::ResolveDone done) {
-    if (!c->coordinator_up()) return done(absl::UnavailableError("no coordinator"));
-    internal::v1::ResolveRequest request;
-    request.set_name(wanted);
-    request.set_subscribe(true);
-    c->coordinator().Resolve(std::move(request), node->identity().node_id, std::move(done));
+  hooks.resolve = [c, slot](const std::string& wanted, Node::ResolveDone done) {
+    c->Resolve(slot, wanted, std::move(done));
+  };
+  hooks.joined = [life](const std::string&, const std::string&, uint32_t epoch,
+                        wire::NodeIdentity) { life->epoch_seen = epoch; };
+  hooks.frozen = [c](bool frozen) { c->history_.Mark(frozen ? "frozen" : "thawed"); };
+  hooks.dead = [c, address] { c->history_.Event(address, "fenced off"); };
+  hooks.refused = [c](const absl::Status& why) {
+    c->history_.Mark("hello refused: " + ErrorReason(why));
   };
   node = std::make_unique<Node>(Node::Deps{.runtime = &runtime,
                                            .clock = &host,
@@ -141,7 +119,8 @@ SimCluster::CoordinatorProcess::CoordinatorProcess(SimCluster* c)
       random(c->random_.Next()),
       transport(&c->network_, "coord", &host) {
   store = std::make_unique<MemoryStore>(
-      c->disk_, MemoryStore::Deps{.executor = &host, .clock = &host, .timers = &host});
+      c->disk_, MemoryStore::Deps{.executor = &host, .clock = &host, .timers = &host},
+      c->StoreHooks());
   CoordinatorOptions options = c->options_.coordinator;
   options.cluster_name = "sim";
   options.advertise_address = "coord";
@@ -158,19 +137,45 @@ SimCluster::CoordinatorProcess::CoordinatorProcess(SimCluster* c)
 SimCluster::SimCluster(Options options)
     : options_(std::move(options)),
       random_(options_.seed),
+      probe_random_(Fork("probes")),
+      store_random_(Fork("store")),
+      net_random_(Fork("network")),
       network_(&time_),
-      nodes_(options_.nodes) {
+      store_checks_(&history_),
+      wire_checks_(&history_, &store_checks_) {
+  for (int i = 0; i < 2 * options_.nodes; ++i) nodes_.push_back(std::make_unique<NodeSlot>());
   network_.set_latency([this](const std::string&, const std::string&) {
     // Mostly a millisecond, now and then long.
-    return absl::Microseconds(200 + random_.Below(2000)) +
-           (random_.Below(50) == 0 ? absl::Milliseconds(200) : absl::ZeroDuration());
+    return absl::Microseconds(200 + net_random_->Below(2000)) +
+           (net_random_->Below(50) == 0 ? absl::Milliseconds(200) : absl::ZeroDuration());
   });
+  network_.set_tap([this](uint64_t stream, const std::string& from, const std::string& to,
+                          StreamKind kind, const std::string& bytes) {
+    history_.Hash(bytes);
+    wire_checks_.OnWrite(stream, from, to, kind, bytes);
+    using Seen = WireChecks::Seen;
+    const Seen seen = wire_checks_.last_seen();
+    if (seen == Seen::kStart && AtPoint("start.sent")) CrashCoordinatorNow("start.sent");
+    if (seen == Seen::kStarted && AtPoint("started.reported"))
+      CrashCoordinatorNow("started.reported");
+    if (seen == Seen::kStartFailed && AtPoint("start_failed.reported"))
+      CrashCoordinatorNow("start_failed.reported");
+    if (seen == Seen::kExited && AtPoint("exit.reported")) CrashCoordinatorNow("exit.reported");
+    if (seen == Seen::kStopped && AtPoint("stop.reported")) CrashCoordinatorNow("stop.reported");
+  });
+  network_.set_delivery_tap(
+      [this](uint64_t stream, const std::string& from, const std::string& to, StreamKind kind,
+             const std::string& bytes) { wire_checks_.OnDelivery(stream, from, to, kind, bytes); });
   disk_ = MemoryStore::NewDisk(&random_);
-  history_.set_clock([this] { return absl::ToDoubleSeconds(time_.Now() - Instant()); });
+  store_checks_.set_lease(options_.coordinator.lease_coordinator);
+  history_.set_clock([this] { return seconds(); });
 }
 
 SimCluster::~SimCluster() {
-  for (NodeSlot& n : nodes_) n.process.reset();
+  on_start = nullptr;
+  on_end = nullptr;
+  workloads_.clear();
+  for (auto& n : nodes_) n->process.reset();
   coordinator_.reset();
 }
 
@@ -182,46 +187,191 @@ std::unique_ptr<Random> SimCluster::Fork(std::string_view purpose) const {
 
 double SimCluster::ClockRate() { return 1.0 + (random_.Unit() - 0.5) * 0.008; }
 
+std::string SimCluster::AddressOf(int slot) const {
+  return slot < size() ? NodeName(slot) : NodeName(slot - size()) + "-twin";
+}
+
+void SimCluster::Trouble(int i, Instant until) {
+  store_checks_.Trouble(i < 0 ? "" : NodeName(i % size()), time_.Now(), until);
+}
+
+// --------------------------------------------------------------- coordinator
+
 void SimCluster::StartCoordinator() { coordinator_ = std::make_unique<CoordinatorProcess>(this); }
+
 void SimCluster::CrashCoordinator() { coordinator_.reset(); }
 
+void SimCluster::CrashCoordinatorNow(std::string_view where) {
+  if (!coordinator_up()) return;
+  history_.Event("coord", "crash", where);
+  history_.Mark(fmt::format("crash at {}", where));
+  coordinator_->store->Crash();
+  coordinator_->host.Kill();
+  network_.Mute("coord");
+  time_.Post([this, process = coordinator_.get()] {
+    if (coordinator_.get() == process) coordinator_.reset();
+  });
+}
+
+MemoryStore::Faults SimCluster::StoreHooks() {
+  MemoryStore::Faults hooks;
+  hooks.delay = [this](const Txn&) {
+    absl::Duration d = store_faults.delay * store_random_->Unit();
+    if (store_random_->Unit() < store_faults.slow_part)
+      d += store_faults.slow * store_random_->Unit();
+    return d;
+  };
+  hooks.before_commit = [this](const Txn& txn) {
+    if (store_faults.full) {
+      history_.Mark("store full");
+      return MakeError("STORE_FULL", "the disk is full");
+    }
+    const bool starts = std::any_of(txn.puts.begin(), txn.puts.end(),
+                                    [&](const KeyValue& put) { return put.key.ends_with("/asg"); });
+    if (AtPoint(starts ? "assignment.before_commit" : "before_commit"))
+      CrashCoordinatorNow(starts ? "assignment.before_commit" : "before_commit");
+    return absl::OkStatus();
+  };
+  hooks.after_commit = [this](const Txn& txn) {
+    for (const KeyValue& put : txn.puts) history_.Hash(put.key);
+    if (coordinator_ != nullptr)
+      store_checks_.OnCommit(txn, time_.Now(), coordinator_->host.WallNow());
+    const bool starts = std::any_of(txn.puts.begin(), txn.puts.end(),
+                                    [&](const KeyValue& put) { return put.key.ends_with("/asg"); });
+    if (AtPoint(starts ? "assignment.after_commit" : "after_commit"))
+      CrashCoordinatorNow(starts ? "assignment.after_commit" : "after_commit");
+  };
+  return hooks;
+}
+
+// --------------------------------------------------------------------- nodes
+
 void SimCluster::StartNode(int i) {
-  ++nodes_[i].lives;
-  nodes_[i].process = std::make_unique<NodeProcess>(this, i);
+  NodeSlot& slot = *Slot(i);
+  ++slot.lives;
+  slot.process.reset();
+  slot.process = std::make_unique<NodeProcess>(this, i);
+  if (i >= size()) return;
   for (const auto& workload : workloads_) workload->OnNodeStarted(i);
 }
 
 void SimCluster::EndProcess(int i) {
-  for (const auto& workload : workloads_) workload->OnNodeEnding(i);
-  nodes_[i].process.reset();
+  if (i < size()) {
+    for (const auto& workload : workloads_) workload->OnNodeEnding(i);
+  }
+  Slot(i)->process.reset();
 }
 
-void SimCluster::CrashNode(int i, bool watcher) {
-  wire::NodeIdentity id = node(i).identity();
-  std::string process_id = node(i).options().process_id;
+void SimCluster::CrashNode(int i, Crash how) {
+  const wire::NodeIdentity id = node(i).identity();
+  const std::string process_id = node(i).options().process_id;
+  if (how == Crash::kPower) network_.PowerOff(AddressOf(i));
   EndProcess(i);
-  if (!watcher || id.node_id == 0) return;
-  std::string name = fmt::format("{}-watcher-{}", NodeName(i), nodes_[i].lives);
-  time_.ScheduleAt(time_.Now() + absl::Milliseconds(20), [this, name, id, process_id] {
+  if (how != Crash::kWatched || id.node_id == 0) return;
+  const std::string name = fmt::format("{}-watcher-{}", AddressOf(i), Slot(i)->lives);
+  After(absl::Milliseconds(20), [this, name, id, process_id] {
     watchers_.push_back(std::make_unique<Watcher>(this, name, id, process_id));
   });
 }
 
 void SimCluster::StopNode(int i) {
-  node(i).Stop(absl::Seconds(20), [this, i, life = nodes_[i].lives] {
+  node(i).Stop(absl::Seconds(20), [this, i, life = Slot(i)->lives] {
     // What it had written and not yet sent goes with the process.
-    network_.Break(NodeName(i), "coord");
+    network_.Break(AddressOf(i), "coord");
     time_.Post([this, i, life] {
-      if (nodes_[i].lives == life && node_up(i)) EndProcess(i);
+      if (Slot(i)->lives == life && node_up(i)) EndProcess(i);
     });
   });
 }
 
-void SimCluster::PauseNode(int i) { nodes_[i].process->host.Pause(); }
-void SimCluster::ResumeNode(int i) { nodes_[i].process->host.Resume(); }
+void SimCluster::PauseNode(int i) { Slot(i)->process->host.Pause(); }
+void SimCluster::ResumeNode(int i) { Slot(i)->process->host.Resume(); }
+
+void SimCluster::StopMachine(int i) {
+  NodeProcess& p = *Slot(i)->process;
+  p.stopped_at = time_.Now();
+  p.host.StopMachine();
+}
+
+void SimCluster::ContinueMachine(int i) {
+  NodeProcess& p = *Slot(i)->process;
+  if (p.stopped_at.infinite()) return;
+  p.stood_still += time_.Now() - p.stopped_at;
+  p.stopped_at = Instant::Infinite();
+  p.host.ContinueMachine();
+}
+
+// The one unary call from nodes to the coordinator.
+void SimCluster::Resolve(int slot, const std::string& name, Node::ResolveDone done) {
+  const std::string from = AddressOf(slot);
+  const auto late = [this] { return absl::Microseconds(300 + net_random_->Below(2000)); };
+  NodeProcess* process = Slot(slot)->process.get();
+  const int life = Slot(slot)->lives;
+  // Answers exactly once, and only to the process that has asked.
+  auto answered = std::make_shared<bool>(false);
+  auto answer = [this, slot, life, answered,
+                 done = std::move(done)](absl::StatusOr<internal::v1::ResolveResponse> r) {
+    if (std::exchange(*answered, true) || !node_up(slot) || node_lives(slot) != life) return;
+    Slot(slot)->process->host.Post([done, r = std::move(r)] { done(r); });
+  };
+  After(absl::Seconds(2), [answer] { answer(absl::UnavailableError("no answer")); });
+  const uint32_t id =
+      process == nullptr || process->node == nullptr ? 0 : process->node->identity().node_id;
+  After(late(), [this, from, name, id, late, answer] {
+    if (!coordinator_up() || network_.blocked(from, "coord")) return;
+    internal::v1::ResolveRequest request;
+    request.set_name(name);
+    request.set_subscribe(true);
+    coordinator().Resolve(request, id, [this, from, late, answer](auto r) {
+      if (network_.blocked("coord", from)) return;
+      After(late(), [answer, r = std::move(r)] { answer(r); });
+    });
+  });
+}
+
+// ------------------------------------------------------------------ children
+
+void SimCluster::OnProbeStarted(Life* life, int slot) {
+  NodeProcess& p = *Slot(slot)->process;
+  life->outside |= p.stood_still > absl::ZeroDuration();
+  history_.Started(*life, store_checks_.Assigned(life->child, life->fence));
+  if (on_start) on_start(*life);
+  OnProbeRan(life, slot);
+}
+
+void SimCluster::OnProbeRan(Life* life, int slot) {
+  if (Slot(slot)->process != nullptr)
+    life->outside |= Slot(slot)->process->stood_still > absl::ZeroDuration();
+  history_.Dispatched(*life);
+  if (!life->exclusive || probe_random_->Below(16) != 0) return;
+  // A request to somebody else, under way for some time.
+  After(absl::Milliseconds(1 + probe_random_->Below(400)),
+        [this, l = *life] { history_.Write(l); });
+}
+
+void SimCluster::OnProbeEnded(const Life& life, std::string_view why) {
+  history_.Ended(life, why);
+  if (why == "crash" || why == "init failed") store_checks_.OnCrash(life.child);
+  if (on_end) on_end(life, why);
+}
+
+bool SimCluster::Outlived(const std::string& child, uint64_t fence) const {
+  return store_checks_.Outlived(child, fence);
+}
+
+void SimCluster::KillSomeChild(int i) {
+  std::vector<Pid> probes;
+  for (const ProcessSnapshot& p : runtime(i).List()) {
+    if (p.module == "probe") probes.push_back(p.pid);
+  }
+  if (!probes.empty())
+    runtime(i).Exit(probes[random_.Below(probes.size())], ExitReason::Error("sim"));
+}
+
+// ------------------------------------------------------------------- clients
 
 bool SimCluster::WaitForNodes(int active, absl::Duration limit) {
-  Instant end = time_.Now() + limit;
+  const Instant end = time_.Now() + limit;
   while (time_.Now() < end) {
     absl::StatusOr<v1::ListNodesResponse> nodes;
     if (coordinator_up() &&
@@ -251,24 +401,6 @@ std::vector<v1::ChildInfo> SimCluster::Children(const std::string& supervisor) {
     return {};
   }
   return {r->children().begin(), r->children().end()};
-}
-
-void SimCluster::KillSomeChild(int i) {
-  std::vector<Pid> probes;
-  for (const ProcessSnapshot& p : runtime(i).List()) {
-    if (p.module == "probe") probes.push_back(p.pid);
-  }
-  if (!probes.empty())
-    runtime(i).Exit(probes[random_.Below(probes.size())], ExitReason::Error("sim"));
-}
-
-bool SimCluster::AssignmentDurable(const std::string& child, uint64_t fence) const {
-  for (const auto& [key, value] : disk_->data) {
-    if (!key.starts_with("child/") || !key.ends_with("/" + child + "/asg")) continue;
-    internal::v1::AssignmentRecord record;
-    if (record.ParseFromString(value) && record.fence() == fence) return true;
-  }
-  return false;
 }
 
 }  // namespace banyan::sim

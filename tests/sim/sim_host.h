@@ -2,8 +2,8 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
-#include <set>
 #include <utility>
 
 #include "common/time/virtual_time.h"
@@ -11,36 +11,44 @@
 namespace banyan::sim {
 
 // One simulated OS process: a clock of its own rate and offset, timers and an executor on the one
-// event loop. A crash drops all that was to run; a pause (SIGSTOP) holds it up while the clock goes
-// on.
+// event loop. A crash drops all that was to run. A pause (SIGSTOP) holds it up while the clock goes
+// on; when the whole machine pauses, the clock stands still too.
 class SimHost : public Clock, public Timers, public Executor {
  public:
   SimHost(VirtualTime* time, double rate, absl::Duration offset)
       : time_(time),
         state_(std::make_shared<State>()),
         rate_(rate),
-        offset_(offset),
-        origin_(time->Now()) {}
-  ~SimHost() override { Kill(); }
+        local_(Instant::FromNanos(1) + offset),
+        since_(time->Now()) {
+    state_->host = this;
+  }
+  ~SimHost() override {
+    Kill();
+    state_->host = nullptr;
+  }
 
   Instant Now() const override {
-    return Instant::FromNanos(1) + offset_ + (time_->Now() - origin_) * rate_;
+    return stopped_ ? local_ : local_ + (time_->Now() - since_) * rate_;
   }
-  absl::Time WallNow() const override { return time_->WallNow(); }
+  absl::Time WallNow() const override { return time_->WallNow() + wall_offset_; }
   Id ScheduleAt(Instant at, std::function<void()> fn) override {
     if (at.infinite()) return 0;
-    Id id = ++last_id_;
-    absl::Duration left = (at - Now()) / rate_;
-    state_->timers.insert(id);
-    time_->ScheduleAt(time_->Now() + std::max(left, absl::ZeroDuration()),
-                      [state = state_, id, fn = std::move(fn)]() mutable {
-                        Run(state, [state, id, fn = std::move(fn)] {
-                          if (state->timers.erase(id) > 0) fn();
-                        });
-                      });
+    const Id id = ++last_id_;
+    at = std::max(at, Now());
+    timers_.emplace(std::pair(at, id), std::move(fn));
+    times_.emplace(id, at);
+    Arm();
     return id;
   }
-  bool Cancel(Id id) override { return state_->timers.erase(id) > 0; }
+  bool Cancel(Id id) override {
+    auto it = times_.find(id);
+    if (it == times_.end()) return false;
+    // Out of the tables first: what the function captured may call back when it is destroyed.
+    auto timer = timers_.extract({it->second, id});
+    times_.erase(it);
+    return true;
+  }
   void Post(std::function<void()> fn) override {
     time_->Post([state = state_, fn = std::move(fn)]() mutable { Run(state, std::move(fn)); });
   }
@@ -48,22 +56,42 @@ class SimHost : public Clock, public Timers, public Executor {
   // From here on nothing runs.
   void Kill() {
     state_->dead = true;
-    state_->held.clear();  // they hold the state
+    std::exchange(state_->held, {}).clear();  // they hold the state
   }
+  bool dead() const { return state_->dead; }
   void Pause() { state_->paused = true; }
   void Resume() {
     state_->paused = false;
-    std::deque<std::function<void()>> held;
-    held.swap(state_->held);
+    std::deque<std::function<void()>> held = std::exchange(state_->held, {});
     for (auto& fn : held) Post(std::move(fn));
   }
   bool paused() const { return state_->paused; }
 
+  // The machine as a whole: its clock stands still, too.
+  void StopMachine() {
+    Rebase();
+    stopped_ = true;
+    Pause();
+  }
+  void ContinueMachine() {
+    since_ = time_->Now();
+    stopped_ = false;
+    Resume();
+    Rearm();
+  }
+  void SetRate(double rate) {
+    Rebase();
+    rate_ = rate;
+    if (!stopped_) Rearm();
+  }
+  // The wall clock is set; the monotonic one knows nothing of it.
+  void JumpWall(absl::Duration by) { wall_offset_ += by; }
+
  private:
   struct State {
+    SimHost* host = nullptr;
     bool dead = false, paused = false;
     std::deque<std::function<void()>> held;
-    std::set<Id> timers;
   };
   static void Run(const std::shared_ptr<State>& state, std::function<void()> fn) {
     if (state->dead) return;
@@ -73,12 +101,54 @@ class SimHost : public Clock, public Timers, public Executor {
       fn();
     }
   }
+  void Rebase() {
+    local_ = Now();
+    since_ = time_->Now();
+  }
+  void Rearm() {
+    armed_ = Instant::Infinite();
+    ++generation_;
+    Arm();
+  }
+  // One event of the loop stands for the earliest timer; one that comes for nothing does no harm.
+  void Arm() {
+    if (timers_.empty() || stopped_ || timers_.begin()->first.first >= armed_) return;
+    armed_ = timers_.begin()->first.first;
+    const absl::Duration left = std::max((armed_ - Now()) / rate_, absl::ZeroDuration());
+    time_->ScheduleAt(time_->Now() + left, [state = state_, generation = ++generation_] {
+      Run(state, [state, generation] {
+        if (state->host != nullptr) state->host->Fire(generation);
+      });
+    });
+  }
+  void Fire(uint64_t generation) {
+    if (generation != generation_) return;
+    armed_ = Instant::Infinite();
+    // A nanosecond for what the division by the rate lost.
+    const Instant now = Now() + absl::Nanoseconds(2);
+    std::shared_ptr<State> state = state_;
+    for (const Id last = last_id_; !timers_.empty();) {
+      auto [at, id] = timers_.begin()->first;
+      if (at > now || id > last) break;
+      auto timer = timers_.extract(timers_.begin());
+      times_.erase(id);
+      timer.mapped()();
+      if (state->dead || state->paused) break;
+    }
+    if (!state->dead && state->host != nullptr) Arm();
+  }
 
   VirtualTime* const time_;
   const std::shared_ptr<State> state_;
-  const double rate_;
-  const absl::Duration offset_;
-  const Instant origin_;
+  double rate_;
+  Instant local_;  // at `since_`
+  Instant since_;
+  bool stopped_ = false;
+  absl::Duration wall_offset_;
+  std::map<std::pair<Instant, Id>, std::function<void()>> timers_;
+  std::map<Id, Instant> times_;
+  Instant armed_ = Instant::Infinite();
+  uint64_t generation_ = 0;
   Id last_id_ = 0;
 };
 

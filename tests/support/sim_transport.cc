@@ -60,10 +60,12 @@ class SimStream : public Stream {
 SimTransport::SimTransport(SimNetwork* network, std::string address, Executor* executor)
     : network_(network), address_(std::move(address)), executor_(executor) {
   network_->hosts_[address_] = this;
+  network_->Reset(address_);
 }
 
 SimTransport::~SimTransport() {
   network_->hosts_.erase(address_);
+  network_->muted_.erase(address_);
   for (auto& [id, conn] : network_->conns_) {
     for (int end : {0, 1}) {
       if (conn.ends[end].transport != this) continue;
@@ -79,6 +81,7 @@ SimTransport::~SimTransport() {
 std::unique_ptr<Stream> SimTransport::Dial(const std::string& address, StreamKind kind,
                                            StreamHandler* handler) {
   const uint64_t id = ++network_->last_conn_;
+  if (id % 256 == 0) network_->Sweep();
   SimNetwork::Conn& conn = network_->conns_[id];
   conn.kind = kind;
   conn.ends[0] = {this, handler, false};
@@ -138,7 +141,8 @@ void SimNetwork::Send(uint64_t id, int end, Frame frame) {
   auto it = conns_.find(id);
   if (it == conns_.end() || it->second.closed) return;
   Lane& lane = it->second.lanes[end];
-  if (tap_ && !frame.last) tap_(lane.from, lane.to, it->second.kind, frame.bytes);
+  if (dark_.contains(lane.from) || (!frame.last && muted_.contains(lane.from))) return;
+  if (tap_ && !frame.last) tap_(id, lane.from, lane.to, it->second.kind, frame.bytes);
   const absl::Duration latency = latency_ ? latency_(lane.from, lane.to) : absl::Milliseconds(1);
   lane.last_arrival = std::max(lane.last_arrival, time_->Now() + latency);
   frame.at = lane.last_arrival;
@@ -178,7 +182,9 @@ void SimNetwork::Deliver(uint64_t id, int lane_index) {
       if (end.handler != nullptr) end.handler->OnClose(std::move(frame.status));
       return;
     }
-    if (end.handler != nullptr) end.handler->OnFrame(std::move(frame.bytes));
+    if (end.handler == nullptr) continue;
+    if (delivery_tap_) delivery_tap_(id, lane.from, lane.to, it->second.kind, frame.bytes);
+    end.handler->OnFrame(std::move(frame.bytes));
   }
 }
 
@@ -242,6 +248,10 @@ void SimNetwork::Heal(const std::string& a, const std::string& b) {
   blocked_.erase({b, a});
   Flush();
 }
+void SimNetwork::HealOneWay(const std::string& from, const std::string& to) {
+  blocked_.erase({from, to});
+  Flush();
+}
 void SimNetwork::HealAll() {
   blocked_.clear();
   isolated_.clear();
@@ -253,15 +263,58 @@ void SimNetwork::Join(const std::string& address) {
   Flush();
 }
 
-void SimNetwork::Flush() {
+// Streams that nobody holds any more.
+void SimNetwork::Sweep() {
   for (auto it = conns_.begin(); it != conns_.end();) {
     const Conn& conn = it->second;
     const bool gone = conn.ends[0].over && conn.ends[0].handler == nullptr && conn.ends[1].over &&
                       conn.ends[1].handler == nullptr;
     it = gone ? conns_.erase(it) : std::next(it);
   }
+}
+
+void SimNetwork::PowerOff(const std::string& address) {
+  for (auto& [id, conn] : conns_) {
+    for (Lane& lane : conn.lanes) {
+      if (lane.from != address) continue;
+      lane.waiting.clear();
+      lane.next_out = lane.next_in;
+    }
+  }
+  dark_.insert(address);
+}
+
+// The machine is back and knows nothing of the streams it had.
+void SimNetwork::Reset(const std::string& address) {
+  if (dark_.erase(address) == 0) return;
+  for (auto& [id, conn] : conns_) {
+    for (int end : {0, 1}) {
+      if (conn.lanes[end].from != address || conn.ends[end].transport != nullptr) continue;
+      Send(id, end, {.last = true, .status = absl::UnavailableError("connection reset")});
+    }
+  }
+}
+
+bool SimNetwork::Inject(const std::string& from, const std::string& to, StreamKind kind,
+                        std::string bytes) {
+  for (auto& [id, conn] : conns_) {
+    if (conn.kind != kind || !conn.accepted || conn.closed) continue;
+    for (int lane : {0, 1}) {
+      if (conn.lanes[lane].from != from || conn.lanes[lane].to != to) continue;
+      if (conn.ends[0].over || conn.ends[1].over) continue;
+      Send(id, lane, {.bytes = std::move(bytes)});
+      return true;
+    }
+  }
+  return false;
+}
+
+void SimNetwork::Flush() {
+  Sweep();
   std::vector<uint64_t> ids;
-  for (const auto& [id, conn] : conns_) ids.push_back(id);
+  for (const auto& [id, conn] : conns_) {
+    if (!conn.lanes[0].waiting.empty() || !conn.lanes[1].waiting.empty()) ids.push_back(id);
+  }
   for (uint64_t id : ids) {
     for (int lane : {0, 1}) {
       time_->ScheduleAt(time_->Now(), [this, id, lane] { Arrive(id, lane); });

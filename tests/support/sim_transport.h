@@ -38,6 +38,7 @@ class SimNetwork {
   void BlockOneWay(const std::string& from, const std::string& to);
   void Block(const std::string& a, const std::string& b);
   void Heal(const std::string& a, const std::string& b);
+  void HealOneWay(const std::string& from, const std::string& to);
   void HealAll();
   // Cuts `address` from all others, those that come later too. Healed by Join or HealAll.
   void Isolate(const std::string& address);
@@ -46,12 +47,26 @@ class SimNetwork {
   void Break(const std::string& a, const std::string& b);
   void Break(const std::string& a, const std::string& b, StreamKind kind);
 
+  bool blocked(const std::string& from, const std::string& to) const { return Blocked(from, to); }
+
   // Streams that are open now between the two.
   size_t OpenStreams(const std::string& a, const std::string& b) const;
-  // Sees each frame when it is written; for traces.
-  using Tap = std::function<void(const std::string& from, const std::string& to, StreamKind kind,
-                                 const std::string& bytes)>;
+  // Sees each frame: when it is written, and just before it is handed to who it is for. `stream`
+  // tells streams apart.
+  using Tap = std::function<void(uint64_t stream, const std::string& from, const std::string& to,
+                                 StreamKind kind, const std::string& bytes)>;
   void set_tap(Tap tap) { tap_ = std::move(tap); }
+  void set_delivery_tap(Tap tap) { delivery_tap_ = std::move(tap); }
+
+  // What `address` writes from now on is lost, until it ends: a process that was killed in the
+  // middle of what it does now.
+  void Mute(const std::string& address) { muted_.insert(address); }
+  // Its machine loses power: what it has sent and has not arrived never will, and nobody is told
+  // that its streams have ended until it is back, or until they find out.
+  void PowerOff(const std::string& address);
+  // Puts a frame on an open stream that nobody wrote there: a relic of an older one. False: none is
+  // open.
+  bool Inject(const std::string& from, const std::string& to, StreamKind kind, std::string bytes);
 
  private:
   friend class SimTransport;
@@ -89,11 +104,15 @@ class SimNetwork {
   void Accept(uint64_t conn);
   void Cut(uint64_t conn, const absl::Status& status);
   void Flush();
+  void Sweep();
+  void Reset(const std::string& address);
 
   VirtualTime* const time_;
   std::function<absl::Duration(const std::string&, const std::string&)> latency_;
   absl::Duration connect_timeout_ = absl::Seconds(1);
   Tap tap_;
+  Tap delivery_tap_;
+  std::set<std::string> muted_, dark_;
   std::set<std::pair<std::string, std::string>> blocked_;
   std::set<std::string> isolated_;
   std::map<std::string, SimTransport*> hosts_;

@@ -1,0 +1,503 @@
+#include "tests/sim/clients.h"
+
+#include "fmt/format.h"
+
+#include "common/base/error.h"
+
+namespace banyan::sim {
+namespace {
+
+constexpr int kShelf = 6;
+constexpr int kPoolMax = 16;
+
+ChildSpec ProbeSpec(std::string id) {
+  ChildSpec spec;
+  spec.id = std::move(id);
+  spec.start.module = "probe";
+  return spec;
+}
+
+Target Sup(const std::string& name) { return Target{Target::Name{name}}; }
+
+// Not the request's outcome: it has not been looked at, or may be repeated later.
+bool Again(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kUnavailable ||
+         status.code() == absl::StatusCode::kResourceExhausted;
+}
+
+template <typename T>
+std::string Bytes(const T& message) {
+  if constexpr (std::is_base_of_v<google::protobuf::MessageLite, T>) {
+    return message.SerializeAsString();
+  } else {
+    return "";
+  }
+}
+
+}  // namespace
+
+template <typename T>
+struct Clients::Request {
+  std::string id;
+  std::function<void(const std::string&, Reply<T>)> send;
+  std::function<void(absl::StatusOr<T>)> done;
+  int attempts = 0;
+  bool answered = false;
+  std::string answer;
+};
+
+Clients::Clients(SimCluster* cluster)
+    : cluster_(cluster), random_(cluster->Fork("clients")), net_(cluster->Fork("client network")) {
+  for (int i = 0; i < kShelf; ++i) shelf_[fmt::format("s{}", i)];
+  for (int i = 0; i < cluster->size(); ++i) nodes_[SimCluster::NodeName(i)];
+}
+
+std::string Clients::NextId(std::string_view kind) {
+  return fmt::format("{}-{}", kind, ++requests_);
+}
+
+template <typename T>
+void Clients::Do(std::string id, std::function<void(const std::string&, Reply<T>)> send,
+                 std::function<void(absl::StatusOr<T>)> done) {
+  auto request = std::make_shared<Request<T>>();
+  request->id = std::move(id);
+  request->send = std::move(send);
+  request->done = std::move(done);
+  ++open_;
+  Try(std::move(request));
+}
+
+template <typename T>
+void Clients::Try(std::shared_ptr<Request<T>> request) {
+  if (request->answered) return;
+  const int attempt = ++request->attempts;
+  const auto late = [this] { return absl::Microseconds(300 + net_->Below(3000)); };
+  cluster_->After(late(), [this, request, attempt, late] {
+    if (!cluster_->coordinator_up()) return;
+    const bool known = cluster_->disk().data.contains("op/" + request->id);
+    request->send(request->id, [this, request, attempt, late, known](absl::StatusOr<T> answer) {
+      if (cluster_->AtPoint("before_reply")) return cluster_->CrashCoordinatorNow("before_reply");
+      if (net_->Unit() < lose_) return cluster_->history().Mark("reply lost");
+      if (known && attempt > 1 && answer.ok())
+        cluster_->history().Mark("retry answered from record");
+      cluster_->After(late(), [this, request, attempt, answer = std::move(answer)] {
+        OnAnswer(request, attempt, answer);
+      });
+    });
+  });
+  cluster_->After(absl::Milliseconds(500 + net_->Below(4000)), [this, request] { Try(request); });
+}
+
+template <typename T>
+void Clients::OnAnswer(std::shared_ptr<Request<T>> request, int attempt, absl::StatusOr<T> answer) {
+  if (!answer.ok() && Again(answer.status())) return;
+  const std::string bytes = answer.ok() ? Bytes(*answer) : ErrorReason(answer.status());
+  if (request->answered) {
+    // A terminate may be answered as pending first, and as done later.
+    if (bytes != request->answer && !request->id.starts_with("terminate")) {
+      cluster_->history().Violation(
+          fmt::format("INV-8: request {} was answered differently at attempt {}: {}", request->id,
+                      attempt, answer.ok() ? "OK" : answer.status().ToString()));
+    }
+    return;
+  }
+  request->answered = true;
+  request->answer = bytes;
+  --open_;
+  cluster_->history().Event(
+      "client", "answer",
+      fmt::format("{} {}", request->id, answer.ok() ? "OK" : ErrorReason(answer.status())));
+  request->done(std::move(answer));
+}
+
+void Clients::Unexpected(const std::string& what, const absl::Status& status) {
+  cluster_->history().Violation(fmt::format("INV-18: {}: {}", what, status.ToString()));
+}
+
+bool Clients::WaitIdle(absl::Duration limit) {
+  return cluster_->time().RunUntil([this] { return open_ == 0; }, limit);
+}
+
+// ---------------------------------------------------------------------- boot
+
+void Clients::StartSupervisor(std::string name, SupervisorSpec spec) {
+  StartSupervisorArgs args;
+  args.name = name;
+  args.spec = std::move(spec);
+  Do<v1::SupervisorInfo>(
+      NextId("supervisor"),
+      [this, args](const std::string& id, Reply<v1::SupervisorInfo> done) {
+        StartSupervisorArgs copy = args;
+        copy.request_id = id;
+        cluster_->coordinator().StartSupervisor(std::move(copy), std::move(done));
+      },
+      [this, name](absl::StatusOr<v1::SupervisorInfo> r) {
+        if (!r.ok()) return Unexpected("supervisor " + name, r.status());
+        booted_.insert(name);
+      });
+}
+
+bool Clients::Boot(bool tight) {
+  SupervisorSpec pool;
+  pool.flags = {.strategy = Strategy::kSimpleOneForOne, .intensity = 100'000};
+  pool.child_template = ProbeSpec("");
+  StartSupervisor("pool", pool);
+
+  SupervisorSpec duty;
+  duty.flags.intensity = 100'000;
+  for (int i = 0; i < 5; ++i) duty.children.push_back(ProbeSpec(fmt::format("duty{}", i)));
+  duty.children[0].exclusivity = Exclusivity::kAvailable;
+  duty.children[1].exclusivity = Exclusivity::kStrict;
+  duty.children[2].restart = RestartType::kTransient;
+  duty.children[3].placement.node = "n1";
+  duty.children[3].has_placement = true;
+  duty.children[4].resources["weight"] = 2;
+  StartSupervisor("duty", duty);
+
+  SupervisorSpec group;
+  all_ = random_->Below(2) == 0;
+  group.flags = {.strategy = all_ ? Strategy::kOneForAll : Strategy::kRestForOne,
+                 .intensity = 100'000};
+  for (int i = 0; i < 3; ++i) group.children.push_back(ProbeSpec(fmt::format("group{}", i)));
+  StartSupervisor("group", group);
+
+  auto sub = std::make_shared<SupervisorSpec>();
+  sub->flags = {.strategy = Strategy::kOneForAll, .intensity = 100'000};
+  for (int i = 0; i < 2; ++i) sub->children.push_back(ProbeSpec(fmt::format("leaf{}", i)));
+  SupervisorSpec tree;
+  tree.flags.intensity = 100'000;
+  ChildSpec& below = tree.children.emplace_back();
+  below.id = "sub";
+  below.type = ChildType::kSupervisor;
+  below.supervisor = sub;
+  StartSupervisor("tree", tree);
+
+  SupervisorSpec shelf;
+  shelf.flags.intensity = 100'000;
+  StartSupervisor("shelf", shelf);
+
+  tight_ = tight;
+  if (tight) {
+    SupervisorSpec spec;
+    spec.flags = {.strategy = Strategy::kOneForOne, .intensity = 3, .period = absl::Seconds(10)};
+    for (int i = 0; i < 2; ++i) spec.children.push_back(ProbeSpec(fmt::format("tight{}", i)));
+    StartSupervisor("tight", spec);
+  }
+  if (!WaitIdle(absl::Seconds(60)) || booted_.size() != (tight ? 6u : 5u)) return false;
+  for (int i = 0; i < 5; ++i) PoolStart();
+  const bool up = WaitIdle(absl::Seconds(60));
+  cluster_->on_start = [this](const Life& life) { OnStart(life); };
+  return up;
+}
+
+// ------------------------------------------------------------------ requests
+
+void Clients::ChildRequest() {
+  const uint64_t what = random_->Below(10);
+  if (what < 2 && pool_.size() < kPoolMax) return PoolStart();
+  if (what < 4) return PoolTerminate();
+  ShelfRequest();
+}
+
+void Clients::PoolStart() {
+  Do<v1::StartChildResponse>(
+      NextId("pool"),
+      [this](const std::string& id, Reply<v1::StartChildResponse> done) {
+        StartChildArgs args{.supervisor = Sup("pool")};
+        args.request_id = id;
+        cluster_->coordinator().StartChild(std::move(args), std::move(done));
+      },
+      [this](absl::StatusOr<v1::StartChildResponse> r) {
+        // Its init may fail, or no node may fit: then it is not kept.
+        if (!r.ok()) return;
+        if (!pool_.insert(r->child().id()).second) {
+          cluster_->history().Violation(
+              fmt::format("INV-8: child {} was given to two requests", r->child().id()));
+        }
+      });
+}
+
+void Clients::PoolTerminate() {
+  std::vector<std::string> ids;
+  for (const std::string& id : pool_) {
+    if (!pool_busy_.contains(id)) ids.push_back(id);
+  }
+  if (ids.size() < 3) return;
+  const std::string child = ids[random_->Below(ids.size())];
+  pool_busy_.insert(child);
+  Do<v1::TerminateChildResponse>(
+      NextId("terminate-pool"),
+      [this, child](const std::string& id, Reply<v1::TerminateChildResponse> done) {
+        cluster_->coordinator().TerminateChild({Sup("pool"), child, id}, std::move(done));
+      },
+      [this, child](absl::StatusOr<v1::TerminateChildResponse> r) {
+        pool_busy_.erase(child);
+        if (!r.ok()) return Unexpected("terminating " + child, r.status());
+        pool_.erase(child);
+      });
+}
+
+std::string Clients::Twin(const std::string& id) const {
+  const int n = id[1] - '0';
+  return fmt::format("s{}", (n + kShelf / 2) % kShelf);
+}
+
+void Clients::ShelfRequest() {
+  const std::string id = fmt::format("s{}", random_->Below(kShelf));
+  const uint64_t other = random_->Below(3);
+  Slot& slot = shelf_[id];
+  if (slot.busy || shelf_[Twin(id)].busy) return;
+  switch (slot.state) {
+    case Slot::State::kAbsent:
+      return ShelfStart(id);
+    case Slot::State::kRunning:
+      return other == 0 ? ShelfRestart(id) : ShelfTerminate(id);
+    case Slot::State::kStopped:
+      return other == 0 ? ShelfRestart(id) : ShelfDelete(id);
+  }
+}
+
+void Clients::ShelfStart(const std::string& child) {
+  shelf_[child].busy = true;
+  const bool taken = shelf_[Twin(child)].state != Slot::State::kAbsent;
+  Do<v1::StartChildResponse>(
+      NextId("start"),
+      [this, child](const std::string& id, Reply<v1::StartChildResponse> done) {
+        StartChildArgs args{.supervisor = Sup("shelf")};
+        args.spec = ProbeSpec(child);
+        args.spec->start.name = fmt::format("shelf-{}", (child[1] - '0') % (kShelf / 2));
+        args.request_id = id;
+        cluster_->coordinator().StartChild(std::move(args), std::move(done));
+      },
+      [this, child, taken](absl::StatusOr<v1::StartChildResponse> r) {
+        Slot& slot = shelf_[child];
+        slot.busy = false;
+        if (r.ok()) {
+          slot.state = Slot::State::kRunning;
+          if (taken) cluster_->history().Violation("INV-14: two children got one name: " + child);
+          return;
+        }
+        const std::string reason = ErrorReason(r.status());
+        if (taken ? reason != "NAME_TAKEN" : reason != "CHILD_START_FAILED")
+          Unexpected("starting " + child, r.status());
+      });
+}
+
+void Clients::ShelfTerminate(const std::string& child) {
+  shelf_[child].busy = true;
+  Do<v1::TerminateChildResponse>(
+      NextId("terminate"),
+      [this, child](const std::string& id, Reply<v1::TerminateChildResponse> done) {
+        cluster_->coordinator().TerminateChild({Sup("shelf"), child, id}, std::move(done));
+      },
+      [this, child](absl::StatusOr<v1::TerminateChildResponse> r) {
+        shelf_[child].busy = false;
+        if (!r.ok()) return Unexpected("terminating " + child, r.status());
+        if (r->has_pending()) cluster_->history().Mark("terminate pending");
+        shelf_[child].state = Slot::State::kStopped;
+      });
+}
+
+void Clients::ShelfRestart(const std::string& child) {
+  shelf_[child].busy = true;
+  const bool running = shelf_[child].state == Slot::State::kRunning;
+  Do<v1::RestartChildResponse>(
+      NextId("restart"),
+      [this, child, running](const std::string& id, Reply<v1::RestartChildResponse> done) {
+        cluster_->coordinator().RestartChild({Sup("shelf"), child, id}, running, std::move(done));
+      },
+      [this, child, running](absl::StatusOr<v1::RestartChildResponse> r) {
+        Slot& slot = shelf_[child];
+        slot.busy = false;
+        const std::string reason = r.ok() ? "" : ErrorReason(r.status());
+        if (r.ok()) {
+          slot.state = Slot::State::kRunning;
+        } else if (reason == "CHILD_START_FAILED") {
+          slot.state = Slot::State::kStopped;
+        } else if (reason != "CHILD_RUNNING" && reason != "CHILD_RESTARTING") {
+          // Its stop was pending, or it is between two lives.
+          Unexpected("restarting " + child, r.status());
+        } else if (running) {
+          // It may have been stopped and not started again: asked until that is known.
+          slot.busy = true;
+          cluster_->After(absl::Seconds(1), [this, child] { ShelfRestart(child); });
+        }
+      });
+}
+
+void Clients::ShelfDelete(const std::string& child) {
+  shelf_[child].busy = true;
+  Do<bool>(
+      NextId("delete"),
+      [this, child](const std::string& id, Reply<bool> done) {
+        cluster_->coordinator().DeleteChild(
+            {Sup("shelf"), child, id}, [done = std::move(done)](absl::Status status) {
+              done(status.ok() ? absl::StatusOr<bool>(true) : absl::StatusOr<bool>(status));
+            });
+      },
+      [this, child](absl::StatusOr<bool> r) {
+        shelf_[child].busy = false;
+        if (r.ok()) {
+          shelf_[child].state = Slot::State::kAbsent;
+        } else if (ErrorReason(r.status()) != "CHILD_RUNNING") {  // its stop is pending
+          Unexpected("deleting " + child, r.status());
+        }
+      });
+}
+
+// INV-14: of two children that share a name at most one is there.
+void Clients::OnStart(const Life& life) {
+  if (!life.child.starts_with("shelf/s") || life.outside) return;
+  const std::string twin = "shelf/" + Twin(life.child.substr(6));
+  const auto live = cluster_->history().Live();
+  auto it = live.find(twin);
+  if (it == live.end()) return;
+  for (const auto& [fence, node] : it->second) {
+    if (cluster_->Outlived(twin, fence)) continue;
+    cluster_->history().Violation(fmt::format(
+        "INV-14: {} starts and {} lives on {}, under one name", life.child, twin, node));
+  }
+}
+
+// ----------------------------------------------------------------- operators
+
+void Clients::NodeRequest() {
+  const int i = static_cast<int>(random_->Below(cluster_->size()));
+  const std::string name = SimCluster::NodeName(i);
+  const uint64_t what = random_->Below(4);
+  const bool then_leave = random_->Below(4) == 0;
+  const absl::Duration deadline = absl::Seconds(2 + random_->Below(20));
+  Slot& slot = nodes_[name];
+  if (slot.busy) return;
+  slot.busy = true;
+  const std::string kind = what == 0 ? "cordon" : what == 1 ? "drain" : "uncordon";
+  cluster_->history().Event("operator", kind, name);
+  Do<v1::NodeInfo>(
+      NextId(kind),
+      [=, this](const std::string& id, Reply<v1::NodeInfo> done) {
+        NodeArgs args{name, "sim", id};
+        Coordinator& c = cluster_->coordinator();
+        if (what == 0) return c.Cordon(args, std::move(done));
+        if (what == 1) return c.Drain(args, deadline, 2, then_leave, std::move(done));
+        c.Uncordon(args, std::move(done));
+      },
+      [this, name, what](absl::StatusOr<v1::NodeInfo> r) {
+        nodes_[name].busy = false;
+        if (r.ok() && what == 1) cluster_->history().Mark("drain");
+      });
+}
+
+void Clients::PutRight() {
+  lose_ = 0;
+  for (const auto& [name, slot] : nodes_) {
+    Do<v1::NodeInfo>(
+        NextId("uncordon"),
+        [this, name](const std::string& id, Reply<v1::NodeInfo> done) {
+          cluster_->coordinator().Uncordon({name, "", id}, std::move(done));
+        },
+        [](absl::StatusOr<v1::NodeInfo>) {});
+  }
+}
+
+void Clients::ConfirmDead(int node) {
+  const std::string name = SimCluster::NodeName(node);
+  Do<v1::NodeInfo>(
+      NextId("confirm"),
+      [this, name](const std::string& id, Reply<v1::NodeInfo> done) {
+        cluster_->coordinator().GetNode(
+            name, [this, name, id, done](absl::StatusOr<v1::NodeInfo> r) {
+              if (!r.ok()) return done(r);
+              cluster_->coordinator().ConfirmDead({name, "it burnt down", id}, r->incarnation(),
+                                                  true, done);
+            });
+      },
+      [](absl::StatusOr<v1::NodeInfo>) {});
+}
+
+// ---------------------------------------------------------------- the verdict
+
+std::string Clients::CheckSupervisor(const std::string& sup,
+                                     const std::map<std::string, bool>& wanted, size_t* running) {
+  const auto live = cluster_->history().Live();
+  std::set<std::string> missing;
+  for (const auto& [id, runs] : wanted) missing.insert(id);
+  for (const v1::ChildInfo& c : cluster_->Children(sup)) {
+    const std::string path = sup + "/" + c.id();
+    auto want = wanted.find(c.id());
+    if (want == wanted.end()) return fmt::format("{} is there, nobody was promised it", path);
+    missing.erase(c.id());
+    auto it = live.find(path);
+    size_t lives = 0;
+    if (it != live.end()) {
+      for (const auto& [fence, node] : it->second) lives += !cluster_->Outlived(path, fence);
+    }
+    if (!want->second) {
+      if (lives != 0 || c.state() == v1::CHILD_STATE_RUNNING)
+        return fmt::format("{} is to be stopped and {}", path, v1::ChildState_Name(c.state()));
+      continue;
+    }
+    if (c.state() != v1::CHILD_STATE_RUNNING) {
+      return fmt::format("{} is {} ({})", path, v1::ChildState_Name(c.state()), c.state_reason());
+    }
+    if (lives != 1) return fmt::format("{} has {} lives", path, lives);
+    for (const auto& [fence, node] : it->second) {
+      if (cluster_->Outlived(path, fence)) continue;
+      if (fence != c.fence() || node != c.node()) {
+        return fmt::format("{} runs on {} with fence {}; recorded: {} on {}", path, node, fence,
+                           c.fence(), c.node());
+      }
+    }
+    ++*running;
+  }
+  if (!missing.empty()) return fmt::format("{}/{} was promised and is gone", sup, *missing.begin());
+  return "";
+}
+
+std::string Clients::WhyNotAsPromised() {
+  if (!idle()) return fmt::format("{} requests have no answer", open_);
+  if (tight_ && !tight_busy_) {
+    if (cluster_->store_checks().Failed("tight")) {
+      tight_busy_ = true;
+      Do<v1::RestartChildResponse>(
+          NextId("revive"),
+          [this](const std::string& id, Reply<v1::RestartChildResponse> done) {
+            cluster_->coordinator().RestartChild({Sup("tight"), "", id}, false, std::move(done));
+          },
+          [this](absl::StatusOr<v1::RestartChildResponse> r) {
+            tight_busy_ = false;
+            if (!r.ok()) Unexpected("reviving tight", r.status());
+          });
+      return "tight had given up";
+    }
+  }
+  std::map<std::string, bool> pool, duty, group, shelf, tight;
+  for (const std::string& id : pool_) pool[id] = true;
+  for (int i = 0; i < 5; ++i) duty[fmt::format("duty{}", i)] = true;
+  for (int i = 0; i < 3; ++i) group[fmt::format("group{}", i)] = true;
+  for (const auto& [id, slot] : shelf_) {
+    if (slot.state != Slot::State::kAbsent) shelf[id] = slot.state == Slot::State::kRunning;
+  }
+  size_t running = 2;  // the leaves
+  for (const auto& [sup, wanted] :
+       {std::pair<std::string, std::map<std::string, bool>*>{"pool", &pool},
+        {"duty", &duty},
+        {"group", &group},
+        {"shelf", &shelf}}) {
+    if (std::string why = CheckSupervisor(sup, *wanted, &running); !why.empty()) return why;
+  }
+  if (tight_) {
+    for (int i = 0; i < 2; ++i) tight[fmt::format("tight{}", i)] = true;
+    if (std::string why = CheckSupervisor("tight", tight, &running); !why.empty()) return why;
+  }
+  size_t live = 0;
+  for (const auto& [child, lives] : cluster_->history().Live()) {
+    size_t here = 0;
+    for (const auto& [fence, node] : lives) here += !cluster_->Outlived(child, fence);
+    if (here > 1) return fmt::format("{} has {} lives", child, here);
+    live += here;
+  }
+  if (live != running) return fmt::format("{} children live, {} are wanted", live, running);
+  return "";
+}
+
+}  // namespace banyan::sim

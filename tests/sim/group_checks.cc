@@ -1,0 +1,36 @@
+#include "tests/sim/group_checks.h"
+
+#include <algorithm>
+
+#include "fmt/format.h"
+
+namespace banyan::sim {
+
+size_t GroupChecks::IndexOf(const std::string& child) const {
+  return static_cast<size_t>(std::find(members_.begin(), members_.end(), child) - members_.begin());
+}
+
+void GroupChecks::OnStart(const Life& life) {
+  const size_t k = IndexOf(life.child);
+  if (k == members_.size() || life.outside) return;
+  const auto live = cluster_->history().Live();
+  for (size_t m = k + 1; m < members_.size(); ++m) {
+    auto it = live.find(members_[m]);
+    if (it == live.end()) continue;
+    for (const auto& [fence, node] : it->second) {
+      if (cluster_->Outlived(members_[m], fence)) continue;
+      cluster_->history().Violation(fmt::format(
+          "INV-20: {} starts with fence {}, and {} of an earlier round lives on {} with fence {}",
+          life.child, life.fence, members_[m], node, fence));
+    }
+  }
+  // The one that started last is the one before, this one (again), or the end of a round.
+  const bool follows = last_ + 1 >= k && (last_ <= k || !all_ || k == 0);
+  if (!follows) {
+    cluster_->history().Violation(
+        fmt::format("INV-20: {} starts after {}", life.child, members_[last_]));
+  }
+  last_ = k;
+}
+
+}  // namespace banyan::sim

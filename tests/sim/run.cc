@@ -1,0 +1,329 @@
+#include "tests/sim/run.h"
+
+#include <algorithm>
+#include <fstream>
+
+#include "fmt/format.h"
+
+#include "tests/sim/clients.h"
+#include "tests/sim/faults.h"
+#include "tests/sim/group_checks.h"
+#include "tests/sim/sim_cluster.h"
+
+namespace banyan::sim {
+namespace {
+
+// The kinds of runs that seeds are divided into.
+enum class Kind {
+  kStorm,     // anything goes
+  kCalm,      // nothing that restarts a child may happen
+  kRollback,  // the store goes back in time at the end
+};
+
+struct Shape {
+  Kind kind = Kind::kStorm;
+  int nodes = 3;
+  absl::Duration phase1;
+  bool single = false;  // lease times of a single coordinator
+  bool tight = false;
+  bool limited = false;  // nodes take only so many children
+};
+
+Shape ShapeOf(const RunOptions& options) {
+  SeededRandom random(options.seed * 7919 + 17);
+  Shape s;
+  const uint64_t kind = random.Below(12);
+  s.kind = kind == 0 ? Kind::kRollback : kind <= 2 ? Kind::kCalm : Kind::kStorm;
+  s.single = random.Below(5) == 0;
+  s.tight = random.Below(3) == 0 && s.kind == Kind::kStorm;
+  s.limited = random.Below(3) == 0;
+  switch (options.profile) {
+    case Profile::kShort:
+      s.nodes = 3 + static_cast<int>(random.Below(2));
+      s.phase1 = absl::Seconds(40 + random.Below(30));
+      break;
+    case Profile::kFull:
+      s.nodes = 3 + static_cast<int>(random.Below(6));
+      s.phase1 = absl::Seconds(60 + random.Below(240));
+      break;
+    case Profile::kLarge:
+      s.nodes = 60 + static_cast<int>(random.Below(140));
+      s.phase1 = absl::Seconds(60 + random.Below(60));
+      break;
+  }
+  if (options.phase1 > absl::ZeroDuration()) s.phase1 = options.phase1;
+  return s;
+}
+
+CoordinatorOptions Times(const Shape& shape) {
+  CoordinatorOptions o;
+  if (!shape.single) {  // those of a replicated one, so that lease deaths fit into a run
+    o.lease_freeze = absl::Seconds(15);
+    o.lease_node = absl::Seconds(20);
+    o.lease_coordinator = absl::Seconds(25);
+  }
+  o.poison_marks_max = 1000;  // here nodes die of faults, not of their children
+  return o;
+}
+
+class SimRun {
+ public:
+  explicit SimRun(const RunOptions& options)
+      : options_(options),
+        shape_(ShapeOf(options)),
+        cluster_({.seed = options.seed,
+                  .nodes = shape_.nodes,
+                  .coordinator = Times(shape_),
+                  .capacity = Capacity(shape_)}),
+        clients_(&cluster_),
+        faults_(&cluster_, &clients_,
+                {.only = options.faults,
+                 .calm = shape_.kind == Kind::kCalm,
+                 .wall_jumps = options.wall_jumps}) {}
+
+  // The cluster outlives who listens to it.
+  ~SimRun() {
+    cluster_.on_start = nullptr;
+    cluster_.crash_point = nullptr;
+    cluster_.set_scripts(nullptr);
+    cluster_.network().set_latency(nullptr);
+  }
+
+  RunResult Go() {
+    if (Boot()) {
+      Faulty();
+      if (history().violations().empty()) {
+        shape_.kind == Kind::kRollback ? RollBack() : Converge();
+      }
+    }
+    return Finish();
+  }
+
+ private:
+  History& history() { return cluster_.history(); }
+
+  static std::function<int64_t(int)> Capacity(const Shape& shape) {
+    if (!shape.limited) return nullptr;
+    // Two thirds of the nodes can take all children that there can be.
+    const int64_t each = 40 * 3 / (2 * shape.nodes) + 3;
+    return [each](int) { return each; };
+  }
+
+  bool Boot() {
+    cluster_.store_faults.delay = absl::Milliseconds(2);
+    // How much has been forgotten is only known where wall clocks stand.
+    cluster_.store_checks().set_wall_jumps(faults_.Has("wall"));
+    if (options_.workloads) {
+      for (auto& workload : MakeWorkloads()) cluster_.AddWorkload(std::move(workload));
+    }
+    cluster_.StartCoordinator();
+    for (int i = 0; i < cluster_.size(); ++i) cluster_.StartNode(i);
+    if (!cluster_.WaitForNodes(cluster_.size(), absl::Seconds(60)) ||
+        !clients_.Boot(shape_.tight)) {
+      history().Violation("INV-17: the cluster does not come up");
+      return false;
+    }
+    WatchGroups();
+    for (const auto& workload : cluster_.workloads()) workload->Start(cluster_);
+    first_starts_ = history().starts();
+    return true;
+  }
+
+  void WatchGroups() {
+    std::vector<std::string> members{"group/group0", "group/group1", "group/group2"};
+    groups_.emplace_back(&cluster_, members, clients_.group_is_one_for_all());
+    groups_.emplace_back(&cluster_, std::vector<std::string>{"tree/sub/leaf0", "tree/sub/leaf1"},
+                         true);
+    for (GroupChecks& g : groups_) g.SeedAtEnd();
+    auto next = std::move(cluster_.on_start);
+    cluster_.on_start = [this, next = std::move(next)](const Life& life) {
+      if (next) next(life);
+      for (GroupChecks& g : groups_) g.OnStart(life);
+    };
+  }
+
+  // Runs for `d`, with a look at all nodes every second; ends early when a rule is broken.
+  void RunFor(absl::Duration d) {
+    const Instant end = cluster_.time().Now() + d;
+    while (cluster_.time().Now() < end && history().violations().empty()) {
+      cluster_.time().RunFor(std::min(absl::Seconds(1), end - cluster_.time().Now()));
+      CheckSessions();
+    }
+  }
+
+  // INV-4: no session with a life that a node knows to be over.
+  void CheckSessions() {
+    for (int i = 0; i < cluster_.size(); ++i) {
+      if (!cluster_.node_up(i) || cluster_.node_paused(i)) continue;
+      for (const auto& peer : cluster_.node(i).peers().Peers()) {
+        if (!peer.up || !cluster_.wire_checks().Knows(SimCluster::NodeName(i), peer.id.node_id,
+                                                      peer.id.incarnation)) {
+          continue;
+        }
+        history().Violation(
+            fmt::format("INV-4: {} has a session with {}:{}, which it knows to be dead",
+                        SimCluster::NodeName(i), peer.id.node_id, peer.id.incarnation));
+      }
+    }
+  }
+
+  void Faulty() {
+    std::string list;
+    for (const std::string& f : faults_.chosen()) list += " " + f;
+    history().Event("run", "faults", list);
+    faults_.Start();
+    RunFor(shape_.phase1);
+  }
+
+  std::set<int> Core() {
+    std::set<int> core;
+    auto random = cluster_.Fork("core");
+    for (int i = 0; i < cluster_.size(); ++i) core.insert(i);
+    if (shape_.kind == Kind::kCalm) return core;
+    const int lost = static_cast<int>(random->Below(cluster_.size() / 3 + 1));
+    // The first node has a child that can be nowhere else.
+    for (int k = 0; k < lost; ++k)
+      core.erase(1 + static_cast<int>(random->Below(cluster_.size() - 1)));
+    return core;
+  }
+
+  void Converge() {
+    const std::set<int> core = Core();
+    faults_.Heal(core);
+    for (const auto& workload : cluster_.workloads()) workload->StopLoad();
+    clients_.PutRight();
+    cluster_.After(absl::Seconds(20), [this, core] {
+      for (int i = 0; i < cluster_.size(); ++i) {
+        if (!core.contains(i)) clients_.ConfirmDead(i);
+      }
+    });
+    // The bound is for the shorter times.
+    const absl::Duration limit =
+        absl::Seconds(60) + (shape_.single ? absl::Seconds(35) : absl::ZeroDuration());
+    const Instant end = cluster_.time().Now() + limit;
+    std::string why = "never looked";
+    while (cluster_.time().Now() < end && history().violations().empty()) {
+      RunFor(absl::Seconds(1));
+      why = clients_.WhyNotAsPromised();
+      if (why.empty()) break;
+    }
+    if (!history().violations().empty()) return;
+    if (!why.empty()) {
+      return history().Violation(
+          fmt::format("INV-17: not as it should be {} after the last fault: {}",
+                      absl::FormatDuration(limit), why));
+    }
+    // It stays so, and everything else comes to rest as well.
+    const uint64_t starts = history().starts();
+    RunFor(absl::Seconds(14));
+    if (!history().violations().empty()) return;
+    if (why = clients_.WhyNotAsPromised(); !why.empty())
+      history().Violation("INV-17: it did not stay as it should be: " + why);
+    if (history().starts() != starts)
+      history().Violation("INV-17: children start in a cluster at rest");
+    if (shape_.kind == Kind::kCalm && history().starts() != first_starts_)
+      history().Violation("INV-17: a child was restarted for a failover or a broken stream");
+    for (const auto& workload : cluster_.workloads()) workload->AtQuiescence();
+  }
+
+  // INV-25: an older store knows less than the nodes do, so it may command nothing.
+  void RollBack() {
+    std::set<int> all;
+    for (int i = 0; i < cluster_.size(); ++i) all.insert(i);
+    faults_.Heal(all);
+    RunFor(absl::Seconds(2));
+    const MemoryDisk old = cluster_.disk();
+    RunFor(absl::Seconds(20));
+    cluster_.CrashCoordinator();
+    cluster_.StartCoordinator();
+    RunFor(absl::Seconds(10));
+    cluster_.CrashCoordinator();
+    history().Event("fault", "the store is an older one");
+    history().Mark("store rolled back");
+    cluster_.ReplaceDisk(old);
+    cluster_.store_checks().Forget();
+    cluster_.wire_checks().ForbidCommands();
+    cluster_.StartCoordinator();
+    RunFor(absl::Seconds(30));
+  }
+
+  RunResult Finish() {
+    RunResult r;
+    r.violations = history().violations();
+    r.marks = history().marks();
+    r.faults = faults_.chosen();
+    r.hash = history().hash();
+    r.events_hash = history().events_hash();
+    r.starts = history().starts();
+    r.dispatches = history().dispatches();
+    r.requests = clients_.requests();
+    r.seconds = cluster_.seconds();
+    r.phase1 = shape_.phase1;
+    if (!r.violations.empty()) r.text = history().Text();
+    if (!options_.history.empty()) {
+      std::ofstream file(options_.history);
+      history().WriteJson(&file);
+    }
+    return r;
+  }
+
+  const RunOptions options_;
+  const Shape shape_;
+  SimCluster cluster_;
+  Clients clients_;
+  Faults faults_;
+  std::vector<GroupChecks> groups_;
+  uint64_t first_starts_ = 0;
+};
+
+}  // namespace
+
+const char* Name(Profile profile) {
+  return profile == Profile::kShort ? "short" : profile == Profile::kFull ? "full" : "large";
+}
+
+std::optional<Profile> ParseProfile(const std::string& name) {
+  for (Profile p : {Profile::kShort, Profile::kFull, Profile::kLarge}) {
+    if (name == Name(p)) return p;
+  }
+  return std::nullopt;
+}
+
+RunResult RunOnce(const RunOptions& options) {
+  SimRun run(options);
+  return run.Go();
+}
+
+std::string RuleOf(const std::string& violation) {
+  const size_t at = violation.find("INV-");
+  return at == std::string::npos ? "?" : violation.substr(at, violation.find(':', at) - at);
+}
+
+std::vector<std::string> WantedMarks() {
+  return {"frozen",
+          "thawed",
+          "death by lease",
+          "death by watcher",
+          "death by superseded",
+          "node left",
+          "a new term is joined",
+          "children reported in a resync",
+          "zombie command refused",
+          "hello refused: NAME_IN_USE",
+          "retry answered from record",
+          "reply lost",
+          "terminate pending",
+          "drain",
+          "store full",
+          "store rolled back",
+          "supervisor gave up",
+          "stale write refused",
+          "wall clock jumped",
+          "crash at assignment.before_commit",
+          "crash at assignment.after_commit",
+          "crash at start.sent",
+          "crash at started.reported",
+          "crash at before_reply"};
+}
+
+}  // namespace banyan::sim

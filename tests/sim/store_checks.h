@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "banyan/internal/v1/store.pb.h"
+#include "common/time/instant.h"
+#include "server/coordinator/store/store.h"
+#include "tests/sim/history.h"
+
+namespace banyan::sim {
+
+// Reads every transaction of the coordinator as it becomes durable, and judges it: INV-2, 3, 6, 7,
+// 8, 17 (deaths), 19, 22, 23.
+class StoreChecks {
+ public:
+  explicit StoreChecks(History* history) : history_(history) {}
+
+  // `wall`: of the coordinator that writes.
+  void OnCommit(const Txn& txn, Instant now, absl::Time wall);
+  // The store is an older one from here on.
+  void Forget();
+  // From now on until `until` node `name` ("" for the coordinator) cannot be expected to be heard.
+  void Trouble(const std::string& name, Instant now, Instant until);
+  // The ages of restarts are only known where wall clocks stand.
+  void set_wall_jumps(bool jumps) { wall_jumps_ = jumps; }
+  void set_lease(absl::Duration coordinator) { lease_ = coordinator; }
+  void OnCrash(const std::string& child);
+
+  // Some assignment of that start has been durable.
+  bool Assigned(const std::string& child, uint64_t fence) const {
+    return assigned_.contains({child, fence});
+  }
+  // It is the child's present one.
+  bool AssignedNow(const std::string& child, uint64_t fence) const {
+    auto it = now_assigned_.find(child);
+    return it != now_assigned_.end() && it->second.fence == fence;
+  }
+  // That start's node, as a member, is dead or has left.
+  bool Outlived(const std::string& child, uint64_t fence) const;
+  bool Gone(uint32_t node_id, uint32_t incarnation) const {
+    return gone_.contains({node_id, incarnation});
+  }
+  uint32_t epoch() const { return epoch_; }
+  // That supervisor has given up.
+  bool Failed(const std::string& path) const {
+    auto it = restarts_.find(path);
+    return it != restarts_.end() && it->second.failed;
+  }
+
+ private:
+  using Identity = std::pair<uint32_t, uint32_t>;
+  struct Assignment {
+    Identity node;
+    uint64_t fence = 0;
+  };
+  void OnEpoch(const std::string& value);
+  void OnNode(const std::string& name, const std::string& value, Instant now);
+  void OnChild(const std::string& path, const std::string& value);
+  void OnSpec(const std::string& path, const std::string& value);
+  void OnSupervisor(const std::string& path, const std::string& value, Instant now,
+                    absl::Time wall);
+  void OnOperation(const std::string& id, const std::string& value);
+  void OnDelete(const std::string& key);
+  void CheckLoad();
+  void CheckReplaced();
+  void JudgeDeath(const internal::v1::NodeRecord& record, Instant now);
+
+  History* const history_;
+  bool wall_jumps_ = false;
+  absl::Duration lease_ = absl::Seconds(25);
+  uint32_t epoch_ = 0;
+  std::map<std::string, internal::v1::NodeRecord> nodes_;
+  std::map<std::pair<std::string, uint32_t>, std::string> processes_;  // of each life
+  std::set<Identity> gone_;
+  std::map<std::string, Assignment> now_assigned_;
+  std::map<std::pair<std::string, uint64_t>, Identity> assigned_;
+  std::map<std::string, uint64_t> highest_;
+  std::map<std::string, int64_t> weights_;
+  std::set<std::string> available_;  // children that may overlap
+  // Of this transaction: children that get a new start, and the one before.
+  std::vector<std::pair<std::string, uint64_t>> replaced_;
+  struct Restarts {
+    std::vector<Instant> times;
+    bool failed = false;
+    uint64_t crashes = 0;  // of its children, since it began
+  };
+  std::map<std::string, Restarts> restarts_;
+  std::map<std::string, std::string> answers_;
+  std::map<std::string, Instant> trouble_until_;
+};
+
+}  // namespace banyan::sim
