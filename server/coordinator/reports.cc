@@ -314,6 +314,9 @@ void Reconciler::OnSuspect(Member* member) {
 void Reconciler::ReplaceLost(Child* child) {
   Member* member = core_->members.FindLive(child->node_id, child->incarnation);
   if (member == nullptr || !member->suspect || child->assigned == Assigned::kStopping) return;
+  // What the node still runs is compared at a resync, so there must be one.
+  if (member->control != nullptr)
+    member->control->Close(absl::UnavailableError("children were replaced: say what is there"));
   if (child->assigned == Assigned::kRunning) {
     replaced_[{child->node_id, child->incarnation}][child->path_key] = child->start_time;
     return Exited(child, ExitReason::NoConnection(), Cause::kOther);
