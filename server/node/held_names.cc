@@ -45,6 +45,9 @@ void HeldNames::OnReply(const internal::v1::NameReply& reply) {
   if (it == pending_.end()) return;
   Pending pending = std::move(it->second);
   pending_.erase(it);
+  const auto given_up = given_up_.find(pending.name);
+  const uint64_t given_up_version = given_up == given_up_.end() ? 0 : given_up->second;
+  if (pending_.empty()) given_up_.clear();
   if (reply.recovering()) {
     return pending.done(MakeError("RECOVERING", "the coordinator does not know all names yet"));
   }
@@ -54,6 +57,8 @@ void HeldNames::OnReply(const internal::v1::NameReply& reply) {
                                   fmt::format("the name \"{}\" is taken", pending.name),
                                   {{"name", pending.name}, {"pid", FormatPid(holder)}}));
   }
+  // The name that it had already; given back since, and the coordinator hears of that after this.
+  if (reply.entry().reg_version() <= given_up_version) return pending.done(reply.entry());
   Held& held = held_[pending.name];
   if (held.monitor)
     node_->deps.runtime->Demonitor(held.monitor);  // granted anew to another process
@@ -95,6 +100,7 @@ bool HeldNames::Release(const std::string& name, Pid pid) {
 }
 
 void HeldNames::ReportGone(const Held& held) {
+  if (!pending_.empty()) given_up_[held.entry.name()] = held.entry.reg_version();
   internal::v1::Report report;
   *report.mutable_name_gone() = held.entry;
   node_->AddReport(std::move(report));
@@ -103,6 +109,7 @@ void HeldNames::ReportGone(const Held& held) {
 void HeldNames::OnSessionLost() {
   std::map<uint64_t, Pending> pending;
   pending.swap(pending_);
+  given_up_.clear();
   for (auto& [seq, p] : pending) p.done(Unavailable());
 }
 

@@ -62,6 +62,7 @@ class HeldNames {
   Node::Core* const node_;
   uint64_t last_request_ = 0;
   std::map<uint64_t, Pending> pending_;
+  std::map<std::string, uint64_t> given_up_;  // while any is pending: versions that are over
   std::map<std::string, Held> held_;
 };
 

@@ -134,6 +134,17 @@ TEST_F(ClusterNames, GLB008ANameIsHandedOverByGivingItBack) {
   EXPECT_TRUE(cluster_.runtime(0).IsAlive(p));
 }
 
+TEST_F(ClusterNames, WhatIsGivenBackWhileItIsAskedForAgainIsGivenBack) {
+  const Pid p = Spawn(0), q = Spawn(1);
+  ASSERT_EQ(Register(0, "n", p), "");
+  Answer again = BeginRegister(0, "n", p);
+  EXPECT_TRUE(Unregister(0, "n", p));
+  EXPECT_EQ(Said(again), "");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Whereis(i, "n"), kNobody) << i;
+  EXPECT_EQ(Register(1, "n", q), "");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Whereis(i, "n"), FormatPid(Export(1, q))) << i;
+}
+
 TEST_F(ClusterNames, GLB009ADeadProcessGetsNoName) {
   const Pid p = Spawn(0);
   End(0, p);
