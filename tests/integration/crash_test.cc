@@ -89,6 +89,8 @@ TEST_F(Crash, WithoutAWatcherTheNodesNextLifeTells) {
   ExpectBadIsBlamed(fence);
   // The next life's own end is not the old crash once more.
   const uint64_t next = Children("s")["bad"].fence();
+  StartNode("n2");
+  ASSERT_TRUE(AwaitNodes([&] { return StateOf("n2") == v1::NODE_STATE_ACTIVE; }));
   node("n1").Signal(SIGKILL);
   ASSERT_TRUE(node("n1").WaitForExit().has_value());
   StartNode("n1", {"--no-watch"});
