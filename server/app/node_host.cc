@@ -244,8 +244,11 @@ void NodeHost::Parts::MakeNode() {
   };
   hooks.joined = [this](const std::string& cluster_id, const std::string& store_id, uint32_t epoch,
                         wire::NodeIdentity self) { Joined({cluster_id, store_id, epoch}, self); };
-  hooks.store_seen = [this](uint64_t revision) {
-    Remember([revision](NodeState* now) { now->revision = std::max(now->revision, revision); });
+  hooks.store_seen = [this](uint64_t revision, uint32_t epoch) {
+    Remember([revision, epoch](NodeState* now) {
+      now->revision = std::max(now->revision, revision);
+      now->epoch = std::max(now->epoch, epoch);
+    });
   };
   hooks.overrun = [this](std::vector<Pid> pids) {
     // Another life of these children may begin any moment: only the end of this process is sure.

@@ -163,6 +163,7 @@ Fence Coordinator::Core::NextFence() {
 
 void Coordinator::Core::BeginTerm(uint32_t new_epoch) {
   epoch = new_epoch;
+  revision_at_start = deps.store->revision();
   BANYAN_CHECK(fences_.SetEpoch(epoch));
   internal::v1::EpochRecord record;
   record.set_epoch(epoch);

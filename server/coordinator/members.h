@@ -41,7 +41,7 @@ struct Member {
   WatcherSession* watcher = nullptr;
   bool resynced = false;  // under `control`
   bool known = false;     // has resynced in this term, or had nothing when it joined
-  Instant joined_at;      // JOINING: since when
+  Instant joined_at;      // JOINING: since its hello
   Instant control_lost;   // when `control` went; infinite while it is there
   // One-way loss: the ack that the node has, and since when that has not moved.
   uint64_t acked_seq = 0;

@@ -234,7 +234,7 @@ Member* Membership::Join(const internal::v1::Hello& hello, uint32_t node_id, uin
   member.flaps = std::move(flaps);
   member.quarantined_until = quarantined_until;
   member.drift = DriftGuard(core_->options.drift_window);
-  member.joined_at = member.control_lost = core_->now();
+  member.control_lost = core_->now();
   member.known = true;
   TakeOver(&member, hello);
   core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_JOINED, member.name());
@@ -284,6 +284,7 @@ void Membership::OnHello(ControlSession* session, const internal::v1::Hello& hel
                                       hello.protocol().features(), core_->meta.level());
   if (hello.has_last_crash()) session->last_crash = hello.last_crash();
   member->control = session;
+  member->joined_at = core_->now();
   member->resynced = false;
   member->control_lost = Instant::Infinite();
   // The incarnation is in the store before the node hears of it; of one that it has already, it

@@ -77,7 +77,8 @@ void SafeMode::OnHello(const internal::v1::Hello& hello) {
     return Enter(fmt::format("node \"{}\" has obeyed term {} of this store, which is in term {}",
                              hello.name(), hello.epoch_seen(), core_->epoch));
   }
-  // Who has not heard of this term yet saw the store before it.
+  // Who has not heard of this term yet saw the store before it; what nodes have seen of the two
+  // they learn and remember together.
   const uint64_t revision = hello.epoch_seen() < core_->epoch ? core_->revision_at_start
                                                               : core_->deps.store->revision();
   if (hello.store_id() == core_->store_id && hello.store_revision() > revision) {

@@ -79,8 +79,9 @@ class Node {
     std::function<void(const std::string& cluster_id, const std::string& store_id, uint32_t epoch,
                        wire::NodeIdentity self)>
         joined;
-    // The coordinator's store has come to this revision: to be remembered too. Now and then.
-    std::function<void(uint64_t revision)> store_seen;
+    // The coordinator's store has come to this revision in this epoch: to be remembered too, both
+    // together. Now and then.
+    std::function<void(uint64_t revision, uint32_t epoch)> store_seen;
     // Code of an exclusive child is still on a thread when the lease has run out: the process must
     // be aborted, or two lives of the child could run. Only for children with overrun = ABORT.
     std::function<void(std::vector<Pid>)> overrun;

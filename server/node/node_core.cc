@@ -92,7 +92,7 @@ void Node::Core::OnStoreRevision(uint64_t revision) {
   const Instant now = deps.clock->Now();
   if (revision_told_ != Instant() && now - revision_told_ < kTellEvery) return;
   revision_told_ = now;
-  if (hooks.store_seen) hooks.store_seen(store_revision);
+  if (hooks.store_seen) hooks.store_seen(store_revision, lease.epoch());
 }
 
 void Node::Core::SetIdentity(wire::NodeIdentity self) {

@@ -21,6 +21,7 @@ class FakeNode::Handler : public StreamHandler {
       ack.ParseFromString(bytes);
       if (node_->answer_acks) node_->acked_ = std::max(node_->acked_, ack.seq());
       node_->store_revision_ = std::max(node_->store_revision_, ack.store_revision());
+      node_->epoch_seen_ = std::max(node_->epoch_seen_, ack.epoch());
       node_->epoch_ = std::max(node_->epoch_, ack.epoch());
       return;
     }
@@ -102,7 +103,7 @@ void FakeNode::SendHello() {
   hello->set_has_watcher(has_watcher);
   hello->set_running(children_.size());
   hello->set_incarnation(incarnation_);
-  hello->set_epoch_seen(epoch_);
+  hello->set_epoch_seen(epoch_seen_);
   hello->set_process_id(identity_.process_id);
   hello->set_machine_id(identity_.machine_id);
   hello->set_boot_id(identity_.boot_id);
@@ -173,7 +174,7 @@ void FakeNode::OnControl(const std::string& bytes) {
     store_id_ = ack.store_id();
     store_revision_ = std::max(store_revision_, ack.store_revision());
     keep_all_ = ack.keep_all();
-    epoch_ = ack.epoch();
+    epoch_ = epoch_seen_ = ack.epoch();
     session_ = ack.control_session();
     node_id_ = ack.node_id();
     incarnation_ = ack.incarnation();

@@ -132,6 +132,7 @@ class FakeNode {
   uint32_t node_id_ = 0, incarnation_ = 0, epoch_ = 0, session_ = 0;
   std::string cluster_id_, store_id_;
   uint64_t store_revision_ = 0;
+  uint32_t epoch_seen_ = 0;  // with `store_revision_`
   bool keep_all_ = false;
   internal::v1::HelloAck last_ack_;
   uint64_t beat_ = 0, acked_ = 0, report_seq_ = 0, slot_ = 0, name_seq_ = 0;

@@ -13,7 +13,10 @@ using ::testing::ElementsAre;
 class StoreMemory : public NodeTest {
  protected:
   StoreMemory() {
-    hooks.store_seen = [this](uint64_t revision) { told.push_back(revision); };
+    hooks.store_seen = [this](uint64_t revision, uint32_t epoch) {
+      told.push_back(revision);
+      EXPECT_EQ(epoch, c.epoch) << "a revision goes with the term that it is of";
+    };
   }
   void Reconnect() {
     network.Break("n:1", "c:1", StreamKind::kControl);
