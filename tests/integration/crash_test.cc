@@ -16,7 +16,7 @@ class Crash : public ClusterTest, public ::testing::WithParamInterface<const cha
     // A sanitizer would turn the crash into an exit, and say so in the output.
     setenv("ASAN_OPTIONS", "handle_segv=0:handle_abort=0:handle_sigbus=0", 1);
     setenv("UBSAN_OPTIONS", "handle_segv=0:handle_abort=0:handle_sigbus=0", 1);
-    node_program_ = CRASH_NODE_PATH;
+    node_program_ = TEST_NODE_PATH;
     StartCoordinator();
   }
   void TearDown() override {

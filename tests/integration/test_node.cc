@@ -1,4 +1,5 @@
-// banyand with the module `crasher`, whose code takes the whole process along when told to.
+// banyand with modules for tests: `crasher`, whose code takes the whole process along when told to,
+// and `counter`, which answers every call with how often it was called, in all its lives.
 #include <csignal>
 #include <cstdlib>
 
@@ -11,6 +12,7 @@
 namespace {
 
 using namespace banyan;  // NOLINT: this file is about nothing else
+using google::protobuf::Int64Value;
 using google::protobuf::StringValue;
 
 int Recurse(int depth) {
@@ -46,8 +48,39 @@ class Crasher : public GenServer {
   }
 };
 
+class Counter : public GenServer {
+ public:
+  Task<InitResult> Init(std::vector<Payload>) override {
+    self().SetTrapExit(true);
+    if (context().hand_off.empty()) co_return Ok();
+    absl::StatusOr<Int64Value> left = wire::UnpackOrError<Int64Value>(context().hand_off);
+    if (!left.ok()) co_return Stop(ExitReason::Error("bad_hand_off"));
+    count_ = left->value();
+    co_return Ok();
+  }
+  Task<CallResult> HandleCall(Payload, CallFrom) override {
+    ++count_;
+    co_return Reply(Count());
+  }
+  Task<Result> HandleCast(Payload) override { co_return NoReply(); }
+  Task<void> Terminate(ExitReason) override {
+    if (context().leaves != nullptr) context().leaves->Set(Count());
+    co_return;
+  }
+
+ private:
+  Payload Count() const {
+    Int64Value value;
+    value.set_value(count_);
+    return wire::MakePayload(std::move(value));
+  }
+  int64_t count_ = 0;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  return NodeMain(argc, argv, [](Modules* modules) { modules->Add<Crasher>("crasher"); });
+  return NodeMain(argc, argv, [](Modules* modules) {
+    modules->Add<Crasher>("crasher").Add<Counter>("counter");
+  });
 }

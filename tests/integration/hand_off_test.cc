@@ -1,0 +1,63 @@
+// A child that is moved leaves its state for its next life.
+#include <csignal>
+
+#include "google/protobuf/wrappers.pb.h"
+
+#include "tests/integration/cluster_fixture.h"
+
+namespace banyan::test {
+namespace {
+
+class HandOff : public ClusterTest {
+ protected:
+  void SetUp() override {
+    node_program_ = TEST_NODE_PATH;
+    StartCoordinator();
+    StartNode("n1");
+    ASSERT_TRUE(AwaitNodes([&] { return StateOf("n1") == v1::NODE_STATE_ACTIVE; }));
+    v1::ChildSpec spec = KvChild("count", "count");
+    spec.mutable_start()->set_module("counter");
+    spec.set_hand_off(true);
+    StartSupervisor("s", v1::SupervisorSpec::STRATEGY_ONE_FOR_ONE, {spec});
+    StartNode("n2");
+    ASSERT_TRUE(AwaitNodes([&] { return StateOf("n2") == v1::NODE_STATE_ACTIVE; }));
+  }
+  int64_t Call() {
+    Client c = client("n2");
+    google::protobuf::Int64Value reply;
+    const Outcome outcome = c.Call(Named("count"), google::protobuf::Int64Value(), &reply);
+    EXPECT_TRUE(outcome.ok()) << outcome;
+    return reply.value();
+  }
+};
+
+TEST_F(HandOff, ADrainTakesTheStateAlong) {
+  EXPECT_EQ(Call(), 1);
+  EXPECT_EQ(Call(), 2);
+  Client c = coordinator_client();
+  v1::DrainRequest request;
+  v1::DrainResponse response;
+  request.set_name("n1");
+  ASSERT_TRUE(Client::Do(c.cluster, &v1::Cluster::Stub::Drain, request, &response).ok());
+  ASSERT_TRUE(AwaitChildren([&] { return Children("s")["count"].node() == "n2"; }));
+  EXPECT_EQ(Call(), 3);
+  // Its own crash leaves nothing, and what was left before has been taken.
+  v1::ExitRequest kill;
+  v1::ExitResponse killed;
+  *kill.mutable_target() = Named("count");
+  kill.mutable_reason()->set_kind(v1::ExitReason::KIND_KILL);
+  kill.set_wait(true);
+  ASSERT_TRUE(Client::Do(c.actors, &v1::Actors::Stub::Exit, kill, &killed).ok());
+  EXPECT_EQ(Call(), 1);
+}
+
+TEST_F(HandOff, SoDoesTheEndOfTheNode) {
+  EXPECT_EQ(Call(), 1);
+  node("n1").Signal(SIGTERM);
+  EXPECT_EQ(node("n1").WaitForExit(), 0);
+  EXPECT_EQ(Call(), 2);
+  EXPECT_EQ(Children("s")["count"].node(), "n2");
+}
+
+}  // namespace
+}  // namespace banyan::test
