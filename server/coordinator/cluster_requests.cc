@@ -36,7 +36,8 @@ void ClusterRequests::SetCordon(const NodeArgs& args, bool cordoned, Reply<v1::N
   if (op == nullptr) return;
   member->record.set_cordoned(cordoned);
   member->record.set_cordon_message(cordoned ? args.message : "");
-  if (!cordoned && member->record.has_drain()) {
+  // A node that is ending cannot be talked out of it.
+  if (!cordoned && member->record.has_drain() && !retiring_.contains(member->name())) {
     member->record.clear_drain();
     core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_DRAIN, member->name());
   }

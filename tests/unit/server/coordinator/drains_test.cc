@@ -268,6 +268,23 @@ TEST_F(Drains, ANodeThatEndsNeedNotWaitForWhatFitsNowhere) {
   EXPECT_TRUE(node("n1").Has("s/a")) << "the node stops it itself";
 }
 
+TEST_F(Drains, ANodeThatEndsCannotBeTalkedOutOfIt) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {WorkerOn("a", "n1")}).ok());
+  node("n1").Retire(absl::Seconds(20));
+  Settle();
+  ASSERT_TRUE(
+      Ask<v1::NodeInfo>([&](auto done) { coordinator_->Uncordon({"n1", "", ""}, done); }).ok());
+  TakeTrace();
+  node("n1").Exit("s/a", ExitReason::Error("boom"));
+  time_.RunFor(absl::Seconds(2));
+  EXPECT_THAT(TakeTrace(), ElementsAre("n1 exit a")) << "INV-22: nothing is started there";
+  // Its next life takes children again.
+  node("n1").Leave();
+  time_.RunFor(absl::Seconds(3));
+  EXPECT_TRUE(node("n1").Has("s/a"));
+}
+
 TEST_F(Drains, ARebalanceTellsThenMovesWhatMayBeMovedSlowly) {
   // Capacities are told with the hello.
   nodes_["x"] = std::make_unique<FakeNode>(&network_, &time_, "x", trace_);
