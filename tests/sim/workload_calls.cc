@@ -1,0 +1,231 @@
+#include "tests/sim/workload_calls.h"
+
+#include <cstdlib>
+
+#include "fmt/format.h"
+
+#include "common/base/error.h"
+#include "server/behaviours/gen_server.h"
+#include "server/behaviours/module.h"
+#include "server/behaviours/start.h"
+
+namespace banyan::sim {
+namespace {
+
+constexpr int kServersPerNode = 2;
+constexpr int kCallersPerNode = 3;
+constexpr char kType[] = "type.googleapis.com/sim.Call";
+// What a call may run late: the network's time is not in its budget. While nothing holds frames up
+// that is a few hundred ms; a partition holds them for as long as a session can stay silent.
+constexpr absl::Duration kLatencyCalm = absl::Milliseconds(700);
+constexpr absl::Duration kLatencyMax = absl::Seconds(9);
+
+}  // namespace
+
+// Answers with the number of the request; at once, after a while, or later by a timer.
+class CallWorkload::Server : public GenServer {
+ public:
+  Server(CallWorkload* workload, ServerActor* actor, std::shared_ptr<void> guard)
+      : workload_(workload), actor_(actor), guard_(std::move(guard)) {}
+
+  Task<InitResult> Init(std::vector<Payload>) override { return Ok(); }
+  Task<CallResult> HandleCall(Payload request, CallFrom from) override {
+    const size_t number = std::strtoull(request.bytes().c_str(), nullptr, 10);
+    workload_->OnRun(number, actor_->node);
+    const uint64_t what = workload_->Below(100);
+    if (what < 2 && !workload_->quiet()) return Stop(ExitReason::Error("tired"));
+    if (what < 4 && !workload_->quiet()) return StopReply(ExitReason::Normal(), request);
+    if (what < 15) return Slowly(request);
+    if (what < 25) {
+      later_.emplace_back(from, request);
+      self().StartTimer(workload_->Between(absl::Milliseconds(10), absl::Seconds(4)));
+      return NoReply();
+    }
+    return Reply(std::move(request));
+  }
+  Task<Result> HandleCast(Payload) override { return NoReply(); }
+  Task<Result> HandleInfo(Message) override {
+    if (later_.empty()) return NoReply();
+    self().Answer(later_.front().first, later_.front().second);
+    later_.erase(later_.begin());
+    return NoReply();
+  }
+
+ private:
+  Task<CallResult> Slowly(Payload request) {
+    co_await self().Sleep(workload_->Between(absl::Milliseconds(50), absl::Seconds(2)));
+    co_return Reply(std::move(request));
+  }
+
+  CallWorkload* const workload_;
+  ServerActor* const actor_;
+  const std::shared_ptr<void> guard_;
+  std::vector<std::pair<CallFrom, Payload>> later_;
+};
+
+// ------------------------------------------------------------------- servers
+
+void CallWorkload::OnLife(int node) {
+  for (int i = 0; i < kServersPerNode; ++i) StartServer(node);
+  for (int i = 0; i < kCallersPerNode; ++i) {
+    auto caller = std::make_unique<Actor>();
+    Actor* raw = caller.get();
+    Spawn(node, std::move(caller), [this, raw](Self& self) { return RunCaller(self, raw); },
+          {.module = "caller"});
+  }
+}
+
+void CallWorkload::StartServer(int node) {
+  auto actor = std::make_unique<ServerActor>();
+  ServerActor* raw = actor.get();
+  Expect(node, std::move(actor));
+  StartOptions options;
+  options.link = false;
+  options.module = "call-server";
+  StartFromOutside(
+      cluster().runtime(node),
+      [this, raw, options](Self& self) {
+        return StartBehaviour(
+            self, [this, raw] { return std::make_unique<Server>(this, raw, Guard(raw)); }, {},
+            options);
+      },
+      [this, raw](const StartResult& result) {
+        if (!result.started()) return;
+        Started(raw, result.pid);
+        if (OneIn(2)) RegisterServer(raw);
+      });
+}
+
+void CallWorkload::RegisterServer(ServerActor* server) {
+  server->name = fmt::format("server-{}", Below(6));
+  cluster().node(server->node).RegisterName(server->name, server->pid, {}, false, [](auto) {});
+}
+
+void CallWorkload::OnTick() {
+  if (quiet()) return;
+  for (int i = 0; i < size(); ++i) {
+    if (!Member(i) || cluster().node_paused(i)) continue;
+    int servers = 0;
+    for (const auto& a : actors()) {
+      servers += a->alive && a->node == i && dynamic_cast<ServerActor*>(a.get()) != nullptr;
+    }
+    if (servers < kServersPerNode && OneIn(10)) StartServer(i);
+    if (OneIn(20)) CallFromOutside(i);
+    if (OneIn(20)) CallByName(i);
+  }
+}
+
+// ------------------------------------------------------------------- callers
+
+absl::Duration CallWorkload::SomeTimeout() {
+  return OneIn(3) ? Between(absl::Milliseconds(1), absl::Milliseconds(100))
+                  : Between(absl::Milliseconds(100), absl::Seconds(5));
+}
+
+Payload CallWorkload::Request(size_t number) {
+  return Payload::Any(kType, fmt::format("{}", number));
+}
+
+size_t CallWorkload::NewCall(std::string who, absl::Duration timeout) {
+  Count("calls");
+  calls_.push_back({.who = std::move(who), .due = Now() + timeout});
+  return calls_.size() - 1;
+}
+
+Task<ExitReason> CallWorkload::RunCaller(Self& self, Actor* me) {
+  for (;;) {
+    co_await self.Sleep(Between(absl::Milliseconds(10), absl::Seconds(1)));
+    Actor* server = quiet() ? nullptr : RandomActor([&](const Actor& a) {
+      return a.node != me->node && dynamic_cast<const ServerActor*>(&a) != nullptr;
+    });
+    const Pid to = server ? Export(*server) : Pid{};
+    if (to && Member(me->node)) {
+      const absl::Duration timeout = SomeTimeout();
+      const size_t number =
+          NewCall(fmt::format("{} to {}", FormatPid(me->pid), FormatPid(to)), timeout);
+      absl::StatusOr<Payload> answer = co_await self.Call(to, Request(number), timeout);
+      OnAnswer(number, answer);
+    }
+    while (std::optional<Message> m = co_await self.Receive(Instant())) {
+      Violation(fmt::format("INV-21: {}: a message of kind {} in a caller's mailbox",
+                            FormatPid(me->pid), static_cast<int>(m->kind())));
+    }
+  }
+}
+
+void CallWorkload::CallFromOutside(int node) {
+  Actor* server = RandomActor([&](const Actor& a) {
+    return a.node != node && dynamic_cast<const ServerActor*>(&a) != nullptr;
+  });
+  if (!server) return;
+  const absl::Duration timeout = SomeTimeout();
+  const size_t number = NewCall(
+      fmt::format("{} to {}", SimCluster::NodeName(node), FormatPid(Export(*server))), timeout);
+  Runtime& runtime = cluster().runtime(node);
+  runtime.Call(Export(*server), Request(number), runtime.clock().Now() + timeout,
+               [this, number](absl::StatusOr<Payload> answer, Pid) { OnAnswer(number, answer); });
+}
+
+void CallWorkload::CallByName(int node) {
+  const std::string name = fmt::format("server-{}", Below(6));
+  TryByName({NewCall(SimCluster::NodeName(node) + " to " + name, SomeTimeout()), node, name});
+}
+
+void CallWorkload::TryByName(NamedCall call) {
+  const absl::Duration left = calls_[call.number].due - Now();
+  if (left <= absl::ZeroDuration() || !cluster().node_up(call.node)) return;
+  Runtime& runtime = cluster().runtime(call.node);
+  cluster().node(call.node).ResolveTarget(
+      Target::Named(call.name), runtime.clock().Now() + left,
+      [this, call](absl::StatusOr<Resolved> found) mutable {
+        const absl::Duration left = calls_[call.number].due - Now();
+        if (!found.ok() || left <= absl::ZeroDuration()) return;
+        Count("calls by name");
+        calls_[call.number].refused = false;
+        Runtime& runtime = cluster().runtime(call.node);
+        runtime.Call(found->pid, Request(call.number), runtime.clock().Now() + left,
+                     [this, call](absl::StatusOr<Payload> answer, Pid) mutable {
+                       OnAnswer(call.number, answer);
+                       if (!calls_[call.number].refused || !cluster().node_up(call.node)) return;
+                       cluster().node(call.node).ForgetRoute(call.name);
+                       if (++call.tries < 3) TryByName(call);
+                     });
+      });
+}
+
+// -------------------------------------------------------------------- judged
+
+void CallWorkload::OnRun(size_t number, int node) {
+  if (number >= calls_.size()) return Violation("INV-21: a call that nobody made");
+  Call& call = calls_[number];
+  Count("runs");
+  if (++call.runs > 1) Violation(fmt::format("INV-21: {}: runs {} times", call.who, call.runs));
+  if (call.refused) Violation(fmt::format("INV-21: {}: runs, and was not_executed", call.who));
+  const absl::Duration grace = calm() ? kLatencyCalm : kLatencyMax;
+  const Instant due = std::max(call.due, RunningSince(node)) + grace;
+  if (Now() > due) {
+    Violation(fmt::format("INV-21: {}: runs {} after its time was over", call.who,
+                          absl::FormatDuration(Now() - call.due)));
+  }
+}
+
+void CallWorkload::OnAnswer(size_t number, const absl::StatusOr<Payload>& answer) {
+  Call& call = calls_[number];
+  call.refused = false;
+  if (answer.ok()) {
+    Count("answers");
+    if (call.runs != 1) Violation(fmt::format("INV-21: {}: answered, not run", call.who));
+    if (answer->bytes() != fmt::format("{}", number))
+      Violation(fmt::format("INV-21: {}: the answer of another call", call.who));
+    return;
+  }
+  std::optional<ErrorInfo> info = GetErrorInfo(answer.status());
+  if (!info) return Violation(fmt::format("INV-21: {}: {}", call.who, answer.status().ToString()));
+  Count(info->reason);
+  if (info->metadata["outcome"] != kNotExecuted) return;
+  call.refused = true;
+  if (call.runs > 0)
+    Violation(fmt::format("INV-21: {}: {} is not_executed, but it ran", call.who, info->reason));
+}
+
+}  // namespace banyan::sim
