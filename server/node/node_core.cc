@@ -68,6 +68,9 @@ void Node::Core::Start() {
 
 void Node::Core::OnWelcome(const pb::HelloAck& ack) {
   const wire::NodeIdentity self{ack.node_id(), ack.incarnation()};
+  // News of them was lost with the session before, or is not sent by a coordinator that has begun
+  // anew.
+  routes.Clear();
   if (identity() != self) {
     // Reports of a former life say nothing about this one.
     if (identity().node_id == 0) reports.Clear();
@@ -260,8 +263,11 @@ void Node::Core::OnRoutes(const pb::RouteUpdate& update) {
   }
   for (const v1::NameEntry& e : update.registered()) {
     // Only names that were asked for here come; one that is not cached any more is not wanted.
-    if (routes.Find(e.name()))
+    if (routes.Find(e.name())) {
       routes.Put(e.name(), {wire::FromProto(e.pid(), identity()), e.reg_version()});
+    } else {
+      routes.OnUnknown();
+    }
   }
 }
 

@@ -92,7 +92,7 @@ class Node::Core : public std::enable_shared_from_this<Node::Core> {
   void PublishView(const ClusterView& before, const ClusterView& after);
   void ResolvePid(const Target::ByPid& by, ResolveDone done);
   void ResolveName(std::string name, Instant deadline, ResolveDone done);
-  void OnResolved(std::string name, Instant deadline, ResolveDone done,
+  void OnResolved(std::string name, Instant deadline, uint64_t round, ResolveDone done,
                   absl::StatusOr<internal::v1::ResolveResponse> response);
   void ResolveLocalName(const Target::LocalName& local, ResolveDone done);
   struct PathWalk;

@@ -127,17 +127,18 @@ void Node::Core::ResolveName(std::string name, Instant deadline, ResolveDone don
     // Alone, a node knows all names that there are.
     return done(options.coordinators.empty() ? NoName(name) : Unavailable());
   }
-  hooks.resolve(name, [weak = weak_from_this(), name, deadline, done = std::move(done)](
-                          absl::StatusOr<internal::v1::ResolveResponse> response) {
-    std::shared_ptr<Core> self = weak.lock();
-    if (!self) return;
-    self->Post([name, deadline, done, response = std::move(response)](Core& core) {
-      core.OnResolved(name, deadline, done, response);
-    });
-  });
+  hooks.resolve(
+      name, [weak = weak_from_this(), name, deadline, round = routes.round(),
+             done = std::move(done)](absl::StatusOr<internal::v1::ResolveResponse> response) {
+        std::shared_ptr<Core> self = weak.lock();
+        if (!self) return;
+        self->Post([name, deadline, round, done, response = std::move(response)](Core& core) {
+          core.OnResolved(name, deadline, round, done, response);
+        });
+      });
 }
 
-void Node::Core::OnResolved(std::string name, Instant deadline, ResolveDone done,
+void Node::Core::OnResolved(std::string name, Instant deadline, uint64_t round, ResolveDone done,
                             absl::StatusOr<internal::v1::ResolveResponse> response) {
   if (!response.ok()) return done(response.status());
   if (response->has_entry() && response->entry().pid().id() != 0 && !response->starting()) {
@@ -145,7 +146,7 @@ void Node::Core::OnResolved(std::string name, Instant deadline, ResolveDone done
     const uint64_t version = response->entry().reg_version();
     if (pid.local()) return done(Here(pid, version));
     absl::StatusOr<Resolved> there = There(pid, version);
-    if (there.ok()) routes.Put(name, {pid, version});
+    if (there.ok() && round == routes.round()) routes.Put(name, {pid, version});
     return done(std::move(there));
   }
   if (!response->starting()) return done(NoName(name));

@@ -31,7 +31,8 @@ void RouteCache::Erase(const std::string& name) {
 
 void RouteCache::Release(const std::string& name, uint64_t reg_version) {
   auto it = index_.find(name);
-  if (it != index_.end() && it->second->route.reg_version <= reg_version) Erase(name);
+  if (it == index_.end()) return OnUnknown();
+  if (it->second->route.reg_version <= reg_version) Erase(name);
 }
 
 void RouteCache::EraseIf(const std::function<bool(const Route&)>& wrong) {
@@ -44,6 +45,7 @@ void RouteCache::EraseIf(const std::function<bool(const Route&)>& wrong) {
 }
 
 void RouteCache::Clear() {
+  ++round_;
   index_.clear();
   entries_.clear();
 }

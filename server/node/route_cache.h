@@ -31,6 +31,11 @@ class RouteCache {
   void Release(const std::string& name, uint64_t reg_version);
   void EraseIf(const std::function<bool(const Route&)>& wrong);
   void Clear();
+  // The coordinator told of a name that has no route here.
+  void OnUnknown() { ++round_; }
+  // Another number: what was asked before may have become wrong without our hearing of it, so its
+  // answer must not be kept. An answer and the news that it is over come by different ways.
+  uint64_t round() const { return round_; }
   size_t size() const { return index_.size(); }
 
  private:
@@ -39,6 +44,7 @@ class RouteCache {
     Route route;
   };
   const size_t max_;
+  uint64_t round_ = 0;
   std::list<Entry> entries_;  // most recently used first
   absl::flat_hash_map<std::string, std::list<Entry>::iterator> index_;
 };
