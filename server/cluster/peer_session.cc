@@ -50,7 +50,7 @@ void PeerSession::SendHello(const pb::PeerHello& hello, wire::NodeIdentity self,
   peer_ = peer;
   pb::PeerBatch batch;
   *batch.add_frames()->mutable_hello() = hello;
-  batch.mutable_frames(0)->mutable_hello()->set_initial_credit(context_.options->receive_window);
+  batch.mutable_frames(0)->mutable_hello()->set_initial_credit(FirstCredit());
   Write(std::move(batch));
 }
 
@@ -60,8 +60,7 @@ void PeerSession::Accept(const pb::PeerHelloAck& ack, wire::NodeIdentity self,
   peer_ = peer;
   pb::PeerBatch batch;
   *batch.add_frames()->mutable_hello_ack() = ack;
-  batch.mutable_frames(0)->mutable_hello_ack()->set_initial_credit(
-      context_.options->receive_window);
+  batch.mutable_frames(0)->mutable_hello_ack()->set_initial_credit(FirstCredit());
   Write(std::move(batch));
   SetPeersWindow(hello_.initial_credit());
   BecomeUp();
@@ -73,6 +72,7 @@ void PeerSession::BecomeUp() {
   ++context_.stats->sessions_opened;
   opened_ = last_heard_ = last_used_ = context_.deps.clock->Now();
   ArmTick();
+  if (ungranted_ > 0) GrantCredit();
 }
 
 // ----------------------------------------------------------------- sending
@@ -140,6 +140,20 @@ absl::Status PeerSession::HandleCredit(uint64_t bytes) {
   return absl::OkStatus();
 }
 
+bool PeerSession::Full() const {
+  return context_.deps.runtime->inbound_bytes() >
+         static_cast<int64_t>(context_.options->inbound_bytes_max);
+}
+
+// A node whose mailboxes are full grants one batch and the rest of the window later: else each new
+// session would bring a window more.
+uint64_t PeerSession::FirstCredit() {
+  const uint64_t window = context_.options->receive_window;
+  if (window == 0 || !Full()) return window;
+  ungranted_ = window - 1;
+  return 1;
+}
+
 void PeerSession::CountReceived(size_t bytes) {
   if (context_.options->receive_window == 0) return;
   ungranted_ += bytes;
@@ -151,8 +165,7 @@ void PeerSession::CountReceived(size_t bytes) {
 // stay at the other side, whose senders are held in the end.
 void PeerSession::GrantCredit() {
   if (state_ != State::kUp) return;
-  if (context_.deps.runtime->inbound_bytes() >
-      static_cast<int64_t>(context_.options->inbound_bytes_max)) {
+  if (Full()) {
     return credit_timer_.Set(context_.deps.clock->Now() + context_.options->credit_retry, [this] {
       GrantCredit();
       Flush();

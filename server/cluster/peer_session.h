@@ -99,6 +99,8 @@ class PeerSession : public StreamHandler {
   void BecomeUp();
   void CountReceived(size_t bytes);
   void GrantCredit();
+  bool Full() const;  // the mailboxes of this node
+  uint64_t FirstCredit();
   absl::Status HandleCredit(uint64_t bytes);
   bool HasCredit() const { return !limited_ || credit_ > 0; }
   void SetPeersWindow(uint64_t bytes);
