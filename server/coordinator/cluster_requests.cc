@@ -37,7 +37,7 @@ void ClusterRequests::SetCordon(const NodeArgs& args, bool cordoned, Reply<v1::N
   member->record.set_cordoned(cordoned);
   member->record.set_cordon_message(cordoned ? args.message : "");
   // A node that is ending cannot be talked out of it.
-  if (!cordoned && member->record.has_drain() && !retiring_.contains(member->name())) {
+  if (!cordoned && member->record.has_drain() && !Retiring(*member)) {
     member->record.clear_drain();
     core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_DRAIN, member->name());
   }

@@ -44,6 +44,7 @@ class ClusterRequests {
                    Reply<v1::NodeInfo> done, Member** member);
   void Tick();
   void StepDrains();
+  bool Retiring(const Member& member) const;
   void Step(Member* member);
   void EndDrain(Member* member);
   void LetLeave(Member* member, bool at_once);
@@ -54,7 +55,8 @@ class ClusterRequests {
 
   Coordinator::Core* const core_;
   bool poked_ = false;
-  std::set<std::string> retiring_;  // nodes that asked themselves, until they are gone
+  // Nodes that asked for their drain themselves, with the life that they did it in.
+  std::map<std::string, uint32_t> retiring_;
   std::map<std::string, std::vector<Pid>> stuck_;  // by node
   std::set<std::string> killed_;  // path keys of children that a drain's deadline has killed
   struct Planned {

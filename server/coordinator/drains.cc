@@ -56,7 +56,7 @@ void ClusterRequests::Drain(const NodeArgs& args, absl::Duration deadline, uint3
 
 // After a change of the coordinator the node asks again; what is in the store is then only renewed.
 void ClusterRequests::OnRetire(Member* member, absl::Duration deadline) {
-  retiring_.insert(member->name());
+  retiring_[member->name()] = member->incarnation();
   internal::v1::DrainRecord* drain = member->record.mutable_drain();
   if (!drain->has_start_time()) *drain->mutable_start_time() = core_->wall_proto();
   drain->clear_end_time();
@@ -67,6 +67,11 @@ void ClusterRequests::OnRetire(Member* member, absl::Duration deadline) {
   core_->membership.Changed(member);
   core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_DRAIN, member->name());
   Step(member);
+}
+
+bool ClusterRequests::Retiring(const Member& member) const {
+  const auto it = retiring_.find(member.name());
+  return it != retiring_.end() && it->second == member.incarnation();
 }
 
 void ClusterRequests::Tick() {
@@ -95,7 +100,6 @@ void ClusterRequests::PokeDrains() {
 void ClusterRequests::StepDrains() {
   std::vector<Member*> draining;
   for (const auto& [name, member] : core_->members.all()) {
-    if (member->gone()) retiring_.erase(name);
     if (!member->gone() && member->draining()) draining.push_back(member.get());
   }
   if (draining.empty()) killed_.clear();
@@ -190,7 +194,7 @@ void ClusterRequests::Step(Member* member) {
     drain->set_moved(drain->moved() + 1);
   }
   // A node that is ending need not wait for what can go nowhere.
-  if (stuck && retiring_.contains(member->name())) LetLeave(member, /*at_once=*/true);
+  if (stuck && Retiring(*member)) LetLeave(member, /*at_once=*/true);
 }
 
 void ClusterRequests::Force(Member* member) {
