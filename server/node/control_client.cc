@@ -221,7 +221,7 @@ void ControlClient::Lost(const absl::Status& why) {
   if (leaving()) return Left(why.ok() || ErrorReason(why) == "DEAD");
   const bool was_up = up();
   state_ = State::kWaiting;
-  if (was_up) node_->names.OnSessionLost();
+  if (was_up) node_->OnSessionLost();
   const std::string reason = ErrorReason(why);
   if (reason == "DEAD") {
     state_ = State::kOff;

@@ -175,6 +175,15 @@ void Node::Core::SendRetire() {
   control.Send(request);
 }
 
+// Without a coordinator nobody moves anything: a whole cluster that ends need not wait.
+void Node::Core::OnSessionLost() {
+  names.OnSessionLost();
+  if (retire_until_ == Instant()) return;
+  After(options.hello_timeout, [](Core& core) {
+    if (!core.control.up()) core.StopRest();
+  });
+}
+
 // What has not been moved is stopped here.
 void Node::Core::StopRest() {
   if (has_left_ || std::exchange(stopping, true)) return;

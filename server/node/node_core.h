@@ -44,6 +44,7 @@ class Node::Core : public std::enable_shared_from_this<Node::Core> {
   void SendRetire();
   void AddReport(internal::v1::Report report);
   void OnChildrenChanged();
+  void OnSessionLost();
 
   // --- targets and names
   void Resolve(Target target, Instant deadline, std::function<void(absl::StatusOr<Resolved>)> done);

@@ -260,6 +260,22 @@ TEST_F(Membership, StopLetsTheCoordinatorMoveTheChildrenFirst) {
   EXPECT_TRUE(c.left);
 }
 
+TEST_F(Membership, AStopDoesNotWaitForACoordinatorThatIsGone) {
+  c.move_nothing = false;
+  Join();
+  Started({"sup", "a"}, 1 << 11);
+  bool done = false;
+  node->Stop(absl::Seconds(60), [&] { done = true; });
+  Settle();
+  c.greet = false;
+  c.EndControl(absl::UnavailableError("it ends too"));
+  Settle(absl::Seconds(4));
+  EXPECT_TRUE(world.log.empty()) << "it may come back";
+  Settle(absl::Seconds(2));
+  EXPECT_THAT(world.log, ::testing::ElementsAre("a shutdown"));
+  EXPECT_TRUE(done);
+}
+
 TEST_F(Membership, StopEndsWhatWasNotMovedWhenMostOfTheTimeIsOver) {
   c.move_nothing = false;
   Join();
