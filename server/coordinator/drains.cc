@@ -162,9 +162,11 @@ void ClusterRequests::Step(Member* member) {
   core_->tree.ForEach([&](ClusterSupervisor* sup) {
     for (const auto& [key, child] : sup->children) {
       const ChildRecord* record = sup->planner->Find(key);
-      const bool starts = record != nullptr && record->state == ChildState::kStarting;
-      if (child->moving || child->second || (starts && child->assigned != Assigned::kNone))
-        ++away[sup];
+      const bool starts = record != nullptr && record->state == ChildState::kStarting &&
+                          child->assigned != Assigned::kNone;
+      // What waits for room does so without this drain, which moves only what has a place.
+      const bool waits = child->assigned == Assigned::kQueued && !child->pending_reason.empty();
+      if (child->moving || child->second || (starts && !waits)) ++away[sup];
     }
   });
   const std::vector<NodeView> views = core_->members.Views(core_->now());

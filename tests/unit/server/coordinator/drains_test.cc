@@ -173,6 +173,23 @@ TEST_F(Drains, AsManyAreAwayAsTheSupervisorAllows) {
   EXPECT_EQ(t, 5u);
 }
 
+TEST_F(Drains, AChildThatWaitsForRoomAnywayHoldsUpNobody) {
+  AddNode("n1");
+  AddNode("n3");
+  ASSERT_TRUE(StartSupervisor("s", {WorkerOn("a", "n1"), WorkerOn("lost", "n3")}).ok());
+  ASSERT_TRUE(StartChild("s", Worker("b")).ok());
+  node("n3").Leave();
+  KillNode("n3");
+  Settle();
+  ASSERT_EQ(Children("s")["lost"].state(), v1::CHILD_STATE_PENDING);
+  AddNode("n2");
+  const std::string home = NodeOf("b");
+  Drain(home);
+  time_.RunFor(absl::Seconds(3));
+  EXPECT_NE(NodeOf("b"), home);
+  EXPECT_EQ(Children("s")["b"].state(), v1::CHILD_STATE_RUNNING);
+}
+
 TEST_F(Drains, WhatFitsNowhereStaysUntilTheDeadline) {
   AddNode("n1");
   ASSERT_TRUE(StartSupervisor("s", {WorkerOn("a", "n1")}).ok());
