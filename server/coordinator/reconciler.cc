@@ -40,7 +40,9 @@ void Reconciler::Start() {
   }
   for (ClusterSupervisor* sup : all) {
     if (sup->failed || sup->gone) continue;
+    const std::vector<Child*> unjudged = Unjudged(sup);
     Perform(sup, sup->planner->Resume(core_->now()));
+    for (Child* child : unjudged) JudgeAgain(child);
   }
   // Deaths that were recorded and not yet acted on.
   for (ClusterSupervisor* sup : all) {
@@ -56,6 +58,28 @@ void Reconciler::Start() {
     }
     for (Child* child : lost) Over(child, ExitReason::NoConnection());
   }
+}
+
+// Children whose end is on record and was not judged: the planner had put it off, because starts or
+// stops were under way, when the coordinator ended.
+std::vector<Child*> Reconciler::Unjudged(ClusterSupervisor* sup) const {
+  std::vector<Child*> out;
+  for (const auto& [key, child] : sup->children) {
+    const ChildRecord* record = sup->planner->Find(key);
+    const bool over = child->assigned == Assigned::kNone && child->nested == nullptr;
+    const bool up = record != nullptr && record->state == ChildState::kRunning;
+    if (over && up && child->pending_reason != "poison") out.push_back(child.get());
+  }
+  return out;
+}
+
+void Reconciler::JudgeAgain(Child* child) {
+  const ExitReason reason = child->last_exit.value_or(ExitReason::NoConnection());
+  const bool moved = child->spec->supervisor == nullptr && child->previous_node.empty();
+  const bool counted = reason.kind() != ExitReason::Kind::kNoConnection;
+  Later(child->supervisor, [this, key = child->key, reason, moved, counted](SupervisorPlanner& p) {
+    return moved ? p.OnMoved(key, core_->now()) : p.OnExited(key, reason, core_->now(), counted);
+  });
 }
 
 void Reconciler::Later(ClusterSupervisor* sup,

@@ -97,6 +97,8 @@ class Reconciler {
   void DoExit(ClusterSupervisor* sup, const ExitReason& reason);
   void StartNested(Child* child);
   void AfterEvent(ClusterSupervisor* sup);
+  std::vector<Child*> Unjudged(ClusterSupervisor* sup) const;
+  void JudgeAgain(Child* child);
   void Later(ClusterSupervisor* sup, std::function<SupervisorActions(SupervisorPlanner&)> event);
   // Outcomes: the assignment ends or stands, then the planner hears of it.
   void Started(Child* child, const Pid& pid, Payload info);
