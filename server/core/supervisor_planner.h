@@ -239,6 +239,8 @@ class SupervisorPlanner {
   bool IsStartingMember(const ChildRecord* r) const;
   // A group restart has come to a member that waits for room.
   bool GroupWaits() const;
+  // The group restart under way will start it: it does the stops yet, or has not come to it.
+  bool GroupStarts(const ChildRecord* r) const;
   // The group restart under way has yet to start it.
   bool AwaitsTurn(const ChildRecord* r) const;
   void LeaveGroup(ChildRecord* r);

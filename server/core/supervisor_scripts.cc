@@ -31,6 +31,11 @@ bool SupervisorPlanner::AwaitsTurn(const ChildRecord* r) const {
   return false;
 }
 
+bool SupervisorPlanner::GroupStarts(const ChildRecord* r) const {
+  if (script_.kind != Script::Kind::kGroup || !r->in_group) return false;
+  return !script_.starting || AwaitsTurn(r);
+}
+
 // The group restart goes on without `r`.
 void SupervisorPlanner::LeaveGroup(ChildRecord* r) {
   r->in_group = false;

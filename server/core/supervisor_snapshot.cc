@@ -131,7 +131,7 @@ SupervisorActions SupervisorPlanner::Resume(Instant now) {
         t.out.push_back(action::Start{r->key});
       } else if (r->state == ChildState::kStopping) {
         stops.push_back(r->key);
-      } else if (r->state == ChildState::kRestarting && r->key != script_.cause) {
+      } else if (r->state == ChildState::kRestarting && !GroupStarts(r)) {
         t.out.push_back(action::ScheduleRetry{r->key, absl::ZeroDuration()});
       }
     }

@@ -77,6 +77,30 @@ TEST(PlannerSnapshot, RetriesAndShutdownsGoOn) {
   EXPECT_EQ(c.TakeTrace(), "-y -x exit:shutdown");
 }
 
+// The cause of a group restart has been started by it, and has ended again: its own retry waits for
+// the end of the group, and is not forgotten with the planner.
+TEST(PlannerSnapshot, ACauseThatEndsAgainIsRetried) {
+  const SupervisorPlanner::Options slow{.default_backoff = RestartBackoff{}};
+  PlannerRig a(Flags(Strategy::kRestForOne, 10), slow);
+  a.Init({S("x"), S("y"), S("z")});
+  const auto started = [&](const char* id, uint32_t pid) {
+    return a.planner.OnStarted(a.Key(id), Pid::Local(pid, 1), {}, a.now);
+  };
+  a.planner.OnExited(a.Key("x"), Boom(), a.now);
+  a.planner.OnStopped(a.Key("z"), ExitReason::Shutdown(), a.now);
+  a.planner.OnStopped(a.Key("y"), ExitReason::Shutdown(), a.now);
+  started("x", 50);
+  // While y is being started x ends; its second restart has a delay, and then waits.
+  a.planner.OnExited(a.Key("x"), Boom(), a.now);
+  a.planner.OnRetry(a.Key("x"), a.now);
+  PlannerRig b(Flags(Strategy::kRestForOne, 10), slow);
+  b.next_pid = 100;
+  b.planner.Restore(a.planner.Snapshot(a.now), b.now);
+  b.Run(b.planner.Resume(b.now));
+  b.RunRetries();
+  EXPECT_EQ(b.Children(), "z y x");
+}
+
 TEST(PlannerSnapshot, DynamicChildrenKeepTheirArguments) {
   PlannerRig a(Flags(Strategy::kSimpleOneForOne), {}, S("t"));
   a.Init({});
