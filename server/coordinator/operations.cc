@@ -39,6 +39,7 @@ absl::Status Operations::Load() {
     auto op = std::make_unique<Operation>();
     if (!op->record.ParseFromString(kv.value)) continue;  // at worst a repeated request runs again
     op->kept = true;
+    op->since = core_->now();
     const std::string id = op->record.id();
     if (!op->record.done()) {
       op->orphan = true;
@@ -84,14 +85,15 @@ Operation* Operations::BeginRaw(const std::string& request_id, const std::string
       if (op.record.hash() != hash) {
         done(MakeError("REQUEST_ID_REUSED",
                        fmt::format("request id {} was used for another request", request_id)));
-      } else if (!op.record.done() && op.pending_told) {
-        done(op.pending_answer);
-      } else if (!op.record.done()) {
+      } else if (!op.record.done() && !op.pending_told) {
         op.waiters.push_back(std::move(done));
-      } else if (op.record.has_error()) {
-        done(wire::FromProto(op.record.error()));
       } else {
-        done(op.record.answer());
+        // It may have come to that a moment ago: not before it is in the store.
+        absl::StatusOr<std::string> answer =
+            op.record.done() ? op.record.answer() : op.pending_answer;
+        if (op.record.has_error()) answer = wire::FromProto(op.record.error());
+        core_->journal.After(
+            [done = std::move(done), answer = std::move(answer)] { done(answer); });
       }
       return nullptr;
     }
@@ -104,6 +106,7 @@ Operation* Operations::BeginRaw(const std::string& request_id, const std::string
   }
   Evict();
   auto op = std::make_unique<Operation>();
+  op->since = core_->now();
   op->kept = !request_id.empty();
   const std::string id = op->kept ? request_id : fmt::format("op-{}", core_->RandomHex(12));
   op->record.set_id(id);
@@ -125,7 +128,8 @@ void Operations::Store(Operation* op) {
 
 // The oldest go first, but for those that are still under way.
 void Operations::Evict() {
-  const absl::Time oldest = core_->wall() - core_->options.operation_retention;
+  // By the monotonic clock: a wall clock that jumps must not make retries run again.
+  const Instant oldest = core_->now() - core_->options.operation_retention;
   size_t under_way = 0;
   while (by_age_.size() > under_way) {
     const std::string id = by_age_[under_way];
@@ -134,13 +138,14 @@ void Operations::Evict() {
       const Operation& op = *it->second;
       const absl::Time time = wire::FromProto(op.record.time());
       const bool crowded = all_.size() > core_->options.operations_max;
-      if (!crowded && time >= oldest) return;
+      const bool young = op.since >= oldest;
+      if (!crowded && young) return;
       if (!op.record.done()) {
         if (++under_way > kUnderWayMax) return;
         continue;
       }
       // What ends by its age alone is too old by that age; what ends sooner must be remembered.
-      if (time >= oldest && time > floor_) {
+      if (young && time > floor_) {
         internal::v1::OperationRecord floor;
         *floor.mutable_time() = op.record.time();
         core_->journal.Put("op_floor", floor);

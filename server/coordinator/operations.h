@@ -26,6 +26,7 @@ struct ClusterSupervisor;
 struct Operation {
   internal::v1::OperationRecord record;
   bool kept = false;    // has a record in the store
+  Instant since;        // in this term
   bool orphan = false;  // began under an earlier coordinator: ended by looking at what became of it
   bool pending_told = false;
   std::string pending_answer;                                             // for repeated requests
