@@ -291,7 +291,9 @@ class Scenario(unittest.TestCase):
         self.net.close()
         self.recorder.close()
         problems = [p for server in self.all_servers for p in server.problems()]
-        if (problems or not self._outcome.success) and os.environ.get("BANYAN_KEEP"):
+        result = self._outcome.result
+        failed = problems or any(test is self for test, _ in result.failures + result.errors)
+        if failed and os.environ.get("BANYAN_KEEP"):
             print(f"kept: {self.folder}", file=sys.stderr)
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
