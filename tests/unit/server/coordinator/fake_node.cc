@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_join.h"
 
+#include "common/base/error.h"
 #include "common/wire/exit_reason.h"
 #include "common/wire/pid.h"
 #include "common/wire/time.h"
@@ -71,6 +72,7 @@ void FakeNode::DialLease() {
 }
 
 void FakeNode::OnClosed(StreamKind kind, absl::Status status) {
+  told_dead_ |= ErrorReason(status) == "DEAD";
   if (kind == StreamKind::kLease) {
     lease_.reset();
     return;

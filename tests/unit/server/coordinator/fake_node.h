@@ -101,6 +101,7 @@ class FakeNode {
   bool watcher_ended = false;  // and in its heartbeats
   bool no_control = false;     // does not dial its control stream again
   uint64_t acked() const { return acked_; }
+  bool told_dead() const { return told_dead_; }  // on any of its streams
   uint64_t beats() const { return beat_; }
   // As if it had been told of a later revision of the store.
   void HasSeen(uint64_t revision) { store_revision_ = revision; }
@@ -134,6 +135,7 @@ class FakeNode {
   uint64_t store_revision_ = 0;
   uint32_t epoch_seen_ = 0;  // with `store_revision_`
   bool keep_all_ = false;
+  bool told_dead_ = false;
   internal::v1::HelloAck last_ack_;
   uint64_t beat_ = 0, acked_ = 0, report_seq_ = 0, slot_ = 0, name_seq_ = 0;
   bool joined_ = false, muted_ = false, beating_ = false, recorded_ = false;

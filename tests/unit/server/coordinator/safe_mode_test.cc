@@ -146,6 +146,24 @@ TEST_F(SafeModes, KillStopsWhatTheStoreDoesNotKnow) {
   EXPECT_TRUE(node("n1").Has("s/a"));
 }
 
+TEST_F(SafeModes, AStopThatTheBackupHasUnderWayWaitsForTheDecision) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {Worker("a")}).ok());
+  node("n1").on_stop = [](const std::string&) { return false; };
+  coordinator_->TerminateChild(Named("s", "a"), [](auto) {});
+  Settle();
+  Backup();
+  ASSERT_TRUE(StartSupervisor("t", {}).ok());
+  TakeTrace();
+  RollBack();
+  ASSERT_TRUE(Cluster().safe_mode());
+  time_.RunFor(absl::Seconds(30));
+  EXPECT_THAT(TakeTrace(), IsEmpty());
+  ASSERT_TRUE(End(Decision::DECISION_ADOPT).ok());
+  time_.RunFor(absl::Seconds(3));
+  EXPECT_THAT(TakeTrace(), Contains("n1 stop a"));
+}
+
 TEST_F(SafeModes, ChildrenOfAnUnknownSupervisorAreToldApart) {
   AddNode("n1");
   Backup();

@@ -145,6 +145,18 @@ TEST_F(NodeUpdates, WhatOperatorsGiveGoesBeforeWhatTheNodeSays) {
   time_.RunFor(absl::Seconds(3));
   EXPECT_EQ(LabelsOf(NodeInfo("n1")), (Labels{{"rack", "7"}, {"zone", "b"}}));
   EXPECT_EQ(n1->last_ack().labels().at("zone"), "b");
+  // And over the node's own.
+  n1.reset();
+  n1 = std::make_unique<FakeNode>(
+      &network_, &time_, "n1", trace_,
+      FakeNode::Identity{.process_id = "p2", .machine_id = "machine-n1"});
+  n1->labels = {{"zone", "a"}, {"disk", "ssd"}};
+  n1->capacity = {{"weight", 1}};
+  n1->Connect();
+  Settle();
+  ASSERT_EQ(n1->incarnation(), 2u);
+  EXPECT_EQ(LabelsOf(NodeInfo("n1")), (Labels{{"rack", "7"}, {"zone", "b"}}));
+  EXPECT_EQ(NodeInfo("n1").capacity().at("weight"), 2);
   // All at once: what is not given is gone; a key without a value is as the node says.
   v1::NodeInfo all;
   all.set_name("n1");
