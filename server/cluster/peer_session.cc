@@ -5,6 +5,7 @@
 #include "fmt/format.h"
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 #include "server/runtime/undeliverable.h"
 
 namespace banyan {
@@ -200,7 +201,7 @@ void PeerSession::Write(pb::PeerBatch batch) {
 // --------------------------------------------------------------- receiving
 
 void PeerSession::OnFrame(std::string bytes) {
-  if (state_ == State::kClosed) return;
+  if (state_ == State::kClosed && !Mutant("no-frame-session-check")) return;
   const size_t size = bytes.size();
   if (size > context_.options->batch_bytes_hard + kBatchSlack) {
     return ProtocolError(absl::InvalidArgumentError(fmt::format("a batch of {} bytes", size)));
@@ -235,7 +236,7 @@ absl::Status PeerSession::HandleBatch(pb::PeerBatch batch) {
   context_.stats->frames_received += static_cast<uint64_t>(batch.frames_size());
   Runtime::DeliverBatch wake_once(context_.deps.runtime);
   for (pb::Frame& frame : *batch.mutable_frames()) {
-    if (state_ == State::kClosed) return absl::OkStatus();
+    if (state_ == State::kClosed && !Mutant("no-frame-session-check")) return absl::OkStatus();
     absl::Status status = HandleFrame(std::move(frame), batch.strings());
     if (!status.ok()) return status;
   }
@@ -250,7 +251,8 @@ absl::Status PeerSession::HandleFrame(pb::Frame frame, const FrameDecoder::Strin
   }
   if (frame.has_ping()) return absl::OkStatus();
   if (frame.has_credit() && state_ == State::kUp) return HandleCredit(frame.credit().bytes());
-  if (state_ != State::kUp || frame.has_hello() || frame.has_hello_ack())
+  const bool relic = state_ == State::kClosed && Mutant("no-frame-session-check");
+  if ((state_ != State::kUp && !relic) || frame.has_hello() || frame.has_hello_ack())
     return HandleHandshake(frame);
   if (frame.has_fragment()) return HandleFragment(std::move(*frame.mutable_fragment()));
   return DecodeSignal(std::move(frame), strings);

@@ -4,6 +4,7 @@
 #include "fmt/format.h"
 
 #include "common/base/check.h"
+#include "common/base/mutant.h"
 #include "server/cluster/router_core.h"
 
 namespace banyan {
@@ -171,7 +172,11 @@ void PeerRouter::Core::TryAccept(PeerSession* session) {
     if (may_cross && now < session->parked_crossing) return Park(session, session->parked_until);
     // The other side has closed the old session, or it would not say Hello: so must we, before we
     // answer.
-    peer->session->Close(pb::CloseFrame::REASON_DUPLICATE, "the peer has begun a new session");
+    if (Mutant("no-acceptor-teardown")) {
+      Bury(std::move(peer->session));
+    } else {
+      peer->session->Close(pb::CloseFrame::REASON_DUPLICATE, "the peer has begun a new session");
+    }
     return TryAccept(session);
   }
   auto it = std::find_if(greeting_.begin(), greeting_.end(),

@@ -1,6 +1,7 @@
 #include "server/runtime/self.h"
 
 #include "common/base/error.h"
+#include "common/base/mutant.h"
 #include "server/runtime/call_error.h"
 #include "server/runtime/local_registry.h"
 #include "server/runtime/process.h"
@@ -229,6 +230,7 @@ void Self::Unlink(Pid to) {
   if (!link || !link->active()) return;
   link->unlink_id = p_->rt_->NextRef();
   p_->SendSignal(SignalKind::kUnlink, to, link->unlink_id);
+  if (Mutant("naive-unlink")) p_->tables().links.Erase(to);
 }
 
 Ref Self::Monitor(Pid target) {
