@@ -137,7 +137,7 @@ void Clients::StartSupervisor(std::string name, SupervisorSpec spec) {
       });
 }
 
-bool Clients::Boot(bool tight) {
+bool Clients::Boot(bool tight, bool calm) {
   SupervisorSpec pool;
   pool.flags = {.strategy = Strategy::kSimpleOneForOne, .intensity = 100'000};
   pool.child_template = ProbeSpec("");
@@ -146,7 +146,8 @@ bool Clients::Boot(bool tight) {
   SupervisorSpec duty;
   duty.flags.intensity = 100'000;
   for (int i = 0; i < 5; ++i) duty.children.push_back(ProbeSpec(fmt::format("duty{}", i)));
-  duty.children[0].exclusivity = Exclusivity::kAvailable;
+  // It may be replaced when nothing but silence is known.
+  if (!calm) duty.children[0].exclusivity = Exclusivity::kAvailable;
   duty.children[1].exclusivity = Exclusivity::kStrict;
   duty.children[2].restart = RestartType::kTransient;
   duty.children[3].placement.node = "n1";
@@ -278,8 +279,8 @@ void Clients::ShelfStart(const std::string& child) {
           return;
         }
         const std::string reason = ErrorReason(r.status());
-        if (taken ? reason != "NAME_TAKEN" : reason != "CHILD_START_FAILED")
-          Unexpected("starting " + child, r.status());
+        const bool fails = reason == "CHILD_START_FAILED" || reason == "NO_NODE_FITS";
+        if (taken ? reason != "NAME_TAKEN" : !fails) Unexpected("starting " + child, r.status());
       });
 }
 
@@ -312,7 +313,7 @@ void Clients::ShelfRestart(const std::string& child) {
         const std::string reason = r.ok() ? "" : ErrorReason(r.status());
         if (r.ok()) {
           slot.state = Slot::State::kRunning;
-        } else if (reason == "CHILD_START_FAILED") {
+        } else if (reason == "CHILD_START_FAILED" || reason == "NO_NODE_FITS") {
           slot.state = Slot::State::kStopped;
         } else if (reason != "CHILD_RUNNING" && reason != "CHILD_RESTARTING") {
           // Its stop was pending, or it is between two lives.
@@ -416,6 +417,44 @@ void Clients::ConfirmDead(int node) {
 
 // ---------------------------------------------------------------- the verdict
 
+// Nodes that flapped get no children for a time that may be longer than a run.
+bool Clients::MayWait(const std::string& path) {
+  absl::StatusOr<v1::ListNodesResponse> nodes;
+  cluster_->Ask<v1::ListNodesResponse>(
+      absl::Seconds(1), &nodes, [&](Reply<v1::ListNodesResponse> done) {
+        cluster_->coordinator().ListNodes({.page_size = 1000}, false, nullptr, std::move(done));
+      });
+  if (!nodes.ok()) return false;
+  bool any = false, all = true;
+  for (const v1::NodeInfo& info : nodes->nodes()) {
+    if (path == "duty/duty3" && info.name() == "n1" && info.quarantined()) return true;  // pinned
+    if (info.state() != v1::NODE_STATE_ACTIVE) continue;
+    any |= info.quarantined();
+    all &= info.quarantined();
+  }
+  return any && (all || limited_);
+}
+
+// The operator has seen to it that that life of the child's node is over.
+void Clients::ConfirmLife(const std::string& path) {
+  internal::v1::AssignmentRecord asg;
+  if (!asg.ParseFromString(cluster_->disk().data["child/" + path + "/asg"])) return;
+  if (!confirmed_.insert({asg.node_id(), asg.incarnation()}).second) return;
+  for (const auto& [key, value] : cluster_->disk().data) {
+    internal::v1::NodeRecord node;
+    if (!key.starts_with("node/") || !node.ParseFromString(value)) continue;
+    if (node.node_id() != asg.node_id()) continue;
+    Do<v1::NodeInfo>(
+        NextId("confirm"),
+        [this, name = node.name(), life = asg.incarnation()](const std::string& id,
+                                                             Reply<v1::NodeInfo> done) {
+          cluster_->coordinator().ConfirmDead({name, "it is over", id}, life, true,
+                                              std::move(done));
+        },
+        [](absl::StatusOr<v1::NodeInfo>) {});
+  }
+}
+
 std::string Clients::CheckSupervisor(const std::string& sup,
                                      const std::map<std::string, bool>& wanted, size_t* running) {
   const auto live = cluster_->history().Live();
@@ -434,6 +473,12 @@ std::string Clients::CheckSupervisor(const std::string& sup,
     if (!want->second) {
       if (lives != 0 || c.state() == v1::CHILD_STATE_RUNNING)
         return fmt::format("{} is to be stopped and {}", path, v1::ChildState_Name(c.state()));
+      continue;
+    }
+    if (c.state_reason() == "death_not_proven") ConfirmLife(path);
+    const bool room = !limited_ || c.state_reason() != "no_capacity";
+    if (c.state() == v1::CHILD_STATE_PENDING && (!room || MayWait(path))) {
+      waits_ = true;
       continue;
     }
     if (c.state() != v1::CHILD_STATE_RUNNING) {
@@ -477,6 +522,7 @@ std::string Clients::WhyNotAsPromised() {
   for (const auto& [id, slot] : shelf_) {
     if (slot.state != Slot::State::kAbsent) shelf[id] = slot.state == Slot::State::kRunning;
   }
+  waits_ = false;
   size_t running = 2;  // the leaves
   for (const auto& [sup, wanted] :
        {std::pair<std::string, std::map<std::string, bool>*>{"pool", &pool},
@@ -496,7 +542,8 @@ std::string Clients::WhyNotAsPromised() {
     if (here > 1) return fmt::format("{} has {} lives", child, here);
     live += here;
   }
-  if (live != running) return fmt::format("{} children live, {} are wanted", live, running);
+  if (live != running && !waits_)
+    return fmt::format("{} children live, {} are wanted", live, running);
   return "";
 }
 

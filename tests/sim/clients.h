@@ -17,7 +17,12 @@ class Clients {
   explicit Clients(SimCluster* cluster);
 
   // The supervisors of the run; runs the clock until they are there. False: they do not come up.
-  bool Boot(bool tight);
+  // `tight`: one of them gives up soon. `calm`: none may be restarted for silence alone.
+  bool Boot(bool tight, bool calm);
+  // Nodes take only so many children.
+  void set_limited(bool limited) { limited_ = limited; }
+  // Some children wait, rightly, for nodes that are quarantined.
+  bool waits() const { return waits_; }
   // One random request on children.
   void ChildRequest();
   // One random request of an operator about a node.
@@ -64,6 +69,8 @@ class Clients {
   void Unexpected(const std::string& what, const absl::Status& status);
   std::string NextId(std::string_view kind);
   void OnStart(const Life& life);
+  bool MayWait(const std::string& path);
+  void ConfirmLife(const std::string& path);
   std::string CheckSupervisor(const std::string& sup, const std::map<std::string, bool>& wanted,
                               size_t* running);
 
@@ -74,6 +81,8 @@ class Clients {
   std::set<std::string> pool_busy_;  // and are being terminated
   std::set<std::string> booted_;
   bool all_ = false, tight_ = false, tight_busy_ = false;
+  bool limited_ = false, waits_ = false;
+  std::set<std::pair<uint32_t, uint32_t>> confirmed_;
   double lose_ = 0;
   int open_ = 0;
   uint64_t requests_ = 0;

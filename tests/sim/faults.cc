@@ -208,7 +208,7 @@ void Faults::AddProcessFaults() {
     Later(d, [this, i, twin, watched] {
       if (!cluster_->node_up(twin)) return;
       Note("kill", cluster_->AddressOf(twin));
-      Trouble(i, absl::ZeroDuration());
+      Trouble(i, absl::Seconds(40));  // till that life is over
       cluster_->CrashNode(twin, watched);
     });
     // Where it is let in, the name's life depends on it.
@@ -298,15 +298,19 @@ void Faults::AddNetworkFaults() {
       d += delay_ * std::pow(delay_random_->Unit(), 3);
     return d;
   });
-  Add("zombie", 8, true, [this](Random& r) {
+  Add("zombie", 6, true, [this](Random& r) {
     const std::string name = SimCluster::NodeName(AnyNode(r));
-    const std::string old = cluster_->wire_checks().OldCommand(name, r.Next());
-    internal::v1::ControlResponse relic;
-    if (old.empty() || !relic.ParseFromString(old)) return;
-    // Its answer must not be taken for that of a command of today.
-    relic.mutable_command()->set_command_seq(uint64_t{1} << 40);
-    if (cluster_->network().Inject("coord", name, StreamKind::kControl, relic.SerializeAsString()))
-      Note("zombie command", name);
+    for (int k = 0; k < 6; ++k) {
+      const std::string old = cluster_->wire_checks().OldCommand(name, r.Next());
+      internal::v1::ControlResponse relic;
+      if (old.empty() || !relic.ParseFromString(old)) return;
+      // Its answer must not be taken for that of a command of today.
+      relic.mutable_command()->set_command_seq((uint64_t{1} << 40) + k);
+      if (cluster_->network().Inject("coord", name, StreamKind::kControl,
+                                     relic.SerializeAsString()) &&
+          k == 0)
+        Note("zombie commands", name);
+    }
   });
 }
 
@@ -411,7 +415,7 @@ void Faults::Heal(const std::set<int>& core) {
   for (int i = 0; i < cluster_->size(); ++i) {
     const int twin = i + cluster_->size();
     if (cluster_->node_up(twin)) {
-      Trouble(i, absl::ZeroDuration());
+      Trouble(i, absl::Seconds(40));
       cluster_->CrashNode(twin, true);
     }
     if (core.contains(i)) {

@@ -1,6 +1,7 @@
 #include "tests/sim/group_checks.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "fmt/format.h"
 
@@ -12,7 +13,9 @@ size_t GroupChecks::IndexOf(const std::string& child) const {
 
 void GroupChecks::OnStart(const Life& life) {
   const size_t k = IndexOf(life.child);
-  if (k == members_.size() || life.outside) return;
+  if (k == members_.size()) return;
+  const size_t before = std::exchange(last_, k);
+  if (life.outside) return;
   const auto live = cluster_->history().Live();
   for (size_t m = k + 1; m < members_.size(); ++m) {
     auto it = live.find(members_[m]);
@@ -25,12 +28,11 @@ void GroupChecks::OnStart(const Life& life) {
     }
   }
   // The one that started last is the one before, this one (again), or the end of a round.
-  const bool follows = last_ + 1 >= k && (last_ <= k || !all_ || k == 0);
+  const bool follows = before + 1 >= k && (before <= k || !all_ || k == 0);
   if (!follows) {
     cluster_->history().Violation(
-        fmt::format("INV-20: {} starts after {}", life.child, members_[last_]));
+        fmt::format("INV-20: {} starts after {}", life.child, members_[before]));
   }
-  last_ = k;
 }
 
 }  // namespace banyan::sim

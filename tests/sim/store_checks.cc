@@ -9,8 +9,8 @@
 namespace banyan::sim {
 namespace {
 
-// Restarts are kept as wall times that are computed anew at each write.
-constexpr absl::Duration kAgeSlack = absl::Milliseconds(500);
+// Restarts are kept as wall times that are computed anew at each write, from ages in whole seconds.
+constexpr absl::Duration kAgeSlack = absl::Milliseconds(1200);
 // Who was in trouble needs that long to be heard again.
 constexpr absl::Duration kRecovery = absl::Seconds(8);
 
@@ -22,6 +22,12 @@ std::string Show(std::pair<uint32_t, uint32_t> id) {
 
 void StoreChecks::OnCommit(const Txn& txn, Instant now, absl::Time wall) {
   for (const std::string& key : txn.deletes) OnDelete(key);
+  opened_.clear();
+  for (const KeyValue& put : txn.puts) {
+    internal::v1::NodeRecord record;
+    if (!put.key.starts_with("node/") || !record.ParseFromString(put.value)) continue;
+    if (!record.cordoned() && !record.has_drain()) opened_.insert(put.key.substr(5));
+  }
   // What is judged against the state before comes first: assignments look at nodes as they were.
   for (const KeyValue& put : txn.puts) {
     const std::string& key = put.key;
@@ -63,6 +69,7 @@ void StoreChecks::Forget() {
   processes_.clear();
   gone_.clear();
   epoch_ = 0;
+  judge_deaths_ = false;  // lives that it has not heard of follow those that it has
 }
 
 void StoreChecks::OnEpoch(const std::string& value) {
@@ -115,7 +122,7 @@ void StoreChecks::JudgeDeath(const internal::v1::NodeRecord& record, Instant now
     return;
   }
   history_->Mark("death by " + cause);
-  if (cause != "lease") return;
+  if (cause != "lease" || !judge_deaths_) return;
   // Silence that nothing but the coordinator itself can explain is no death.
   auto until = trouble_until_.find(record.name());
   if (until != trouble_until_.end() && until->second + kRecovery + lease_ > now) return;
@@ -161,7 +168,7 @@ void StoreChecks::OnChild(const std::string& path, const std::string& value) {
     for (const auto& [name, member] : nodes_) {
       if (Identity{member.node_id(), member.incarnation()} != node) continue;
       const bool drains = member.has_drain() && !member.drain().has_end_time();
-      if (member.cordoned() || drains) {
+      if ((member.cordoned() || drains) && !opened_.contains(name)) {
         history_->Violation(
             fmt::format("INV-22: {} is assigned to {}, which takes no children", path, name));
       }
@@ -207,7 +214,7 @@ void StoreChecks::OnSupervisor(const std::string& path, const std::string& value
   if (!known.failed && !over && !wall_jumps_) {
     for (Instant t : known.times) {
       // The window ends on whole seconds.
-      if (now - t > period - absl::Seconds(2)) continue;
+      if (now - t > period - absl::Seconds(3)) continue;
       const bool kept = std::any_of(times.begin(), times.end(), [&](Instant other) {
         return other - t < kAgeSlack && t - other < kAgeSlack;
       });

@@ -71,7 +71,7 @@ class StoreChecks {
   void JudgeDeath(const internal::v1::NodeRecord& record, Instant now);
 
   History* const history_;
-  bool wall_jumps_ = false;
+  bool wall_jumps_ = false, judge_deaths_ = true;
   absl::Duration lease_ = absl::Seconds(25);
   uint32_t epoch_ = 0;
   std::map<std::string, internal::v1::NodeRecord> nodes_;
@@ -80,6 +80,7 @@ class StoreChecks {
   std::map<std::string, Assignment> now_assigned_;
   std::map<std::pair<std::string, uint64_t>, Identity> assigned_;
   std::map<std::string, uint64_t> highest_;
+  std::set<std::string> opened_;  // nodes that this transaction lets take children
   std::map<std::string, int64_t> weights_;
   std::set<std::string> available_;  // children that may overlap
   // Of this transaction: children that get a new start, and the one before.
