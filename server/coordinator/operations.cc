@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <optional>
 #include <utility>
 
 #include "fmt/format.h"
@@ -27,6 +28,17 @@ std::string Fingerprint(std::string_view text) {
     b ^= b >> 29;
   }
   return fmt::format("{:016x}{:016x}", a, b);
+}
+
+// A UUIDv7 tells when it was made, by its client's clock; other ids do not.
+std::optional<absl::Time> TimeOfUuid7(const std::string& id) {
+  const bool uuid7 = id.size() == 36 && id[8] == '-' && id[13] == '-' && id[14] == '7';
+  if (!uuid7) return std::nullopt;
+  const std::string digits = id.substr(0, 8) + id.substr(9, 4);
+  uint64_t ms = 0;
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), ms, 16);
+  if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+  return absl::FromUnixMillis(static_cast<int64_t>(ms));
 }
 
 }  // namespace
@@ -58,17 +70,10 @@ absl::Status Operations::Load() {
   return absl::OkStatus();
 }
 
-// A UUIDv7 tells its age: one from before what is kept must not run again.
+// An id from before those that were dropped may be one of them: it must not run again.
 bool Operations::TooOld(const std::string& request_id) const {
-  const bool uuid7 = request_id.size() == 36 && request_id[8] == '-' && request_id[13] == '-' &&
-                     request_id[14] == '7';
-  if (!uuid7) return false;
-  const std::string digits = request_id.substr(0, 8) + request_id.substr(9, 4);
-  uint64_t ms = 0;
-  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), ms, 16);
-  if (error != std::errc() || end != digits.data() + digits.size()) return false;
-  const absl::Time made = absl::FromUnixMillis(static_cast<int64_t>(ms));
-  return made < std::max(floor_, core_->wall() - core_->options.operation_retention);
+  const std::optional<absl::Time> made = TimeOfUuid7(request_id);
+  return made && *made <= floor_;
 }
 
 Operation* Operations::BeginRaw(const std::string& request_id, const std::string& kind,
@@ -136,7 +141,6 @@ void Operations::Evict() {
     auto it = all_.find(id);
     if (it != all_.end()) {
       const Operation& op = *it->second;
-      const absl::Time time = wire::FromProto(op.record.time());
       const bool crowded = all_.size() > core_->options.operations_max;
       const bool young = op.since >= oldest;
       if (!crowded && young) return;
@@ -144,13 +148,12 @@ void Operations::Evict() {
         if (++under_way > kUnderWayMax) return;
         continue;
       }
-      // What ends by its age alone is too old by that age; what ends sooner must be remembered.
-      if (young && time > floor_) {
+      if (const std::optional<absl::Time> made = TimeOfUuid7(id); made && *made > floor_) {
+        floor_ = *made;
         internal::v1::OperationRecord floor;
-        *floor.mutable_time() = op.record.time();
+        *floor.mutable_time() = wire::ToProto(floor_);
         core_->journal.Put("op_floor", floor);
       }
-      floor_ = std::max(floor_, time);
       if (op.kept) core_->journal.Delete(fmt::format("op/{}", id));
       all_.erase(it);
     }
@@ -160,7 +163,7 @@ void Operations::Evict() {
 
 void Operations::Refuse(Operation* op, const absl::Status& status) {
   const std::string id = op->record.id();
-  if (op->kept) core_->journal.Delete(fmt::format("op/{}", id));
+  core_->journal.Withdraw(fmt::format("op/{}", id));
   core_->journal.After([waiters = std::move(op->waiters), status] {
     for (const auto& waiter : waiters) waiter(status);
   });

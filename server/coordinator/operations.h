@@ -103,7 +103,7 @@ class Operations {
   std::set<std::string> by_death_;
   std::set<std::string> orphans_;
   OpId last_op_ = 0;
-  absl::Time floor_ = absl::InfinitePast();  // records before it may have been dropped
+  absl::Time floor_ = absl::InfinitePast();  // the newest UUIDv7 that was dropped
 };
 
 }  // namespace banyan

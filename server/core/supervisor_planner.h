@@ -243,7 +243,6 @@ class SupervisorPlanner {
   bool GroupStarts(const ChildRecord* r) const;
   // The group restart under way has yet to start it.
   bool AwaitsTurn(const ChildRecord* r) const;
-  bool GroupWillStart(const ChildRecord* r) const;
   void LeaveGroup(ChildRecord* r);
   void BeginGroup(Turn& t, ChildRecord* cause);
   void EndScript();

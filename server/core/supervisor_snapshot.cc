@@ -123,11 +123,6 @@ void SupervisorPlanner::Restore(const SupervisorSnapshot& snapshot, Instant now)
   }
 }
 
-// The cause of a group restart needs no retry, unless it was started by it and has ended again.
-bool SupervisorPlanner::GroupWillStart(const ChildRecord* r) const {
-  return r->key == script_.cause && (!script_.starting || AwaitsTurn(r));
-}
-
 SupervisorActions SupervisorPlanner::Resume(Instant now) {
   return Handle(now, [&](Turn& t) {
     std::vector<ChildKey> stops;
