@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include <fcntl.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/check.h"
@@ -79,6 +80,10 @@ void WriteDown(int signal, const ProcessOrigin& origin) {
 void OnCrash(int signal, siginfo_t*, void*) {
   if (!crashing.test_and_set()) {
     if (const ProcessOrigin* origin = OriginOnThisThread()) WriteDown(signal, *origin);
+  } else {
+    // Another thread is writing; it ends the process when it is done.
+    const timespec a_second{.tv_sec = 1, .tv_nsec = 0};
+    nanosleep(&a_second, nullptr);
   }
   // Then it goes its usual way. The signal is blocked in here: raised again, it comes at the
   // return.
