@@ -33,6 +33,12 @@ const std::vector<MutantInfo>& Mutants() {
       {"no-freeze", "children run on without a lease until the node hears that it is dead"},
       {"node-loss-counts", "the loss of a node counts against the supervisor's intensity"},
       {"overcommit", "capacity is not looked at"},
+      // What the simulator has found and was repaired.
+      {"retry-answered-early", "a retry is answered before the operation's end is durable"},
+      {"retention-by-wall", "requests are forgotten by the wall clock"},
+      {"no-resync-after-replacement", "a node keeps its session when its children were replaced"},
+      {"exits-forgotten-at-failover", "exits that a planner had put off are lost with the term"},
+      {"group-cause-forgotten", "a group's cause that ended again is not retried in a new term"},
 #endif
   };
   return *kMutants;
