@@ -97,6 +97,7 @@ Operation* Operations::BeginRaw(const std::string& request_id, const std::string
         absl::StatusOr<std::string> answer =
             op.record.done() ? op.record.answer() : op.pending_answer;
         if (op.record.has_error()) answer = wire::FromProto(op.record.error());
+        if (Mutant("retry-answered-early")) return done(answer), nullptr;
         core_->journal.After(
             [done = std::move(done), answer = std::move(answer)] { done(answer); });
       }
@@ -142,7 +143,10 @@ void Operations::Evict() {
     if (it != all_.end()) {
       const Operation& op = *it->second;
       const bool crowded = all_.size() > core_->options.operations_max;
-      const bool young = op.since >= oldest;
+      bool young = op.since >= oldest;
+      if (Mutant("retention-by-wall"))
+        young =
+            wire::FromProto(op.record.time()) >= core_->wall() - core_->options.operation_retention;
       if (!crowded && young) return;
       if (!op.record.done()) {
         if (++under_way > kUnderWayMax) return;

@@ -42,6 +42,7 @@ void Reconciler::Start() {
     if (sup->failed || sup->gone) continue;
     const std::vector<Child*> unjudged = Unjudged(sup);
     Perform(sup, sup->planner->Resume(core_->now()));
+    if (Mutant("exits-forgotten-at-failover")) continue;
     for (Child* child : unjudged) JudgeAgain(child);
   }
   // Deaths that were recorded and not yet acted on.

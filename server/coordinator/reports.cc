@@ -315,7 +315,7 @@ void Reconciler::ReplaceLost(Child* child) {
   Member* member = core_->members.FindLive(child->node_id, child->incarnation);
   if (member == nullptr || !member->suspect || child->assigned == Assigned::kStopping) return;
   // What the node still runs is compared at a resync, so there must be one.
-  if (member->control != nullptr)
+  if (member->control != nullptr && !Mutant("no-resync-after-replacement"))
     member->control->Close(absl::UnavailableError("children were replaced: say what is there"));
   if (child->assigned == Assigned::kRunning) {
     replaced_[{child->node_id, child->incarnation}][child->path_key] = child->start_time;
