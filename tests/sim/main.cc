@@ -28,7 +28,7 @@ struct Flags {
   std::vector<std::string> faults;
   double phase1 = 0;
   bool list_mutants = false, minimise = false, verbose = false, twice = false, keep_going = false;
-  bool no_workloads = false;
+  bool workloads = false;
 };
 
 std::string Replay(const RunOptions& o, const std::string& mutant) {
@@ -40,6 +40,7 @@ std::string Replay(const RunOptions& o, const std::string& mutant) {
     for (const std::string& f : o.faults) list += (list.empty() ? "" : ",") + f;
     line += " --faults " + list;
   }
+  if (o.workloads) line += " --workloads";
   if (!mutant.empty()) line += " --mutant " + mutant;
   return line;
 }
@@ -83,7 +84,7 @@ int Main(const Flags& flags) {
   options.faults = {flags.faults.begin(), flags.faults.end()};
   options.phase1 = absl::Seconds(flags.phase1);
   options.history = flags.history;
-  options.workloads = !flags.no_workloads;
+  options.workloads = flags.workloads;
   const uint64_t first = flags.seed != 0 ? flags.seed : flags.first;
   const uint64_t count = flags.seed != 0 ? 1 : flags.seeds;
   uint64_t ran = 0, starts = 0, violations = 0, failed = 0;
@@ -152,7 +153,8 @@ int main(int argc, char** argv) {
   app.add_flag("--minimise", flags.minimise, "look for fewer faults and a shorter run that fail");
   app.add_flag("--twice", flags.twice, "run each seed twice: both runs must be the same");
   app.add_flag("--keep-going", flags.keep_going, "do not stop at the first seed that fails");
-  app.add_flag("--no-workloads", flags.no_workloads, "children only");
+  app.add_flag("--workloads", flags.workloads,
+               "with links, monitors, messages, calls, names or groups, one of them in each run");
   app.add_flag("-v,--verbose", flags.verbose, "show which rare paths were taken");
   CLI11_PARSE(app, argc, argv);
   if (flags.list_mutants) {

@@ -21,8 +21,8 @@ struct RunOptions {
   std::set<std::string> faults;                  // only these classes; empty: those of the seed
   absl::Duration phase1 = absl::ZeroDuration();  // zero: that of the seed
   bool wall_jumps = true;                        // off: the same run without them
-  bool workloads = true;
-  std::string history;  // file that it is written to; empty: none
+  bool workloads = false;                        // one of links, monitors, calls, ... as well
+  std::string history;                           // file that it is written to; empty: none
 };
 
 struct RunResult {

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <memory>
 #include <string_view>
-#include <vector>
 
 #include "server/behaviours/module.h"
 
@@ -36,8 +34,5 @@ class Workload {
   virtual void StopLoad() {}
   virtual void AtQuiescence() {}
 };
-
-// One of each, for one run.
-std::vector<std::unique_ptr<Workload>> MakeWorkloads();
 
 }  // namespace banyan::sim
