@@ -351,8 +351,9 @@ void Faults::AddCoordinatorFaults() {
     cluster_->crash_point = [this](std::string_view point) {
       if (!active_ || crash_point_part_ == 0 || cluster_->time().Now() < next_crash_point_)
         return false;
-      const bool rare = point == "before_commit" || point == "after_commit";
-      if (crash_random_->Unit() >= crash_point_part_ * (rare ? 0.1 : 1)) return false;
+      const bool often_there = point == "before_commit" || point == "after_commit";
+      const double weight = often_there ? 0.1 : point == "before_reply" ? 4 : 1;
+      if (crash_random_->Unit() >= crash_point_part_ * weight) return false;
       next_crash_point_ = cluster_->time().Now() + absl::Seconds(3);
       ReviveCoordinator(absl::Milliseconds(50) + absl::Seconds(3) * crash_random_->Unit());
       return true;

@@ -343,9 +343,10 @@ void SimCluster::OnProbeRan(Life* life, int slot) {
   if (Slot(slot)->process != nullptr)
     life->outside |= Slot(slot)->process->stood_still > absl::ZeroDuration();
   history_.Dispatched(*life);
-  if (!life->exclusive || probe_random_->Below(16) != 0) return;
-  // A request to somebody else, under way for some time.
-  After(absl::Milliseconds(1 + probe_random_->Below(400)),
+  if (!life->exclusive || probe_random_->Below(10) != 0) return;
+  // A request to somebody else, under way for some time; now and then for very long.
+  const uint64_t most = probe_random_->Below(12) == 0 ? 30'000 : 400;
+  After(absl::Milliseconds(1 + probe_random_->Below(most)),
         [this, l = *life] { history_.Write(l); });
 }
 

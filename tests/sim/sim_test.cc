@@ -29,7 +29,7 @@ void Judge(const RunOptions& options, const RunResult& r) {
 
 TEST(Simulation, SeedsHoldTheInvariants) {
   const uint64_t one = FromEnv("BANYAN_SEED", 0);
-  const uint64_t count = FromEnv("BANYAN_SEEDS", 60);
+  const uint64_t count = FromEnv("BANYAN_SEEDS", 120);
   std::map<std::string, uint64_t> marks;
   for (uint64_t seed = one ? one : 1; seed <= (one ? one : count); ++seed) {
     const RunOptions options{.seed = seed};
@@ -47,11 +47,13 @@ TEST(Simulation, SeedsHoldTheInvariants) {
     EXPECT_TRUE(marks.contains(name)) << "no seed has reached \"" << name << "\"";
 }
 
-// INV-26: what wall clocks show changes nothing.
+// INV-26: what wall clocks show changes nothing within a term. (What is old is told by the wall
+// after a failover, and rather too strictly.)
 TEST(Simulation, WallClocksChangeNothing) {
   uint64_t jumps = 0;
-  for (uint64_t seed = 1001; seed < 1100 && jumps < 4; ++seed) {
-    const RunOptions with{.seed = seed};
+  for (uint64_t seed = 1001; seed < 1200 && jumps < 4; ++seed) {
+    const RunOptions with{.seed = seed,
+                          .faults = {"wall", "cut", "pause", "kill", "isolate", "children"}};
     const RunResult r = RunOnce(with);
     if (!r.marks.contains("wall clock jumped")) continue;
     ++jumps;

@@ -63,6 +63,7 @@ void StoreChecks::CheckReplaced() {
 void StoreChecks::Forget() {
   nodes_.clear();
   now_assigned_.clear();
+  scripts_.clear();
   highest_.clear();
   restarts_.clear();
   answers_.clear();
@@ -80,6 +81,7 @@ void StoreChecks::OnEpoch(const std::string& value) {
         fmt::format("INV-2: epoch {} is committed after {}", record.epoch(), epoch_));
   }
   epoch_ = record.epoch();
+  if (!scripts_.empty()) history_->Mark("group restart resumed in the next term");
   history_->Event("coord", "epoch", std::to_string(epoch_));
 }
 
@@ -183,6 +185,7 @@ void StoreChecks::OnChild(const std::string& path, const std::string& value) {
     take(record.second().node_id(), record.second().incarnation(), record.second().fence());
     history_->Mark("second life beside the first");
   }
+  if (record.moving()) history_->Mark("child moved");
   now_assigned_[path] = {{record.node_id(), record.incarnation()}, record.fence()};
 }
 
@@ -207,6 +210,8 @@ void StoreChecks::OnSupervisor(const std::string& path, const std::string& value
   internal::v1::SupervisorRecord record;
   if (!record.ParseFromString(value)) return;
   Restarts& known = restarts_[path];
+  scripts_.erase(path);
+  if (record.has_script() && record.started()) scripts_.insert(path);
   std::vector<Instant> times;
   for (const auto& t : record.restarts()) times.push_back(now - (wall - wire::FromProto(t)));
   const absl::Duration period = wire::FromProto(record.spec().period());
@@ -259,6 +264,7 @@ void StoreChecks::OnDelete(const std::string& key) {
     now_assigned_.erase(key.substr(6, key.size() - 10));
   } else if (key.starts_with("sup/")) {
     restarts_.erase(key.substr(4));
+    scripts_.erase(key.substr(4));
   } else if (key.starts_with("op/")) {
     answers_.erase(key.substr(3));
   }

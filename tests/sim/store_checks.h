@@ -91,6 +91,7 @@ class StoreChecks {
     uint64_t crashes = 0;  // of its children, since it began
   };
   std::map<std::string, Restarts> restarts_;
+  std::set<std::string> scripts_;  // supervisors in the middle of a group restart or their end
   std::map<std::string, std::string> answers_;
   std::map<std::string, Instant> trouble_until_;
 };

@@ -32,6 +32,7 @@ void WireChecks::OnWrite(uint64_t stream, const std::string& from, const std::st
     if (!response.has_command()) return;
     const pb::Command& command = response.command();
     if (command.has_start()) last_seen_ = Seen::kStart;
+    if (command.stop().orphan()) history_->Mark("orphan stopped");
     if (commands_forbidden_ && (command.has_start() || command.has_stop() || command.has_kill())) {
       history_->Violation(
           fmt::format("INV-25: {} is commanded, and it has seen a later state of the store", to));
