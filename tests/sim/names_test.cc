@@ -145,6 +145,32 @@ TEST_F(ClusterNames, WhatIsGivenBackWhileItIsAskedForAgainIsGivenBack) {
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Whereis(i, "n"), FormatPid(Export(1, q))) << i;
 }
 
+TEST_F(ClusterNames, WhoMissedTheNewsOfANameAsksAgain) {
+  const Pid p = Spawn(0), q = Spawn(1);
+  ASSERT_EQ(Register(0, "n", p), "");
+  ASSERT_EQ(Whereis(2, "n"), FormatPid(Export(0, p)));
+  cluster_.network().Block("n3", "coord");
+  cluster_.network().Break("n3", "coord");
+  EXPECT_TRUE(Unregister(0, "n", p));
+  ASSERT_EQ(Register(1, "n", q), "");
+  cluster_.network().Heal("n3", "coord");
+  cluster_.time().RunFor(absl::Seconds(10));
+  EXPECT_EQ(Whereis(2, "n"), FormatPid(Export(1, q)));
+}
+
+TEST_F(ClusterNames, ANewCoordinatorTellsNobodyOfNamesItWasNotAskedFor) {
+  const Pid p = Spawn(0), q = Spawn(1);
+  ASSERT_EQ(Register(0, "n", p), "");
+  ASSERT_EQ(Whereis(2, "n"), FormatPid(Export(0, p)));
+  cluster_.CrashCoordinator();
+  cluster_.StartCoordinator();
+  ASSERT_TRUE(cluster_.WaitForNodes(3, absl::Seconds(30)));
+  cluster_.time().RunFor(absl::Seconds(10));
+  EXPECT_TRUE(Unregister(0, "n", p));
+  ASSERT_EQ(Register(1, "n", q), "");
+  EXPECT_EQ(Whereis(2, "n"), FormatPid(Export(1, q)));
+}
+
 TEST_F(ClusterNames, GLB009ADeadProcessGetsNoName) {
   const Pid p = Spawn(0);
   End(0, p);

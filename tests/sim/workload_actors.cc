@@ -137,7 +137,27 @@ ActorWorkload::Actor* ActorWorkload::RandomActor(const std::function<bool(const 
 }
 
 bool ActorWorkload::Member(int node) const {
-  return cluster_->node_up(node) && Identity(node).node_id != 0;
+  if (!cluster_->node_up(node)) return false;
+  const wire::NodeIdentity id = Identity(node);
+  return id.node_id != 0 && (!members_ || members_->contains({id.node_id, id.incarnation}));
+}
+
+void ActorWorkload::AtQuiescence() {
+  absl::StatusOr<v1::ListNodesResponse> nodes;
+  if (!cluster_->Ask<v1::ListNodesResponse>(absl::Seconds(5), &nodes,
+                                            [this](Reply<v1::ListNodesResponse> done) {
+                                              cluster_->coordinator().ListNodes({}, false, nullptr,
+                                                                                std::move(done));
+                                            }) ||
+      !nodes.ok()) {
+    return Violation("INV-17: the coordinator does not say who its members are");
+  }
+  members_.emplace();
+  for (const v1::NodeInfo& node : nodes->nodes()) {
+    if (node.state() == v1::NODE_STATE_ACTIVE || node.state() == v1::NODE_STATE_DRAINING)
+      members_->insert({node.node_id(), node.incarnation()});
+  }
+  CheckAtRest();
 }
 
 Pid ActorWorkload::Export(Actor& actor) {
@@ -180,6 +200,18 @@ std::optional<Instant> ActorWorkload::LifeOver(const Pid& exported) const {
     if (!cluster_->node_up(i) || Life(i) != nodes_[i].life || Identity(i) != life) return Now();
   }
   return std::nullopt;
+}
+
+bool ActorWorkload::MayBeOver(const Pid& exported) const {
+  if (LifeOver(exported)) return true;
+  for (int i = 0; i < size(); ++i) {
+    if (!cluster_->node_up(i)) continue;
+    const std::shared_ptr<const ClusterView> view = cluster_->node(i).view();
+    const ClusterView::Member* m = view->Find(exported.node_id);
+    if (m == nullptr || m->id.incarnation < exported.incarnation) continue;
+    if (m->id.incarnation > exported.incarnation || m->gone()) return true;
+  }
+  return false;
 }
 
 std::optional<Instant> ActorWorkload::GoneSince(const Pid& exported) const {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,7 +32,7 @@ class ActorWorkload : public Workload {
   void Start(SimCluster& cluster) override;
   // They act no more; what they have set up stays.
   void StopLoad() override { quiet_ = true; }
-  void AtQuiescence() override { CheckAtRest(); }
+  void AtQuiescence() override;
   // No faults have been or will be injected: what only they excuse is a breach.
   void set_calm(bool calm) { calm_ = calm; }
   // For people, and for tests that a run was worth its time: things done, by name.
@@ -86,7 +87,8 @@ class ActorWorkload : public Workload {
   void Violation(std::string text) { cluster_->history().Violation(std::move(text)); }
 
   // --- identities
-  // The node is up and a member.
+  // The node is up and a member; at rest also for the coordinator: what it has given up does not
+  // count any more.
   bool Member(int node) const;
   wire::NodeIdentity Identity(int node) const { return cluster_->node(node).identity(); }
   std::string Life(int node) const { return cluster_->node(node).options().process_id; }
@@ -103,6 +105,8 @@ class ActorWorkload : public Workload {
   Actor* FindActor(int node, const Pid& seen) const;
   // The life as a member in which this pid was exported is over: since when. Nullopt: it is not.
   std::optional<Instant> LifeOver(const Pid& exported) const;
+  // The same, or some node has been told so.
+  bool MayBeOver(const Pid& exported) const;
   // Since when this pid cannot be reached any more, by its end or that of its node's life.
   std::optional<Instant> GoneSince(const Pid& exported) const;
 
@@ -145,6 +149,7 @@ class ActorWorkload : public Workload {
   std::vector<std::unique_ptr<Actor>> actors_;
   std::map<Pid, Actor*> exported_;
   std::map<LifeId, Instant> lives_over_;
+  std::optional<std::set<LifeId>> members_;  // at rest: the coordinator's
   std::map<std::string, uint64_t> counts_;
 };
 

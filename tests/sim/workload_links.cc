@@ -214,7 +214,7 @@ void LinkWorkload::CheckReason(LinkActor* me, const Message& m) {
   }
   if (r.kind() == ExitReason::Kind::kNoConnection) return;
   if (!peer || peer->alive) {
-    if (r.kind() == ExitReason::Kind::kNoProc && LifeOver(m.from())) return;
+    if (r.kind() == ExitReason::Kind::kNoProc && MayBeOver(m.from())) return;
     Violation(fmt::format("INV-10: {}: exit {} of a process that lives", Describe(*me, m.from()),
                           r.ToString()));
     return;

@@ -116,7 +116,7 @@ void MonitorWorkload::CheckReason(const MonitorActor& me, const Watch& watch,
       return;
     case ExitReason::Kind::kNoProc:
       Count("noprocs");
-      if (!GoneSince(watch.target) && !(target && !target->alive))
+      if (!MayBeOver(watch.target) && !(target && !target->alive))
         Violation(fmt::format("INV-12: {}: noproc of a process that lives", who));
       return;
     default:
@@ -168,7 +168,8 @@ void MonitorWorkload::CheckAtRest() {
       if (!target || !target->alive) continue;  // OnTick's
       const std::vector<Pid>& known = watchers[target];
       if (known.size() >= 100) continue;  // all that is shown
-      if (std::find(known.begin(), known.end(), me->exported) == known.end()) {
+      const Pid seen = me->node == target->node ? me->pid : me->exported;
+      if (std::find(known.begin(), known.end(), seen) == known.end()) {
         Violation(fmt::format("INV-12: {}: open here since {:.3f} s, unknown there, {} known, {}",
                               Describe(*me, ref, watch),
                               absl::ToDoubleSeconds(watch.since - Instant()), known.size(),

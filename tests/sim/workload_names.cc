@@ -127,14 +127,7 @@ std::optional<Instant> NameWorkload::GivenUp(const Grant& g) const {
 void NameWorkload::NoteLivesOver() {
   for (Grant& g : grants_) {
     if (g.declared || !g.owner->alive) continue;
-    for (int j = 0; j < size() && !g.declared; ++j) {
-      if (j == g.owner->node || !Member(j)) continue;
-      const ClusterView::Member* m = cluster().node(j).view()->Find(g.pid.node_id);
-      if (m && (m->id.incarnation > g.pid.incarnation ||
-                (m->id.incarnation == g.pid.incarnation && m->gone()))) {
-        g.declared = Now();
-      }
-    }
+    if (MayBeOver(g.pid)) g.declared = Now();
   }
 }
 
