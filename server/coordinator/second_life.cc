@@ -164,14 +164,14 @@ void Reconciler::DropSecond(Child* child) {
 
 // The present life of a child that is being stopped is over, its other one is not.
 void Reconciler::BecomeSecond(Child* child) {
-  Unreserve(child, child->node, child->node_id, child->incarnation, child->waits_init);
   const SecondLife second = *std::exchange(child->second, std::nullopt);
-  child->node = second.node;
-  child->node_id = second.node_id;
-  child->incarnation = second.incarnation;
+  const std::string node = std::exchange(child->node, second.node);
+  const uint32_t node_id = std::exchange(child->node_id, second.node_id);
+  const uint32_t incarnation = std::exchange(child->incarnation, second.incarnation);
+  const bool waits_init = std::exchange(child->waits_init, second.waits_init);
   child->fence = second.fence;
-  child->waits_init = second.waits_init;
   child->pid = Pid();
+  Unreserve(child, node, node_id, incarnation, waits_init);
   core_->tree.Touch(child);
 }
 

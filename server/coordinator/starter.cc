@@ -246,11 +246,18 @@ void Reconciler::Unreserve(Child* child, const std::string& node, uint32_t node_
                            uint32_t incarnation, bool waits_init) {
   CountOn(child, node, false);
   Member* member = core_->members.FindLive(node_id, incarnation);
-  if (member == nullptr || member->children.erase(child->path_key) == 0) return;
+  if (member == nullptr || !member->children.contains(child->path_key)) return;
+  if (waits_init && member->starts_in_flight > 0) --member->starts_in_flight;
+  // Its other life may have come there too.
+  const bool placed = child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
+  const bool present = placed && child->node_id == node_id && child->incarnation == incarnation;
+  const bool second = child->second && child->second->node_id == node_id &&
+                      child->second->incarnation == incarnation;
+  if (present || second) return;
+  member->children.erase(child->path_key);
   member->weight -= WeightOf(&child->spec->resources);
   for (const auto& [resource, amount] : child->spec->resources)
     member->assigned[resource] -= amount;
-  if (waits_init && member->starts_in_flight > 0) --member->starts_in_flight;
   core_->cluster_requests.PokeDrains();
 }
 
