@@ -10,7 +10,7 @@ namespace banyan::sim {
 namespace {
 
 // Restarts are kept as wall times that are computed anew at each write, from ages in whole seconds.
-constexpr absl::Duration kAgeSlack = absl::Milliseconds(1200);
+constexpr absl::Duration kAgeSlack = absl::Milliseconds(2200);
 // Who was in trouble needs that long to be heard again.
 constexpr absl::Duration kRecovery = absl::Seconds(8);
 
@@ -219,7 +219,7 @@ void StoreChecks::OnSupervisor(const std::string& path, const std::string& value
   if (!known.failed && !over && !wall_jumps_) {
     for (Instant t : known.times) {
       // The window ends on whole seconds.
-      if (now - t > period - absl::Seconds(3)) continue;
+      if (now - t > period - absl::Seconds(4)) continue;
       const bool kept = std::any_of(times.begin(), times.end(), [&](Instant other) {
         return other - t < kAgeSlack && t - other < kAgeSlack;
       });
