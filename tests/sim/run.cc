@@ -242,7 +242,8 @@ class SimRun {
     std::string why = "never looked";
     while (cluster_.time().Now() < end && history().violations().empty()) {
       RunFor(absl::Seconds(1));
-      why = clients_.WhyNotAsPromised();
+      why = WhyNotThere(core);
+      if (why.empty()) why = clients_.WhyNotAsPromised();
       // Who is gone for good is noticed when its lease is over.
       if (why.empty() && (whole || cluster_.time().Now() >= noticed)) break;
     }
@@ -266,6 +267,16 @@ class SimRun {
     if (!options_.workloads || !history().violations().empty()) return;
     RunFor(absl::Seconds(46));  // lives that were lost are declared over
     for (const auto& workload : cluster_.workloads()) workload->AtQuiescence();
+  }
+
+  // Nodes that were told to stop before the end of the faults do so, and come back.
+  std::string WhyNotThere(const std::set<int>& core) {
+    for (int i : core) {
+      const bool there = cluster_.node_up(i) && cluster_.node(i).joined();
+      if (!there || cluster_.node(i).draining())
+        return fmt::format("{} is not a member, or leaves", SimCluster::NodeName(i));
+    }
+    return "";
   }
 
   // What is on record, for people who look at a run that did not converge.
