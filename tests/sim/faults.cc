@@ -58,6 +58,10 @@ bool Faults::Has(const std::string& name) const {
 void Faults::Start() {
   active_ = true;
   for (const auto& c : classes_) Next(c.get());
+  cluster_->on_left = [this](int i) {
+    Note("left", cluster_->AddressOf(i));
+    if (i < cluster_->size()) Later(absl::Seconds(4), [this, i] { RestartNode(i); });
+  };
 }
 
 void Faults::Next(Class* c) {

@@ -115,6 +115,7 @@ class SimRun {
   // The cluster outlives who listens to it.
   ~SimRun() {
     cluster_.on_start = nullptr;
+    cluster_.on_left = nullptr;
     cluster_.crash_point = nullptr;
     cluster_.set_scripts(nullptr);
     cluster_.network().set_latency(nullptr);

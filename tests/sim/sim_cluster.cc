@@ -92,6 +92,14 @@ SimCluster::NodeProcess::NodeProcess(SimCluster* c, int slot)
                         wire::NodeIdentity) { life->epoch_seen = epoch; };
   hooks.frozen = [c](bool frozen) { c->history_.Mark(frozen ? "frozen" : "thawed"); };
   hooks.dead = [c, address] { c->history_.Event(address, "fenced off"); };
+  // An orderly end: the process has nothing left to do.
+  hooks.left = [c, slot, lives = life->lives] {
+    c->time_.Post([c, slot, lives] {
+      if (c->node_lives(slot) != lives || !c->node_up(slot)) return;
+      c->EndProcess(slot);
+      if (c->on_left) c->on_left(slot);
+    });
+  };
   hooks.refused = [c](const absl::Status& why) {
     c->history_.Mark("hello refused: " + ErrorReason(why));
   };
@@ -174,6 +182,7 @@ SimCluster::SimCluster(Options options)
 SimCluster::~SimCluster() {
   on_start = nullptr;
   on_end = nullptr;
+  on_left = nullptr;
   workloads_.clear();
   for (auto& n : nodes_) n->process.reset();
   coordinator_.reset();

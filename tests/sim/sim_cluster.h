@@ -131,6 +131,8 @@ class SimCluster {
   // Called for each start, after the rules that hold for all children.
   std::function<void(const Life&)> on_start;
   std::function<void(const Life&, std::string_view why)> on_end;
+  // That node has left the cluster, and its process has ended.
+  std::function<void(int i)> on_left;
   // Whether that life's node was declared dead, or has left: it only has not noticed yet.
   bool Outlived(const std::string& child, uint64_t fence) const;
 
