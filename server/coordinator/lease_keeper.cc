@@ -200,7 +200,8 @@ void LeaseKeeper::Tick() {
   const Instant now = core_->now();
   const absl::Duration late = stall_.Tick(now);
   if (Mutant("no-stall-rule")) {
-    for (const auto& [name, member] : core_->members.all()) Check(member.get(), now);
+    for (const auto& [name, member] : core_->members.all())
+      Check(member.get(), 3 * heartbeat(), now);
   }
   if (late > absl::ZeroDuration()) {
     for (const auto& [name, member] : core_->members.all()) {
@@ -215,17 +216,17 @@ void LeaseKeeper::Tick() {
     CheckMassLoss(judged);
     std::vector<Member*> members;
     for (const auto& [name, member] : core_->members.all()) members.push_back(member.get());
-    for (Member* member : members) Check(member, judged);
+    const absl::Duration silence = 3 * heartbeat();
+    for (Member* member : members) Check(member, silence, judged);
   });
 }
 
-void LeaseKeeper::Check(Member* member, Instant now) {
+void LeaseKeeper::Check(Member* member, absl::Duration silence, Instant now) {
   if (member->gone()) return;
   const bool unmanaged =
       member->control == nullptr && now - member->control_lost > core_->options.unmanageable_after;
   // In a very large cluster heartbeats are further apart.
-  const bool silent =
-      now >= std::max(member->clock.suspect_at(), member->clock.heard() + 3 * heartbeat());
+  const bool silent = now >= std::max(member->clock.suspect_at(), member->clock.heard() + silence);
   if (!member->suspect && (silent || unmanaged)) Suspect(member);
   if (member->record.state() == v1::NODE_STATE_JOINING && member->control != nullptr &&
       now - member->joined_at > core_->options.join_timeout) {

@@ -40,7 +40,8 @@ class LeaseKeeper {
 
  private:
   void Tick();
-  void Check(Member* member, Instant now);
+  // `silence`: at least so long before a member is suspect.
+  void Check(Member* member, absl::Duration silence, Instant now);
   void Suspect(Member* member);
   void MaybeTrust(Member* member);
   bool OneWay(Member* member, const internal::v1::LeaseRequest& beat, Instant now);

@@ -131,6 +131,28 @@ TEST_F(SafeModes, DynamicChildrenAreAdoptedWithTheirArguments) {
   EXPECT_EQ(node("n1").last_start().start().extra_args(0).value().value(), "x");
 }
 
+// What is missing where the backup has it may be elsewhere, and is.
+TEST_F(SafeModes, AChildThatHasMovedIsLeftWhereItIs) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {Worker("a")}).ok());
+  AddNode("n2");
+  Backup();
+  ASSERT_TRUE(
+      Ask<v1::NodeInfo>([&](auto done) { coordinator_->Cordon({"n1", "", ""}, done); }).ok());
+  node("n1").Exit("s/a", ExitReason::Error("boom"));
+  Settle();
+  ASSERT_TRUE(node("n2").Has("s/a"));
+  TakeTrace();
+  RollBack();
+  EXPECT_EQ(Children("s")["a"].state(), v1::CHILD_STATE_RUNNING) << "undecided";
+  EXPECT_EQ(Children("s")["a"].node(), "n1");
+  ASSERT_TRUE(End(Decision::DECISION_ADOPT).ok());
+  time_.RunFor(absl::Minutes(2));
+  EXPECT_THAT(TakeTrace(), IsEmpty());
+  EXPECT_EQ(Children("s")["a"].node(), "n2");
+  EXPECT_EQ(Children("s")["a"].fence(), node("n2").At("s/a").fence);
+}
+
 TEST_F(SafeModes, KillStopsWhatTheStoreDoesNotKnow) {
   AddNode("n1");
   ASSERT_TRUE(StartSupervisor("s", {Worker("a")}).ok());
