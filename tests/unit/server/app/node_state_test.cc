@@ -18,13 +18,19 @@ class NodeStateTest : public ::testing::Test {
 
 TEST_F(NodeStateTest, ReadsBackWhatWasSaved) {
   EXPECT_EQ(*LoadNodeState(path()), NodeState());
-  const NodeState state{std::string("\0\xff ab", 5), std::string(16, '\n'), 7};
+  const NodeState state{std::string("\0\xff ab", 5), std::string(16, '\n'), 7, uint64_t{1} << 40};
   ASSERT_TRUE(SaveNodeState(path(), state).ok());
   EXPECT_EQ(*LoadNodeState(path()), state);
 }
 
+TEST_F(NodeStateTest, AnEarlierReleasesFileIsRead) {
+  std::ofstream(path()) << "cluster 61\nstore 62\nepoch 7\n";
+  EXPECT_EQ(*LoadNodeState(path()), (NodeState{"a", "b", 7, 0}));
+}
+
 TEST_F(NodeStateTest, ADamagedFileIsRefused) {
-  for (const char* bad : {"cluster", "cluster 0g\n", "cluster 123\n", "epoch x\n", "epoch -1\n"}) {
+  for (const char* bad :
+       {"cluster", "cluster 0g\n", "cluster 123\n", "epoch x\n", "epoch -1\n", "revision x\n"}) {
     std::ofstream(path()) << bad;
     EXPECT_EQ(LoadNodeState(path()).status().code(), absl::StatusCode::kDataLoss) << bad;
   }
@@ -49,6 +55,12 @@ TEST(SettingsTest, ExecIsOffWhereOthersCanReachTheNode) {
   auto allowed = open;
   allowed["allow-exec"] = {"true"};
   EXPECT_TRUE(Read(Role::kNode, allowed)->allow_exec);
+}
+
+TEST(SettingsTest, WhatANodeDoesWhenItIsDeclaredDead) {
+  EXPECT_TRUE(Read(Role::kNode, {{"name", {"n"}}})->rejoin_when_dead);
+  EXPECT_FALSE(Read(Role::kNode, {{"name", {"n"}}, {"on-dead", {"exit"}}})->rejoin_when_dead);
+  EXPECT_FALSE(Read(Role::kNode, {{"name", {"n"}}, {"on-dead", {"sleep"}}}).ok());
 }
 
 TEST(SettingsTest, AllProblemsAtOnce) {

@@ -93,6 +93,22 @@ TEST(Validate, ContradictionsAreRefused) {
   EXPECT_THAT(Fields(Validate(dead)), ElementsAre("incarnation"));
 }
 
+TEST(Validate, WhatOperatorsSayOfTheCluster) {
+  v1::UpdateNodeRequest update;
+  EXPECT_THAT(Fields(Validate(update)), UnorderedElementsAre("node.name", "update_mask"));
+  update.mutable_node()->set_name("n1");
+  update.mutable_update_mask()->add_paths("labels");
+  EXPECT_TRUE(Validate(update).ok());
+  (*update.mutable_node()->mutable_labels())["banyan/node"] = "x";
+  (*update.mutable_node()->mutable_capacity())["gpu"] = -1;
+  EXPECT_THAT(Fields(Validate(update)), UnorderedElementsAre("node.labels", "node.capacity"));
+  EXPECT_THAT(Fields(Validate(v1::FinalizeUpgradeRequest())), ElementsAre("level"));
+  v1::EndSafeModeRequest end;
+  EXPECT_THAT(Fields(Validate(end)), ElementsAre("decision"));
+  end.set_decision(v1::EndSafeModeRequest::DECISION_KILL);
+  EXPECT_TRUE(Validate(end).ok());
+}
+
 TEST(Validate, DefaultsAreLegal) {
   EXPECT_TRUE(Validate(v1::ListActorsRequest()).ok());
   EXPECT_TRUE(Validate(v1::ListNodesRequest()).ok());
