@@ -103,6 +103,11 @@ void ClusterRequests::RemoveNode(const NodeArgs& args, bool allow_missing, Statu
                   {{"node", args.name}}));
   }
   if (member != nullptr) {
+    // A later life of that name must not have an incarnation that was there before.
+    if (member->incarnation() > core_->meta.incarnation_floor()) {
+      core_->meta.set_incarnation_floor(member->incarnation());
+      core_->journal.Put("meta", core_->meta);
+    }
     core_->journal.Delete(fmt::format("node/{}", args.name));
     core_->members.Remove(args.name);
   }

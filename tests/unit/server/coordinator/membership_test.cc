@@ -134,6 +134,22 @@ TEST_F(Membership, LeaveIsFinal) {
   EXPECT_EQ(node("n2").view().at("n1").state(), v1::NODE_STATE_LEFT);
 }
 
+TEST_F(Membership, INV003ARemovedNameComesBackWithALaterIncarnation) {
+  AddNode("n1");
+  node("n1").Leave();
+  node("n1").Mute();
+  Settle();
+  KillNode("n1");
+  std::optional<absl::Status> removed;
+  coordinator_->RemoveNode({"n1", "", ""}, false, [&](absl::Status s) { removed = s; });
+  Settle();
+  ASSERT_TRUE(removed && removed->ok());
+  RestartCoordinator();
+  AddNode("n1");
+  EXPECT_EQ(node("n1").incarnation(), 2u);
+  EXPECT_EQ(node("n1").node_id(), 2u) << "numbers are never given out twice";
+}
+
 TEST_F(Membership, OneWayLossStopsTheAcksAndEndsInDeath) {
   AddNode("n1");
   time_.RunFor(absl::Seconds(3));
