@@ -79,8 +79,8 @@ void SafeMode::OnHello(const internal::v1::Hello& hello) {
   }
   // Who has not heard of this term yet saw the store before it; what nodes have seen of the two
   // they learn and remember together.
-  const uint64_t revision = hello.epoch_seen() < core_->epoch ? core_->revision_at_start
-                                                              : core_->deps.store->revision();
+  const uint64_t revision =
+      hello.epoch_seen() < core_->epoch ? core_->revision_at_start : core_->deps.store->revision();
   if (hello.store_id() == core_->store_id && hello.store_revision() > revision) {
     Enter(fmt::format("node \"{}\" has seen revision {} of this store, which has only {}",
                       hello.name(), hello.store_revision(), revision));
