@@ -111,6 +111,7 @@ void Clients::OnAnswer(std::shared_ptr<Request<T>> request, int attempt, absl::S
 }
 
 void Clients::Unexpected(const std::string& what, const absl::Status& status) {
+  if (ErrorReason(status) == "SAFE_MODE") return;
   cluster_->history().Violation(fmt::format("INV-18: {}: {}", what, status.ToString()));
 }
 
@@ -417,6 +418,19 @@ void Clients::ConfirmDead(int node) {
 
 // ---------------------------------------------------------------- the verdict
 
+// There are more children than the nodes that are left can take: then not all run, nor do those
+// that come after them in their groups.
+bool Clients::Crowded() const {
+  if (!limited_) return false;
+  for (const auto& [key, value] : cluster_->disk().data) {
+    internal::v1::AssignmentRecord asg;
+    if (key.ends_with("/asg") && asg.ParseFromString(value) &&
+        asg.pending_reason() == "no_capacity")
+      return true;
+  }
+  return false;
+}
+
 // Nodes that flapped get no children for a time that may be longer than a run.
 bool Clients::MayWait(const std::string& path) {
   absl::StatusOr<v1::ListNodesResponse> nodes;
@@ -476,8 +490,7 @@ std::string Clients::CheckSupervisor(const std::string& sup,
       continue;
     }
     if (c.state_reason() == "death_not_proven") ConfirmLife(path);
-    const bool room = !limited_ || c.state_reason() != "no_capacity";
-    if (c.state() == v1::CHILD_STATE_PENDING && (!room || MayWait(path))) {
+    if (c.state() == v1::CHILD_STATE_PENDING && MayWait(path)) {
       waits_ = true;
       continue;
     }
@@ -522,7 +535,8 @@ std::string Clients::WhyNotAsPromised() {
   for (const auto& [id, slot] : shelf_) {
     if (slot.state != Slot::State::kAbsent) shelf[id] = slot.state == Slot::State::kRunning;
   }
-  waits_ = false;
+  waits_ = Crowded();
+  if (waits_) return "";
   size_t running = 2;  // the leaves
   for (const auto& [sup, wanted] :
        {std::pair<std::string, std::map<std::string, bool>*>{"pool", &pool},

@@ -69,6 +69,7 @@ class Clients {
   void Unexpected(const std::string& what, const absl::Status& status);
   std::string NextId(std::string_view kind);
   void OnStart(const Life& life);
+  bool Crowded() const;
   bool MayWait(const std::string& path);
   void ConfirmLife(const std::string& path);
   std::string CheckSupervisor(const std::string& sup, const std::map<std::string, bool>& wanted,
