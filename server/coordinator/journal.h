@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "google/protobuf/message_lite.h"
@@ -39,6 +40,11 @@ class Journal {
 
   void Put(std::string key, const google::protobuf::MessageLite& value);
   void Delete(std::string key) { txn_.Delete(std::move(key)); }
+  // Takes back what this turn has put under `key`. To delete it would not do: a transaction's
+  // deletes come before its puts.
+  void Withdraw(std::string_view key) {
+    std::erase_if(txn_.puts, [&](const KeyValue& put) { return put.key == key; });
+  }
   void After(Fn fn) { after_.push_back(std::move(fn)); }
   // For what changes nothing: as After, but a full store does not hold it up.
   void AfterUnlessFull(Fn fn) { full_ ? now_.push_back(std::move(fn)) : After(std::move(fn)); }
