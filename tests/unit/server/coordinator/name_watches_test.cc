@@ -132,9 +132,12 @@ TEST_F(NameWatches, WhileNodesAreUnheardOfNoChildGetsANewName) {
   node("n1").Exit("s/a", ExitReason::Error("boom"));
   Settle();
   EXPECT_TRUE(node("n1").Has("s/a")) << "its name is its own";
+  // The same request again: "try later" was no answer to keep, not for the next leader either.
+  RestartCoordinator();
+  time_.RunFor(absl::Seconds(3));
+  EXPECT_EQ(ErrorReason(StartChild("s", NamedChild("b", "taken"), "r1").status()), "RECOVERING");
   network_.Join("n2-p1");
   time_.RunFor(absl::Seconds(5));
-  // The same request again: "try later" was no answer to keep.
   EXPECT_EQ(ErrorReason(StartChild("s", NamedChild("b", "taken"), "r1").status()), "NAME_TAKEN");
   EXPECT_TRUE(StartChild("s", NamedChild("c", "free"), "r2").ok());
 }
