@@ -102,6 +102,13 @@ bool MemberTable::AwaitsResync() const {
   });
 }
 
+bool MemberTable::AwaitsTrust() const {
+  return std::any_of(by_name_.begin(), by_name_.end(), [](const auto& entry) {
+    const Member& member = *entry.second;
+    return !member.gone() && member.suspect && member.beats_wanted == 1;
+  });
+}
+
 bool MemberTable::AwaitsJoin() const {
   return std::any_of(by_name_.begin(), by_name_.end(), [](const auto& entry) {
     return entry.second->record.state() == v1::NODE_STATE_JOINING;

@@ -156,7 +156,8 @@ bool Reconciler::TryPlace(Child* child, const std::vector<NodeView>& views) {
 void Reconciler::NoNode(Child* child, const PlacementResult& result) {
   // Who waits for the first start hears of it; everything else stays until a node fits. While
   // members have not said what they run, nothing is certain.
-  const bool certain = !core_->members.AwaitsResync() && !core_->members.AwaitsJoin();
+  const MemberTable& members = core_->members;
+  const bool certain = !members.AwaitsResync() && !members.AwaitsTrust() && !members.AwaitsJoin();
   if (UserWaits(child) && certain) {
     std::string why;
     for (const auto& refusal : result.refusals) {
@@ -165,6 +166,7 @@ void Reconciler::NoNode(Child* child, const PlacementResult& result) {
     child->assigned = Assigned::kNone;
     const ExitReason reason = ExitReason::Error(
         "no_node_fits", why.empty() ? "the cluster has no node that takes children" : why);
+    last_failures[child->path_key] = reason;  // for who asked an earlier term
     return Later(child->supervisor, [this, key = child->key, reason](SupervisorPlanner& p) {
       return p.OnStartFailed(key, reason, core_->now());
     });

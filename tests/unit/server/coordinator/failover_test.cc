@@ -101,6 +101,16 @@ TEST_F(Failover, INV017CoordinatorRestartAdoptsWithoutRestarting) {
   EXPECT_GT(node("n1").At("s/a").fence, fence);
 }
 
+// Its nodes have told what they run, but have not been heard of since: they will take children.
+TEST_F(Failover, AStartWaitsForNodesThatAreNotTrustedYet) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {}).ok());
+  RestartCoordinator();
+  const auto started = StartChild("s", Worker("a"));
+  EXPECT_TRUE(started.ok()) << started.status();
+  EXPECT_TRUE(node("n1").Has("s/a"));
+}
+
 TEST_F(Failover, ExitDuringTheOutageIsReportedAndRestarted) {
   AddNode("n1");
   ASSERT_TRUE(StartSupervisor("s", {Worker("a")}).ok());
