@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/inlined_vector.h"
@@ -56,11 +58,17 @@ class SmallMap : public InSlab {
     small_.clear();
     small_.shrink_to_fit();
   }
-  // fn(key, value&). Must not change the map.
+  // fn(key, value&). Must not change the map. In an order that is the same in every process: what
+  // comes of it, such as the signals of a process's end, must be.
   template <typename F>
   void ForEach(F fn) {
     if (big_) {
-      for (auto& [k, v] : *big_) fn(k, v);
+      std::vector<std::pair<const K, V>*> entries;
+      entries.reserve(big_->size());
+      for (auto& entry : *big_) entries.push_back(&entry);
+      std::sort(entries.begin(), entries.end(),
+                [](const auto* a, const auto* b) { return a->first < b->first; });
+      for (auto* entry : entries) fn(entry->first, entry->second);
     } else {
       for (auto& [k, v] : small_) fn(k, v);
     }
