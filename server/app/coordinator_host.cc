@@ -30,10 +30,11 @@ CoordinatorOptions OptionsFrom(const Settings& s) {
   o.name = s.name;
   o.cluster_name = s.cluster;
   o.version = kVersion;
-  for (absl::Duration* d : {&o.heartbeat, &o.suspect_after, &o.lease_freeze, &o.lease_node,
-                            &o.lease_coordinator, &o.pause_allowance, &o.one_way_limit,
-                            &o.stall_limit, &o.join_timeout, &o.unmanageable_after, &o.max_handler,
-                            &o.drift_window, &o.mass_loss_window, &o.mass_loss_hold}) {
+  for (absl::Duration* d :
+       {&o.heartbeat, &o.suspect_after, &o.lease_freeze, &o.lease_node, &o.lease_coordinator,
+        &o.pause_allowance, &o.one_way_limit, &o.stall_limit, &o.join_timeout,
+        &o.unmanageable_after, &o.max_handler, &o.drift_window, &o.mass_loss_window,
+        &o.mass_loss_hold, &o.quarantine_first, &o.quarantine_max}) {
     *d *= s.lease_scale;
   }
   const auto given = [](absl::Duration value, absl::Duration* option) {

@@ -171,17 +171,23 @@ void LeaseKeeper::OnDeath(Member* member) {
   if (member->flaps.OnDeath(core_->now())) Quarantine(member);
 }
 
-// It keeps what runs and gets nothing for a while; the next life of the node inherits that.
+// It keeps what runs and gets nothing for a while; the next life of the node inherits that. The
+// last node that takes children is left alone.
 void LeaseKeeper::Quarantine(Member* member) {
   const Instant now = core_->now();
-  size_t quarantined = 0;
+  size_t quarantined = 0, others = 0;
   for (const auto& [name, other] : core_->members.all()) {
-    if (other.get() != member && now < other->quarantined_until) ++quarantined;
+    if (other.get() == member || other->gone()) continue;
+    ++others;
+    if (now < other->quarantined_until) ++quarantined;
   }
+  if (others <= quarantined) return;
   if (now >= member->quarantined_until &&
       !quarantines_.Take(core_->members.all().size(), quarantined, now))
     return;
-  const absl::Duration pause = member->flaps.NextPause();
+  const CoordinatorOptions& options = core_->options;
+  const absl::Duration pause =
+      member->flaps.NextPause(options.quarantine_first, options.quarantine_max);
   member->quarantined_until = now + pause;
   core_->cluster_events.Add(v1::ClusterEvent::KIND_NODE_QUARANTINE, member->name());
   core_->After(pause, [this, name = member->name()] {

@@ -43,6 +43,9 @@ struct CoordinatorOptions {
   absl::Duration mass_loss_window = absl::Seconds(30);
   absl::Duration mass_loss_hold = absl::Minutes(5);
   double braked_starts_per_second = 10;
+  // How long a flapping node gets no placements: the first time, doubled each time, at most.
+  absl::Duration quarantine_first = absl::Seconds(30);
+  absl::Duration quarantine_max = absl::Minutes(15);
 
   // Of this release; another one only in tests of upgrades.
   uint32_t feature_level = kFeatureLevel;

@@ -5,9 +5,6 @@
 namespace banyan {
 namespace {
 
-constexpr absl::Duration kPauseFirst = absl::Seconds(30);
-constexpr absl::Duration kPauseMax = absl::Minutes(15);
-
 bool MoreThan(size_t part, uint32_t percent, size_t all) { return part * 100 > all * percent; }
 
 }  // namespace
@@ -66,9 +63,9 @@ bool FlapHistory::OnSuspect(Instant now) {
 
 bool FlapHistory::OnDeath(Instant now) { return Note(&deaths_, now, kDeathWindow, kDeathMax); }
 
-absl::Duration FlapHistory::NextPause() {
+absl::Duration FlapHistory::NextPause(absl::Duration first, absl::Duration most) {
   const uint32_t doublings = std::min(pauses_++, 5u);
-  return std::min(kPauseFirst * (1 << doublings), kPauseMax);
+  return std::min(first * (1 << doublings), most);
 }
 
 bool QuarantineBudget::Take(size_t members, size_t quarantined, Instant now) {

@@ -64,8 +64,9 @@ class FlapHistory {
   // True: it flaps.
   bool OnSuspect(Instant now);
   bool OnDeath(Instant now);
-  // How long it shall get nothing this time: 30 s, doubled each time, at most 15 min.
-  absl::Duration NextPause();
+  // How long it shall get nothing this time: `first`, doubled each time, at most `most`.
+  absl::Duration NextPause(absl::Duration first = absl::Seconds(30),
+                           absl::Duration most = absl::Minutes(15));
 
  private:
   bool Note(std::vector<Instant>* times, Instant now, absl::Duration window, size_t most);

@@ -69,6 +69,10 @@ CoordinatorOptions Times(const Shape& shape) {
     o.lease_node = absl::Seconds(20);
     o.lease_coordinator = absl::Seconds(25);
   }
+  // Nodes that flap, or are lost together, are back at work before a run is judged.
+  o.quarantine_first = absl::Seconds(5);
+  o.quarantine_max = absl::Seconds(10);
+  o.mass_loss_hold = absl::Seconds(20);
   o.poison_marks_max = 1000;  // here nodes die of faults, not of their children
   return o;
 }

@@ -224,6 +224,7 @@ TEST_F(LeaseKeeping, AFlappingNodeIsQuarantinedForAWhile) {
 
 TEST_F(LeaseKeeping, TwoDeathsQuarantineTheNextLife) {
   AddNode("n1");
+  AddNode("n2");
   for (int life = 2; life <= 3; ++life) {
     KillNode("n1");
     auto& next = nodes_["n1"];
@@ -235,6 +236,16 @@ TEST_F(LeaseKeeping, TwoDeathsQuarantineTheNextLife) {
     EXPECT_EQ(NodeInfo("n1").state(), v1::NODE_STATE_ACTIVE);
     EXPECT_EQ(NodeInfo("n1").quarantined(), life == 3) << life;
   }
+}
+
+TEST_F(LeaseKeeping, TheLastNodeThatTakesChildrenIsNotQuarantined) {
+  AddNode("n1");
+  time_.RunFor(absl::Seconds(2));
+  for (int i = 0; i < 6; ++i) {
+    network_.Break("n1-p1", "coord", StreamKind::kLease);
+    time_.RunFor(absl::Seconds(6));
+  }
+  EXPECT_FALSE(NodeInfo("n1").quarantined());
 }
 
 TEST(CoordinatorOptions, EachBrokenRuleNamesItsOption) {
