@@ -263,7 +263,7 @@ void Clients::ShelfStart(const std::string& child) {
   shelf_[child].busy = true;
   const bool taken = shelf_[Twin(child)].state != Slot::State::kAbsent;
   Do<v1::StartChildResponse>(
-      NextId("start"),
+      NextId("start-" + child),
       [this, child](const std::string& id, Reply<v1::StartChildResponse> done) {
         StartChildArgs args{.supervisor = Sup("shelf")};
         args.spec = ProbeSpec(child);
@@ -288,7 +288,7 @@ void Clients::ShelfStart(const std::string& child) {
 void Clients::ShelfTerminate(const std::string& child) {
   shelf_[child].busy = true;
   Do<v1::TerminateChildResponse>(
-      NextId("terminate"),
+      NextId("terminate-" + child),
       [this, child](const std::string& id, Reply<v1::TerminateChildResponse> done) {
         cluster_->coordinator().TerminateChild({Sup("shelf"), child, id}, std::move(done));
       },
@@ -304,7 +304,7 @@ void Clients::ShelfRestart(const std::string& child) {
   shelf_[child].busy = true;
   const bool running = shelf_[child].state == Slot::State::kRunning;
   Do<v1::RestartChildResponse>(
-      NextId("restart"),
+      NextId("restart-" + child),
       [this, child, running](const std::string& id, Reply<v1::RestartChildResponse> done) {
         cluster_->coordinator().RestartChild({Sup("shelf"), child, id}, running, std::move(done));
       },
@@ -330,7 +330,7 @@ void Clients::ShelfRestart(const std::string& child) {
 void Clients::ShelfDelete(const std::string& child) {
   shelf_[child].busy = true;
   Do<bool>(
-      NextId("delete"),
+      NextId("delete-" + child),
       [this, child](const std::string& id, Reply<bool> done) {
         cluster_->coordinator().DeleteChild(
             {Sup("shelf"), child, id}, [done = std::move(done)](absl::Status status) {
@@ -490,7 +490,8 @@ std::string Clients::CheckSupervisor(const std::string& sup,
       continue;
     }
     if (c.state_reason() == "death_not_proven") ConfirmLife(path);
-    if (c.state() == v1::CHILD_STATE_PENDING && MayWait(path)) {
+    const bool down = c.state() == v1::CHILD_STATE_PENDING || c.state() == v1::CHILD_STATE_STOPPED;
+    if (down && MayWait(path)) {
       waits_ = true;
       continue;
     }

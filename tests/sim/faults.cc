@@ -430,7 +430,10 @@ void Faults::Heal(const std::set<int>& core) {
       // One that was told to stop goes on doing so.
       for (int wait = 1; wait < 60; ++wait) {
         cluster_->After(absl::Seconds(wait), [this, i] {
-          if (!cluster_->node_up(i)) RestartNode(i);
+          if (!cluster_->node_up(i)) return RestartNode(i);
+          // It has left, and the coordinator was not there to hear of it.
+          Node& node = cluster_->node(i);
+          if (!node.joined() && node.draining()) cluster_->StopNode(i);
         });
       }
       continue;
