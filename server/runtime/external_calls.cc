@@ -1,5 +1,8 @@
 #include "server/runtime/external_calls.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "common/base/error.h"
 #include "server/runtime/call_error.h"
 
@@ -89,16 +92,22 @@ void ExternalCalls::Shutdown() {
 
 std::vector<ExternalCalls::Entry> ExternalCalls::TakeAll(
     const std::function<bool(const Entry&)>& which) {
-  std::vector<Entry> out;
+  std::vector<std::pair<Ref, Entry>> taken;
   for (Shard& s : shards_) {
     MutexLock lock(&s.mu);
     for (auto it = s.entries.begin(); it != s.entries.end();) {
       auto now = it++;
       if (!which(now->second)) continue;
-      out.push_back(std::move(now->second));
+      taken.emplace_back(now->first, std::move(now->second));
       s.entries.erase(now);
     }
   }
+  // Oldest first; a hash map's order is not the same in every process.
+  std::sort(taken.begin(), taken.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<Entry> out;
+  out.reserve(taken.size());
+  for (auto& [ref, entry] : taken) out.push_back(std::move(entry));
   return out;
 }
 
