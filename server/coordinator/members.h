@@ -111,8 +111,8 @@ class MemberTable {
   std::vector<NodeView> Views(Instant now) const;
   // Some live member has not yet said, in this term, what it has.
   bool AwaitsResync() const;
-  // A member of an earlier term has told all, but has yet to be heard of once more: it takes children
-  // any moment.
+  // A member of an earlier term has told all, but has yet to be heard of once more: it takes
+  // children any moment.
   bool AwaitsTrust() const;
   // Some node is about to become a member.
   bool AwaitsJoin() const;
