@@ -113,6 +113,7 @@ class Reconciler {
   void Enqueue(Child* child);
   void Unqueue(Child* child);
   void Pump();
+  bool AnyRoom(const std::vector<NodeView>& views) const;
   bool TryPlace(Child* child, const std::vector<NodeView>& views);
   // Room for a life of the child on that node, and its end.
   void Reserve(Child* child, Member* member);

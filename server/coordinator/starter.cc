@@ -1,5 +1,6 @@
 // Starts: the queue, the pace, the place, the assignment and its Start command.
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "fmt/format.h"
@@ -64,6 +65,15 @@ void Reconciler::Unqueue(Child* child) {
   std::erase_if(queue_, [&](const auto& entry) { return entry.second == child; });
 }
 
+// Whether some node may get one more start; without nodes there is nothing to wait for.
+bool Reconciler::AnyRoom(const std::vector<NodeView>& views) const {
+  return views.empty() || std::any_of(views.begin(), views.end(), [&](const NodeView& view) {
+           const Member* member = core_->members.Find(view.name);
+           return member == nullptr ||
+                  member->starts_in_flight < core_->options.starts_in_flight_per_node;
+         });
+}
+
 // Starts as many as the pace allows, in order; those of a supervisor or node that has to wait are
 // left behind without holding up the rest.
 void Reconciler::Pump() {
@@ -73,8 +83,15 @@ void Reconciler::Pump() {
   const double pace = pace_.Factor(now);
   bool waits = false;
   std::vector<NodeView> views = core_->members.Views(now);
-  for (auto it = queue_.begin(); it != queue_.end();) {
+  // Supervisors whose next child goes to a node that has enough in flight, and so do the others.
+  std::set<const ClusterSupervisor*> full;
+  for (auto it = queue_.begin(); it != queue_.end() && AnyRoom(views);) {
     Child* child = it->second;
+    const bool alike = !child->spec->has_placement && child->spec->resources.empty();
+    if (alike && full.contains(child->supervisor)) {
+      ++it;
+      continue;
+    }
     const double sup_rate = options.starts_per_second_per_supervisor * pace;
     if (!bucket_.HasOne(options.starts_per_second * pace, now)) {
       waits = true;
@@ -95,6 +112,7 @@ void Reconciler::Pump() {
       // Its node has enough in flight.
       if (child->assigned == Assigned::kQueued && !pending_.contains(child->path_key)) {
         queue_[order] = child;
+        if (alike) full.insert(child->supervisor);
       }
       continue;
     }
