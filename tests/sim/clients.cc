@@ -391,14 +391,24 @@ void Clients::NodeRequest() {
 
 void Clients::PutRight() {
   lose_ = 0;
-  for (const auto& [name, slot] : nodes_) {
-    Do<v1::NodeInfo>(
-        NextId("uncordon"),
-        [this, name](const std::string& id, Reply<v1::NodeInfo> done) {
-          cluster_->coordinator().Uncordon({name, "", id}, std::move(done));
-        },
-        [](absl::StatusOr<v1::NodeInfo>) {});
+  for (const auto& [name, slot] : nodes_) Uncordon(name);
+}
+
+// After what was asked for before has been answered.
+void Clients::Uncordon(const std::string& name) {
+  if (nodes_[name].busy) {
+    ++open_;
+    return cluster_->After(absl::Milliseconds(500), [this, name] {
+      --open_;
+      Uncordon(name);
+    });
   }
+  Do<v1::NodeInfo>(
+      NextId("uncordon"),
+      [this, name](const std::string& id, Reply<v1::NodeInfo> done) {
+        cluster_->coordinator().Uncordon({name, "", id}, std::move(done));
+      },
+      [](absl::StatusOr<v1::NodeInfo>) {});
 }
 
 void Clients::ConfirmDead(int node) {

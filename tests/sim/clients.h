@@ -71,6 +71,7 @@ class Clients {
   void OnStart(const Life& life);
   bool Crowded() const;
   bool MayWait(const std::string& path);
+  void Uncordon(const std::string& name);
   void ConfirmLife(const std::string& path);
   std::string CheckSupervisor(const std::string& sup, const std::map<std::string, bool>& wanted,
                               size_t* running);
