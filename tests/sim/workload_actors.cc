@@ -6,8 +6,10 @@ namespace banyan::sim {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(50);
-// INV-10: the silence that ends a session, and a second for the rest.
+// INV-10: the silence that ends a session, and a second for the rest. What a partition has held up
+// breaks the silence when it arrives; longer than the silence it cannot have been held up.
 constexpr absl::Duration kLossSeen = absl::Seconds(9);
+constexpr absl::Duration kHeldUp = absl::Seconds(8);
 
 }  // namespace
 
@@ -239,7 +241,8 @@ uint64_t ActorWorkload::SessionsOpened(int node) {
 }
 
 Instant ActorWorkload::DueBy(int node, Instant at) const {
-  return std::max(at, nodes_[node].running_since) + kLossSeen;
+  const Instant from = std::max(at, nodes_[node].running_since);
+  return from + kLossSeen + (calm_ ? absl::ZeroDuration() : kHeldUp);
 }
 
 }  // namespace banyan::sim

@@ -36,8 +36,35 @@ Task<ExitReason> LinkWorkload::Run(Self& self, LinkActor* me) {
         co_await self.Receive(quiet() ? Instant::Infinite() : self.Now() + pause);
     if (m && m->is_exit()) {
       OnExit(me, *m);
+    } else if (m && m->is_info()) {
+      Strike(self, me, *m->payload().As<Pid>());
     } else if (!quiet() && !Act(self, me)) {
       co_return *me->reason;
+    }
+  }
+}
+
+// The last ones are what is compared at rest.
+void LinkWorkload::StopLoad() {
+  for (int i = 0; i < 30; ++i) Duel();
+  ActorWorkload::StopLoad();
+}
+
+void LinkWorkload::Duel() {
+  Actor* one = RandomActor([](const Actor&) { return true; });
+  Actor* other = one ? RandomActor([&](const Actor& a) { return a.node != one->node; }) : nullptr;
+  if (!other) return;
+  Count("duels");
+  for (auto [actor, opponent] : {std::pair{one, other}, std::pair{other, one}})
+    cluster().runtime(actor->node).Send(actor->pid, Payload::Local(Export(*opponent)));
+}
+
+void LinkWorkload::Strike(Self& self, LinkActor* me, Pid opponent) {
+  for (uint64_t i = 1 + Below(3); i > 0; --i) {
+    if (OneIn(2)) {
+      DoLink(self, me, opponent);
+    } else {
+      DoUnlink(self, me, opponent);
     }
   }
 }
@@ -107,7 +134,9 @@ void LinkWorkload::DoUnlink(Self& self, LinkActor* me, Pid to) {
   side.last_unlink_call = Now();
   if (!side.linked) return;
   side.linked = false;
-  side.was_unlinked = true;
+  // If the peer has taken the link away there was nothing to unlink, and its next one may be on the
+  // way.
+  side.was_unlinked = !PeerMayHaveUnlinked(*me, to, side.since);
   side.unlinked = Now();
   side.closed_then = SessionsClosed(me->node);
 }
@@ -242,6 +271,7 @@ void LinkWorkload::OnEnded(Actor* a) {
 }
 
 void LinkWorkload::OnTick() {
+  if (!quiet() && OneIn(4)) Duel();
   for (const auto& a : actors()) {
     if (!a->alive || cluster().node_paused(a->node)) continue;
     auto* me = static_cast<LinkActor*>(a.get());

@@ -50,6 +50,10 @@ class LinkWorkload : public ActorWorkload {
   void OnTick() override;
   void OnEnded(Actor* actor) override;
   void SpawnActor(int node);
+  void StopLoad() override;
+  // Two processes link and unlink each other at the same time.
+  void Duel();
+  void Strike(Self& self, LinkActor* me, Pid opponent);
   Task<ExitReason> Run(Self& self, LinkActor* me);
   // False: it ends, with me->reason.
   bool Act(Self& self, LinkActor* me);

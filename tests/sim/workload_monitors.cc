@@ -138,6 +138,9 @@ void MonitorWorkload::OnTick() {
     auto* me = static_cast<MonitorActor*>(a.get());
     for (auto& [ref, watch] : me->watches) {
       if (watch.state != State::kOpen || watch.reported) continue;
+      const Actor* target = FindActor(watch.target);
+      // One of the same node outlives the node's life as a member.
+      if (target && target->node == me->node && target->alive) continue;
       const std::optional<Instant> gone = GoneSince(watch.target);
       if (!gone || Now() <= DueBy(me->node, std::max(*gone, watch.since + kDialMax))) continue;
       watch.reported = true;

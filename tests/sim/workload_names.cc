@@ -46,7 +46,7 @@ void NameWorkload::OnTick() {
 void NameWorkload::ActOn(int node) {
   Actor* holder = RandomActor([&](const Actor& a) { return a.node == node; });
   if (!holder) return SpawnHolder(node);
-  const std::string name = SomeName(Below(kNames));
+  const std::string name = NameFor(holder);
   const uint64_t what = Below(100);
   if (what < 10) {
     Count("ends");
@@ -57,6 +57,16 @@ void NameWorkload::ActOn(int node) {
   if (what < 60) Register(holder, name);
   // Also with the request still under way.
   if (what >= 50) Unregister(holder, name);
+}
+
+// Often one that it has.
+std::string NameWorkload::NameFor(const Actor* holder) {
+  if (OneIn(3)) {
+    for (const Grant& g : grants_) {
+      if (g.owner == holder && !GivenUp(g)) return g.name;
+    }
+  }
+  return SomeName(Below(kNames));
 }
 
 void NameWorkload::Register(Actor* holder, const std::string& name) {
@@ -162,7 +172,20 @@ void NameWorkload::LookUp(int node, const std::string& name) {
                                        Count("found");
                                        OnSeen(name, wire::Export(r->pid, Identity(node)),
                                               r->reg_version, SimCluster::NodeName(node));
+                                       if (calm()) CheckFresh(name, r->reg_version, node);
                                      });
+}
+
+// Where nothing holds up news, who has given a name up is found a moment longer only.
+void NameWorkload::CheckFresh(const std::string& name, uint64_t version, int node) {
+  for (size_t i : by_name_[name]) {
+    const Grant& g = grants_[i];
+    const std::optional<Instant> up = GivenUp(g);
+    if (g.version != version || g.perhaps || !up || Now() - *up < kViewDelay) continue;
+    Violation(fmt::format("INV-14: {} finds {}, which was given up {} ago",
+                          SimCluster::NodeName(node), Describe(g),
+                          absl::FormatDuration(Now() - *up)));
+  }
 }
 
 void NameWorkload::AskCoordinator(const std::string& name) {

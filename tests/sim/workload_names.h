@@ -45,7 +45,9 @@ class NameWorkload : public ActorWorkload {
   void ActOn(int node);
   void Register(Actor* holder, const std::string& name);
   void Unregister(Actor* holder, const std::string& name);
+  std::string NameFor(const Actor* holder);
   void LookUp(int node, const std::string& name);
+  void CheckFresh(const std::string& name, uint64_t version, int node);
   void AskCoordinator(const std::string& name);
   void OnGranted(Actor* holder, const v1::NameEntry& entry);
   void OnSeen(const std::string& name, const Pid& pid, uint64_t version, const std::string& by);

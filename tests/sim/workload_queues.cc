@@ -12,7 +12,7 @@ constexpr int kFloodersPerNode = 3;
 constexpr int kReadersPerNode = 2;
 constexpr uint64_t kBurst = 40;
 constexpr size_t kBytesMax = 8 * 1024;
-constexpr uint32_t kMailboxMax = 500;
+constexpr uint32_t kMailboxMax = 60;
 // What comes together before a sender is held: a burst of each, and the answers.
 constexpr size_t kSlack = 2 * kFloodersPerNode * kBurst * (kBytesMax + 200);
 
