@@ -29,7 +29,7 @@ void Judge(const RunOptions& options, const RunResult& r) {
 
 TEST(Simulation, SeedsHoldTheInvariants) {
   const uint64_t one = FromEnv("BANYAN_SEED", 0);
-  const uint64_t count = FromEnv("BANYAN_SEEDS", 120);
+  const uint64_t count = FromEnv("BANYAN_SEEDS", 250);
   std::map<std::string, uint64_t> marks;
   for (uint64_t seed = one ? one : 1; seed <= (one ? one : count); ++seed) {
     const RunOptions options{.seed = seed};
