@@ -28,6 +28,8 @@ class StoreChecks {
   void Trouble(const std::string& name, Instant now, Instant until);
   // The ages of restarts are only known where wall clocks stand.
   void set_wall_jumps(bool jumps) { wall_jumps_ = jumps; }
+  // Whoever makes trouble says so: then deaths by lease that nothing explains are judged.
+  void set_judge_deaths(bool judge) { judge_deaths_ = judge; }
   void set_lease(absl::Duration coordinator) { lease_ = coordinator; }
   void OnCrash(const std::string& child);
 
@@ -71,7 +73,7 @@ class StoreChecks {
   void JudgeDeath(const internal::v1::NodeRecord& record, Instant now);
 
   History* const history_;
-  bool wall_jumps_ = false, judge_deaths_ = true;
+  bool wall_jumps_ = false, judge_deaths_ = false;
   absl::Duration lease_ = absl::Seconds(25);
   uint32_t epoch_ = 0;
   std::map<std::string, internal::v1::NodeRecord> nodes_;
