@@ -37,8 +37,10 @@ class Generator {
 
   Batch RandomBatch() {
     Batch batch{RandomLetter(), {}};
-    char ending = 0;        // a process that may be ending because of this batch
-    std::string monitored;  // not linked too: if dead, the order of the two answers is open
+    char ending = 0;  // a process that may be ending because of this batch
+    // Not linked too: if dead, the order of the two answers is open. Nor flushed after: whether the
+    // answer about the dead is there already is not said.
+    std::string monitored;
     for (uint32_t left = 1 + Below(4); left > 0; --left) {
       Op op = ending == 0 ? RandomOp(batch.who) : RandomOpOn(batch.who, ending);
       const bool last = op.kind == Kind::kStop || op.kind == Kind::kSpawn ||
@@ -46,6 +48,7 @@ class Generator {
       if (op.kind == Kind::kMonitor) monitored += op.target;
       if (op.kind == Kind::kLink && monitored.find(op.target) != std::string::npos)
         op.kind = Kind::kUnlink;
+      if (op.kind == Kind::kDemonitor && !monitored.empty()) op.flag = false;
       if (op.kind == Kind::kExit) ending = op.target;
       batch.ops.push_back(std::move(op));
       if (last) break;
