@@ -73,6 +73,7 @@ class Clients {
   bool MayWait(const std::string& path);
   void Uncordon(const std::string& name);
   void ConfirmLife(const std::string& path);
+  void ReviveTight();
   std::string CheckSupervisor(const std::string& sup, const std::map<std::string, bool>& wanted,
                               size_t* running);
 
