@@ -121,6 +121,10 @@ void Reconciler::Perform(ClusterSupervisor* sup, SupervisorActions actions) {
       DoRetryLater(sup, retry->key, retry->delay);
     } else if (auto* forget = std::get_if<action::Forget>(&a)) {
       DoForget(sup, forget->key);
+    } else if (auto* dropped = std::get_if<action::Dropped>(&a)) {
+      // Else a child that was terminated between two lives would come back under the next leader.
+      const auto it = sup->children.find(dropped->key);
+      if (it != sup->children.end()) core_->tree.Touch(it->second.get());
     } else if (auto* report = std::get_if<action::Report>(&a)) {
       DoReport(sup, report->report);
     } else if (auto* reply = std::get_if<action::OpReply>(&a)) {

@@ -96,6 +96,11 @@ struct ScheduleRetry {
 struct Forget {
   ChildKey key;
 };
+// The record has no process from here on and nothing is to be done about it: for a driver that
+// keeps records elsewhere too.
+struct Dropped {
+  ChildKey key;
+};
 struct Report {
   SupervisorReport report;
 };
@@ -110,9 +115,9 @@ struct ExitSupervisor {
 
 }  // namespace action
 
-using SupervisorAction =
-    std::variant<action::Start, action::Stop, action::StopAll, action::ScheduleRetry,
-                 action::Forget, action::Report, action::OpReply, action::ExitSupervisor>;
+using SupervisorAction = std::variant<action::Start, action::Stop, action::StopAll,
+                                      action::ScheduleRetry, action::Forget, action::Dropped,
+                                      action::Report, action::OpReply, action::ExitSupervisor>;
 using SupervisorActions = std::vector<SupervisorAction>;
 
 }  // namespace banyan

@@ -215,6 +215,7 @@ void SupervisorPlanner::DropProcess(Turn& t, ChildRecord* r) {
   SetState(r, ChildState::kUndefined);
   table_.SetPid(r, Pid{});
   r->restarting = r->retrying = r->op_start = r->op_new = r->retry_counted = false;
+  t.out.push_back(action::Dropped{r->key});
 }
 
 void SupervisorPlanner::RemoveRecord(Turn& t, ChildRecord* r) {

@@ -137,8 +137,11 @@ void SupervisorPlanner::GroupStartFailed(Turn& t, ChildRecord* r, const ExitReas
 // the cause among them.
 void SupervisorPlanner::AbandonGroup(Turn& t, const ChildRecord* r) {
   ChildRecord* cause = table_.Find(script_.cause);
-  if (cause != nullptr && cause != r && cause->state == ChildState::kRestarting)
+  // One that came up and has ended again has a retry of its own.
+  if (cause != nullptr && cause != r && cause->state == ChildState::kRestarting &&
+      AwaitsTurn(cause)) {
     DropProcess(t, cause);
+  }
   EndScript();
 }
 

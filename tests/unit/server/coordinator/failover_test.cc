@@ -163,6 +163,26 @@ TEST_F(Failover, F10fFailedInitDuringTheOutageIsTheAnswer) {
   EXPECT_TRUE(Children("s").empty());
 }
 
+TEST_F(Failover, AChildThatWasTerminatedBetweenTwoLivesStaysDown) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {Worker("a")}, {.intensity = 5}).ok());
+  // Twice at once: the second time its restart waits a while.
+  for (int i = 0; i < 2; ++i) {
+    node("n1").Exit("s/a", ExitReason::Error("boom"));
+    time_.RunFor(absl::Milliseconds(20));
+  }
+  ASSERT_EQ(Children("s")["a"].state(), v1::CHILD_STATE_BACKOFF);
+  ASSERT_TRUE(Ask<v1::TerminateChildResponse>([&](auto done) {
+                coordinator_->TerminateChild({Target::Named("s"), "a", "r1"}, done);
+              }).ok());
+  CrashCoordinator();
+  Settle();
+  StartCoordinator();
+  time_.RunFor(absl::Seconds(5));
+  EXPECT_EQ(Children("s")["a"].state(), v1::CHILD_STATE_STOPPED);
+  EXPECT_FALSE(node("n1").Has("s/a"));
+}
+
 TEST_F(Failover, GroupRestartGoesOnAfterTheCoordinatorIsBack) {
   AddNode("n1");
   AddNode("n2");

@@ -1,4 +1,5 @@
 // A driver whose actions take long: events arrive while others are under way.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "planner_fixture.h"
@@ -274,6 +275,23 @@ TEST_F(SlowPlanner, ACleanExitWhileTheGroupStartsIsNoRestart) {
   EXPECT_EQ(Exited("a", ExitReason::Normal()), "");
   EXPECT_EQ(Started("b"), "");
   EXPECT_EQ(State("a"), ChildState::kUndefined);
+}
+
+TEST_F(SlowPlanner, ACauseThatEndedAgainIsRetriedWhenAnotherMemberFails) {
+  Make(Strategy::kRestForOne, 10, {.default_backoff = RestartBackoff{}});
+  Up({S("a"), S("b"), S("c")});
+  EXPECT_EQ(Exited("a"), "<c");
+  EXPECT_EQ(Stopped("c"), "<b");
+  EXPECT_EQ(Stopped("b"), ">a");
+  EXPECT_EQ(Started("a"), ">b");
+  Exited("a");
+  EXPECT_THAT(Failed("b"), ::testing::HasSubstr(">b"));
+  EXPECT_EQ(State("a"), ChildState::kRestarting);
+  EXPECT_EQ(Show(planner_->OnRetry(Key("a"), now_)), "") << "b is being started";
+  EXPECT_EQ(Started("b"), ">c");
+  EXPECT_EQ(Started("c"), "<c");
+  EXPECT_EQ(Stopped("c"), "<b");
+  EXPECT_EQ(Stopped("b"), ">a");
 }
 
 TEST_F(SlowPlanner, UnexpectedOutcomesAreIgnored) {
