@@ -105,8 +105,14 @@ class Cluster:
         spec = pb.types_pb2.ChildSpec(id=name, start=pb.types_pb2.StartSpec(module=module, name=name),
                                       placement=pb.types_pb2.Placement(node=f"n{on}"))
         request = pb.supervisors_pb2.StartChildRequest(
-            supervisor=pb.types_pb2.Target(name="bench_sup"), spec=spec, request_id=str(uuid.uuid4()))
-        self._until(name, lambda: self._supervisors.StartChild(request, timeout=5))
+            supervisor=pb.types_pb2.Target(name="bench_sup"), spec=spec)
+
+        def start():
+            # A new request each time: that no node fits, while the node joins, is an answer for good.
+            request.request_id = str(uuid.uuid4())
+            return self._supervisors.StartChild(request, timeout=5)
+
+        self._until(name, start)
         where = pb.actors_pb2.WhereisRequest(target=pb.types_pb2.Target(name=name))
         return self._until(name, lambda: self._actors.Whereis(where, timeout=5)).pid
 
