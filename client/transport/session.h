@@ -36,6 +36,9 @@ struct CallOptions {
   std::optional<absl::Duration> timeout;
 };
 
+// For what may be repeated: reads, and requests with a request_id.
+inline constexpr CallOptions kSafe = {.retry = Retry::kUnavailable};
+
 struct SessionOptions {
   std::vector<std::string> addresses;  // tried in this order
   absl::Duration timeout = absl::Seconds(10);

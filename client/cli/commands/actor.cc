@@ -10,7 +10,6 @@
 namespace banyan::cli {
 namespace {
 
-constexpr client::CallOptions kSafe = {.retry = client::Retry::kUnavailable};
 constexpr uint32_t kPageMax = 1000;
 
 std::string NameOrChild(const v1::ActorInfo& actor) {
@@ -65,8 +64,8 @@ client::ApiError FetchActors(Cli& cli, const ActorListOptions& options,
         options.limit == 0 ? kPageMax : options.limit - static_cast<uint32_t>(all->actors_size());
     request.set_page_size(static_cast<int32_t>(std::min(left, kPageMax)));
     v1::ListActorsResponse page;
-    auto error =
-        cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::ListActors, request, &page, kSafe);
+    auto error = cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::ListActors, request, &page,
+                                                  client::kSafe);
     if (!error.ok()) return error;
     const std::string next = page.next_page_token();
     all->MergeFrom(page);
@@ -90,8 +89,8 @@ int RunWhereis(Cli& cli, const TargetOptions& options) {
   if (!target.ok()) return cli.FailTarget(target.status(), options.target);
   *request.mutable_target() = *target;
   v1::WhereisResponse response;
-  auto error =
-      cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::Whereis, request, &response, kSafe);
+  auto error = cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::Whereis, request, &response,
+                                                client::kSafe);
   if (!error.ok()) return cli.Fail(error, {.target = options.target, .name = options.target});
   const std::string pid = cli.Pid(response.pid());
   return PrintOne(cli, response, pid, [&] { cli.out() << pid << "\n"; });
@@ -103,8 +102,8 @@ int RunActorGet(Cli& cli, const TargetOptions& options) {
   if (!target.ok()) return cli.FailTarget(target.status(), options.target);
   *request.mutable_target() = *target;
   v1::GetActorResponse response;
-  auto error =
-      cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::GetActor, request, &response, kSafe);
+  auto error = cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::GetActor, request, &response,
+                                                client::kSafe);
   if (!error.ok()) return cli.Fail(error, {.target = options.target, .name = options.target});
   return PrintOne(cli, response, cli.Pid(response.actor().pid()),
                   [&] { PrintActor(cli, response.actor()); });

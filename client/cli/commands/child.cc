@@ -12,8 +12,6 @@
 namespace banyan::cli {
 namespace {
 
-constexpr client::CallOptions kSafe = {.retry = client::Retry::kUnavailable};
-
 std::string Pids(Cli& cli, const v1::ChildInfo& child) { return cli.Pid(child.pid()); }
 
 void TellPending(Cli& cli, const std::string& id, const v1::PendingOperation& pending) {
@@ -97,7 +95,7 @@ int RunChildStart(Cli& cli, const ChildStartOptions& options) {
   request.set_request_id(client::NewRequestId());
   v1::StartChildResponse response;
   auto error = cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::StartChild, request,
-                                                     &response, kSafe);
+                                                     &response, client::kSafe);
   if (!error.ok()) return cli.Fail(error, {.supervisor = options.supervisor, .child = flags.id});
   const v1::ChildInfo& child = response.child();
   return PrintOne(cli, response, child.has_pid() ? Pids(cli, child) : child.id(), [&] {
@@ -120,7 +118,7 @@ int RunChildTerminate(Cli& cli, const ChildOptions& options) {
   request.set_request_id(client::NewRequestId());
   v1::TerminateChildResponse response;
   auto error = cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::TerminateChild,
-                                                     request, &response, kSafe);
+                                                     request, &response, client::kSafe);
   if (!error.ok()) return cli.Fail(error, Context(options));
   return PrintOne(cli, response, options.child, [&] {
     if (response.has_pending()) {
@@ -142,7 +140,7 @@ int RunChildRestart(Cli& cli, const ChildOptions& options) {
   request.set_request_id(client::NewRequestId());
   v1::RestartChildResponse response;
   auto error = cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::RestartChild, request,
-                                                     &response, kSafe);
+                                                     &response, client::kSafe);
   if (!error.ok()) return cli.Fail(error, Context(options));
   const v1::ChildInfo& child = response.child();
   return PrintOne(cli, response, child.has_pid() ? Pids(cli, child) : options.child, [&] {
@@ -163,7 +161,7 @@ int RunChildDelete(Cli& cli, const ChildOptions& options) {
   request.set_request_id(client::NewRequestId());
   v1::DeleteChildResponse response;
   auto error = cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::DeleteChild, request,
-                                                     &response, kSafe);
+                                                     &response, client::kSafe);
   if (!error.ok()) return cli.Fail(error, Context(options));
   return PrintOne(cli, response, options.child,
                   [&] { cli.out() << fmt::format("{} deleted\n", options.child); });
@@ -175,7 +173,7 @@ int RunChildSpec(Cli& cli, const ChildOptions& options) {
   request.set_child_id(options.child);
   v1::GetChildSpecResponse response;
   auto error = cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::GetChildSpec, request,
-                                                     &response, kSafe);
+                                                     &response, client::kSafe);
   if (!error.ok()) return cli.Fail(error, Context(options));
   return PrintOne(cli, response, response.spec().id(), [&] {
     cli.out() << JsonToYaml(client::MessageToJson(response.spec(), &cli.types(), false)) << "\n";
@@ -230,7 +228,7 @@ int RunChildCount(Cli& cli, const ChildOptions& options) {
   if (int code = SetSupervisor(cli, options.supervisor, &request)) return code;
   v1::CountChildrenResponse response;
   auto error = cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::CountChildren, request,
-                                                     &response, kSafe);
+                                                     &response, client::kSafe);
   if (!error.ok()) return cli.Fail(error, Context(options));
   const v1::ChildCounts& counts = response.counts();
   return PrintOne(cli, response, std::to_string(counts.active()), [&] {

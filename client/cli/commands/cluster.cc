@@ -95,7 +95,7 @@ int RunSafeMode(Cli& cli, const SafeModeOptions& options) {
   const auto send = [&] {
     response.Clear();
     return cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::EndSafeMode, request, &response,
-                                             {.retry = client::Retry::kUnavailable});
+                                             client::kSafe);
   };
   if (auto error = send(); !error.ok()) return cli.Fail(error);
   if (!options.dry_run) {
@@ -124,9 +124,8 @@ int RunSafeMode(Cli& cli, const SafeModeOptions& options) {
 
 int RunUpgradeFinalize(Cli& cli, const UpgradeOptions& options) {
   v1::GetClusterResponse cluster;
-  auto error =
-      cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::GetCluster, v1::GetClusterRequest(),
-                                        &cluster, {.retry = client::Retry::kUnavailable});
+  auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::GetCluster,
+                                                 v1::GetClusterRequest(), &cluster, client::kSafe);
   if (!error.ok()) return cli.Fail(error);
   const uint32_t level = options.level.value_or(cluster.possible_level());
   int code = kDone;
@@ -142,7 +141,7 @@ int RunUpgradeFinalize(Cli& cli, const UpgradeOptions& options) {
   request.set_request_id(client::NewRequestId());
   v1::FinalizeUpgradeResponse response;
   error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::FinalizeUpgrade, request, &response,
-                                            {.retry = client::Retry::kUnavailable});
+                                            client::kSafe);
   if (!error.ok()) return cli.Fail(error);
   return PrintOne(cli, response, fmt::format("{}", response.level()), [&] {
     cli.out() << fmt::format("feature level {} is in force\n", response.level());

@@ -12,14 +12,13 @@
 namespace banyan::cli {
 namespace {
 
-constexpr client::CallOptions kRepeatable = {.retry = client::Retry::kUnavailable};
 constexpr absl::Duration kLookEvery = absl::Milliseconds(500);
 
 client::ApiError Look(Cli& cli, const std::string& name, v1::GetNodeResponse* response) {
   v1::GetNodeRequest request;
   request.set_name(name);
   return cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::GetNode, request, response,
-                                           kRepeatable);
+                                           client::kSafe);
 }
 
 // Until the drain is over, with a line whenever something has changed. An interrupt ends the
@@ -83,8 +82,8 @@ int RunNodeDrain(Cli& cli, const NodeDrainOptions& options) {
     return code;
   }
   v1::DrainResponse response;
-  auto error =
-      cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::Drain, request, &response, kRepeatable);
+  auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::Drain, request, &response,
+                                                 client::kSafe);
   if (!error.ok()) return cli.Fail(error);
   if (!options.detach) return Follow(cli, options);
   return PrintOne(cli, response, options.name,

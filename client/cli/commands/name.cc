@@ -10,8 +10,6 @@
 namespace banyan::cli {
 namespace {
 
-constexpr client::CallOptions kSafe = {.retry = client::Retry::kUnavailable};
-
 int CheckName(Cli& cli, const std::string& name) {
   absl::Status bad = client::CheckName(name, "NAME");
   return bad.ok() ? kDone : cli.Usage(std::string(bad.message()));
@@ -51,8 +49,8 @@ int RunNameLookup(Cli& cli, const NameOptions& options) {
   request.set_name(options.name);
   request.set_linearizable(options.linearizable);
   v1::LookupResponse response;
-  auto error =
-      cli.session().Invoke<v1::Registry>(&v1::Registry::Stub::Lookup, request, &response, kSafe);
+  auto error = cli.session().Invoke<v1::Registry>(&v1::Registry::Stub::Lookup, request, &response,
+                                                  client::kSafe);
   if (!error.ok()) return cli.Fail(error, {.name = options.name});
   const std::string pid = cli.Pid(response.entry().pid());
   return PrintOne(cli, response, pid, [&] {
@@ -71,8 +69,8 @@ int RunNameRegister(Cli& cli, const NameOptions& options) {
   request.set_exclusive(options.exclusive);
   request.set_request_id(client::NewRequestId());
   v1::RegisterResponse response;
-  auto error =
-      cli.session().Invoke<v1::Registry>(&v1::Registry::Stub::Register, request, &response, kSafe);
+  auto error = cli.session().Invoke<v1::Registry>(&v1::Registry::Stub::Register, request, &response,
+                                                  client::kSafe);
   if (!error.ok()) return cli.Fail(error, {.target = options.target, .name = options.name});
   return PrintOne(cli, response, options.name, [&] {
     cli.out() << fmt::format("{} is {}\n", options.name, cli.Pid(response.entry().pid()));
@@ -91,7 +89,7 @@ int RunNameUnregister(Cli& cli, const NameOptions& options) {
   request.set_request_id(client::NewRequestId());
   v1::UnregisterResponse response;
   auto error = cli.session().Invoke<v1::Registry>(&v1::Registry::Stub::Unregister, request,
-                                                  &response, kSafe);
+                                                  &response, client::kSafe);
   if (!error.ok()) return cli.Fail(error, {.name = options.name});
   return PrintOne(cli, response, options.name, [&] {
     cli.out() << fmt::format(

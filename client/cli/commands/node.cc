@@ -120,7 +120,7 @@ int RunNodeGet(Cli& cli, const NodeGetOptions& options) {
   request.set_name(options.name);
   v1::GetNodeResponse response;
   auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::GetNode, request, &response,
-                                                 {.retry = client::Retry::kUnavailable});
+                                                 client::kSafe);
   if (!error.ok()) return cli.Fail(error);
   return PrintOne(cli, response, response.node().name(), [&] { PrintNode(cli, response.node()); });
 }

@@ -13,8 +13,6 @@
 namespace banyan::cli {
 namespace {
 
-constexpr client::CallOptions kRepeatable = {.retry = client::Retry::kUnavailable};
-
 template <typename Response>
 int Done(Cli& cli, const client::ApiError& error, const Response& response, const std::string& name,
          const std::string& what) {
@@ -60,7 +58,7 @@ int RunUpdate(Cli& cli, const NodeChangeOptions& options, bool capacity) {
   }
   v1::UpdateNodeResponse response;
   auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::UpdateNode, request, &response,
-                                                 kRepeatable);
+                                                 client::kSafe);
   return Done(cli, error, response, options.name, "changed");
 }
 
@@ -70,7 +68,7 @@ client::ApiError Incarnation(Cli& cli, const std::string& name, uint32_t* incarn
   request.set_name(name);
   v1::GetNodeResponse response;
   auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::GetNode, request, &response,
-                                                 kRepeatable);
+                                                 client::kSafe);
   *incarnation = response.node().incarnation();
   return error;
 }
@@ -92,7 +90,7 @@ int RunNodeCordon(Cli& cli, const NodeActionOptions& options) {
   request.set_message(options.message);
   request.set_request_id(client::NewRequestId());
   auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::Cordon, request, &response,
-                                                 kRepeatable);
+                                                 client::kSafe);
   return Done(cli, error, response, options.name, "cordoned");
 }
 
@@ -102,7 +100,7 @@ int RunNodeUncordon(Cli& cli, const NodeActionOptions& options) {
   request.set_name(options.name);
   request.set_request_id(client::NewRequestId());
   auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::Uncordon, request, &response,
-                                                 kRepeatable);
+                                                 client::kSafe);
   return Done(cli, error, response, options.name, "uncordoned");
 }
 
@@ -125,7 +123,7 @@ int RunNodeConfirmDead(Cli& cli, const NodeActionOptions& options) {
   request.set_message(options.message);
   request.set_request_id(client::NewRequestId());
   auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::ConfirmDead, request,
-                                                 &response, kRepeatable);
+                                                 &response, client::kSafe);
   return Done(cli, error, response, options.name, "is dead");
 }
 
@@ -140,7 +138,7 @@ int RunNodeRemove(Cli& cli, const NodeActionOptions& options) {
   request.set_name(options.name);
   request.set_request_id(client::NewRequestId());
   auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::RemoveNode, request, &response,
-                                                 kRepeatable);
+                                                 client::kSafe);
   return Done(cli, error, response, options.name, "removed");
 }
 

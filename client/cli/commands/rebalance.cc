@@ -16,7 +16,7 @@ int RunRebalance(Cli& cli, const RebalanceOptions& options) {
   request.set_request_id(client::NewRequestId());
   v1::RebalanceResponse response;
   auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::Rebalance, request, &response,
-                                                 {.retry = client::Retry::kUnavailable});
+                                                 client::kSafe);
   if (!error.ok()) return cli.Fail(error);
   const auto path = [](const v1::RebalanceResponse::Move& move) {
     return fmt::format("{}", fmt::join(move.path(), "/"));

@@ -11,8 +11,6 @@
 namespace banyan::cli {
 namespace {
 
-constexpr client::CallOptions kSafe = {.retry = client::Retry::kUnavailable};
-
 void AddProblem(const std::string& problem, std::string* all) {
   *all += fmt::format("{}{}", all->empty() ? "" : "; ", problem);
 }
@@ -71,8 +69,8 @@ void PrintStatus(Cli& cli, const v1::GetClusterResponse& cluster,
 
 int RunStatus(Cli& cli, const StatusOptions& options) {
   v1::GetClusterResponse cluster;
-  if (auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::GetCluster,
-                                                     v1::GetClusterRequest(), &cluster, kSafe);
+  if (auto error = cli.session().Invoke<v1::Cluster>(
+          &v1::Cluster::Stub::GetCluster, v1::GetClusterRequest(), &cluster, client::kSafe);
       !error.ok()) {
     return cli.Fail(error);
   }
@@ -99,7 +97,7 @@ int RunVersion(Cli& cli, const VersionOptions& options) {
   }
   v1::GetServerInfoResponse info;
   auto error = cli.session().Invoke<v1::Cluster>(&v1::Cluster::Stub::GetServerInfo,
-                                                 v1::GetServerInfoRequest(), &info, kSafe);
+                                                 v1::GetServerInfoRequest(), &info, client::kSafe);
   if (error.ok()) {
     return PrintOne(cli, info, info.version(), [&] {
       Facts facts;

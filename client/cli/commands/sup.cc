@@ -14,8 +14,6 @@
 namespace banyan::cli {
 namespace {
 
-constexpr client::CallOptions kSafe = {.retry = client::Retry::kUnavailable};
-
 bool HasSpecFlags(const SupStartOptions& options) {
   const ChildFlags& c = options.child;
   return !options.strategy.empty() || options.intensity || !options.period.empty() ||
@@ -118,7 +116,7 @@ int RunSupStart(Cli& cli, const SupStartOptions& options) {
   request.set_request_id(client::NewRequestId());
   v1::StartSupervisorResponse response;
   auto error = cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::StartSupervisor,
-                                                     request, &response, kSafe);
+                                                     request, &response, client::kSafe);
   if (!error.ok()) return cli.Fail(error, {.supervisor = request.name(), .name = request.name()});
   return PrintOne(cli, response, request.name(), [&] {
     const v1::SupervisorInfo& sup = response.supervisor();
@@ -144,7 +142,7 @@ int RunSupStop(Cli& cli, const SupStopOptions& options) {
   request.set_request_id(client::NewRequestId());
   v1::StopSupervisorResponse response;
   auto error = cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::StopSupervisor,
-                                                     request, &response, kSafe);
+                                                     request, &response, client::kSafe);
   if (!error.ok())
     return cli.Fail(error, {.supervisor = options.supervisor, .name = options.supervisor});
   return PrintOne(cli, response, options.supervisor, [&] {
@@ -183,7 +181,7 @@ int RunSupGet(Cli& cli, const SupGetOptions& options) {
   request.set_depth(1);
   v1::GetTreeResponse response;
   auto error = cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::GetTree, request,
-                                                     &response, kSafe);
+                                                     &response, client::kSafe);
   if (!error.ok())
     return cli.Fail(error, {.supervisor = options.supervisor, .name = options.supervisor});
   const v1::SupervisorInfo& sup = response.root().supervisor();

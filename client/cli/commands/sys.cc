@@ -11,7 +11,6 @@
 namespace banyan::cli {
 namespace {
 
-constexpr client::CallOptions kSafe = {.retry = client::Retry::kUnavailable};
 constexpr client::CallOptions kChange = {.retry = client::Retry::kNotExecuted};
 
 // Sends `request` for the target and, if that went well, prints: the structured formats `response`,
@@ -71,7 +70,7 @@ void PrintStatus(Cli& cli, const v1::GetStatusResponse& status) {
 
 int RunActorState(Cli& cli, const TargetOptions& options) {
   return Ask<v1::GetStateRequest, v1::GetStateResponse>(
-      cli, options.target, &v1::Sys::Stub::GetState, {}, kSafe,
+      cli, options.target, &v1::Sys::Stub::GetState, {}, client::kSafe,
       [&](const v1::GetStateResponse& r) { cli.out() << StateText(cli, r.state()) << "\n"; });
 }
 
@@ -87,13 +86,13 @@ int RunActorSetState(Cli& cli, const ActorSysOptions& options) {
 
 int RunActorStatus(Cli& cli, const TargetOptions& options) {
   return Ask<v1::GetStatusRequest, v1::GetStatusResponse>(
-      cli, options.target, &v1::Sys::Stub::GetStatus, {}, kSafe,
+      cli, options.target, &v1::Sys::Stub::GetStatus, {}, client::kSafe,
       [&](const v1::GetStatusResponse& r) { PrintStatus(cli, r); });
 }
 
 int RunActorStats(Cli& cli, const TargetOptions& options) {
   return Ask<v1::GetStatisticsRequest, v1::GetStatisticsResponse>(
-      cli, options.target, &v1::Sys::Stub::GetStatistics, {}, kSafe,
+      cli, options.target, &v1::Sys::Stub::GetStatistics, {}, client::kSafe,
       [&](const v1::GetStatisticsResponse& r) {
         if (!r.on()) {
           cli.out() << fmt::format("no statistics: banyan actor debug {} --stats on\n",
@@ -118,7 +117,7 @@ int RunActorDebug(Cli& cli, const ActorSysOptions& options) {
     return cli.Usage(fmt::format("--stats: \"{}\" is neither on nor off", options.stats));
   }
   return Ask<v1::SetDebugRequest, v1::SetDebugResponse>(
-      cli, options.target, &v1::Sys::Stub::SetDebug, std::move(request), kSafe,
+      cli, options.target, &v1::Sys::Stub::SetDebug, std::move(request), client::kSafe,
       [&](const v1::SetDebugResponse& r) { cli.out() << "set for " << cli.Pid(r.pid()) << "\n"; });
 }
 
@@ -131,7 +130,7 @@ int RunActorSuspend(Cli& cli, const ActorSysOptions& options) {
     *request.mutable_max_duration() = client::ToProto(*duration);
   }
   return Ask<v1::SuspendRequest, v1::SuspendResponse>(
-      cli, options.target, &v1::Sys::Stub::Suspend, std::move(request), kSafe,
+      cli, options.target, &v1::Sys::Stub::Suspend, std::move(request), client::kSafe,
       [&](const v1::SuspendResponse& r) {
         cli.out() << "suspended " << cli.Pid(r.pid());
         if (!options.duration.empty()) cli.out() << "; resumes by itself in " << options.duration;
@@ -141,7 +140,8 @@ int RunActorSuspend(Cli& cli, const ActorSysOptions& options) {
 
 int RunActorResume(Cli& cli, const TargetOptions& options) {
   return Ask<v1::ResumeRequest, v1::ResumeResponse>(
-      cli, options.target, &v1::Sys::Stub::Resume, {}, kSafe, [&](const v1::ResumeResponse& r) {
+      cli, options.target, &v1::Sys::Stub::Resume, {}, client::kSafe,
+      [&](const v1::ResumeResponse& r) {
         cli.out() << fmt::format("resumed {}; {} messages had piled up\n", options.target,
                                  r.mailbox_length());
       });

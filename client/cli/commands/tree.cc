@@ -12,7 +12,6 @@
 namespace banyan::cli {
 namespace {
 
-constexpr client::CallOptions kSafe = {.retry = client::Retry::kUnavailable};
 constexpr absl::Duration kWatchPause = absl::Seconds(1);
 
 client::ApiError FetchTree(Cli& cli, const v1::Target& target, uint32_t depth,
@@ -21,7 +20,7 @@ client::ApiError FetchTree(Cli& cli, const v1::Target& target, uint32_t depth,
   *request.mutable_supervisor() = target;
   request.set_depth(depth);
   return cli.session().Invoke<v1::Supervisors>(&v1::Supervisors::Stub::GetTree, request,
-                                               &trees->emplace_back(), kSafe);
+                                               &trees->emplace_back(), client::kSafe);
 }
 
 // The trees of all roots. One that ends between the list and the look is left out.

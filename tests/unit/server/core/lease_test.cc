@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "at.h"
+
 namespace banyan {
 namespace {
-
-Instant At(double seconds) { return Instant::FromNanos(static_cast<int64_t>(seconds * 1e9)); }
 
 TEST(LeaseTimes, DefaultsAreSoundAndStaySoWhenScaled) {
   for (const LeaseTimes& t :

@@ -7,13 +7,6 @@
 namespace banyan {
 namespace {
 
-constexpr auto kTemp = RestartType::kTemporary;
-constexpr auto kTrans = RestartType::kTransient;
-constexpr auto kPerm = RestartType::kPermanent;
-
-auto S(const char* id, RestartType type = kPerm) { return PlannerRig::Spec(id, type); }
-ExitReason Boom() { return ExitReason::Error("boom"); }
-
 // Shows actions as words without performing them: ">a" start, "<a" stop, "<<a,b" stop all, "exit".
 class SlowPlanner : public testing::Test {
  protected:

@@ -225,4 +225,11 @@ inline SupervisorFlags Flags(Strategy strategy, uint32_t intensity = 2,
   return {strategy, intensity, period, auto_shutdown};
 }
 
+// Short words for tables of children.
+inline constexpr RestartType kTemp = RestartType::kTemporary;
+inline constexpr RestartType kTrans = RestartType::kTransient;
+inline constexpr RestartType kPerm = RestartType::kPermanent;
+inline auto S(const char* id, RestartType type = kPerm) { return PlannerRig::Spec(id, type); }
+inline ExitReason Boom() { return ExitReason::Error("boom"); }
+
 }  // namespace banyan

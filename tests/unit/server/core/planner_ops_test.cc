@@ -7,12 +7,6 @@ namespace {
 
 using Code = OpResult::Code;
 using K = PlannerRig::Outcome;
-constexpr auto kTemp = RestartType::kTemporary;
-constexpr auto kTrans = RestartType::kTransient;
-constexpr auto kPerm = RestartType::kPermanent;
-
-auto S(const char* id, RestartType type = kPerm) { return PlannerRig::Spec(id, type); }
-ExitReason Boom() { return ExitReason::Error("boom"); }
 
 TEST(PlannerOps, SUP023Administration) {
   PlannerRig rig(Flags(Strategy::kOneForOne));

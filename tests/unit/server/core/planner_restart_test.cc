@@ -7,12 +7,6 @@ namespace banyan {
 namespace {
 
 using K = PlannerRig::Outcome;
-constexpr auto kTemp = RestartType::kTemporary;
-constexpr auto kTrans = RestartType::kTransient;
-constexpr auto kPerm = RestartType::kPermanent;
-
-auto S(const char* id, RestartType type = kPerm) { return PlannerRig::Spec(id, type); }
-ExitReason Boom() { return ExitReason::Error("boom"); }
 
 TEST(PlannerOneForOne, SUP030OnlyTheFailedOneAndThenItTrips) {
   PlannerRig rig(Flags(Strategy::kOneForOne, 2));

@@ -5,11 +5,6 @@
 namespace banyan {
 namespace {
 
-auto S(const char* id, RestartType type = RestartType::kPermanent) {
-  return PlannerRig::Spec(id, type);
-}
-ExitReason Boom() { return ExitReason::Error("boom"); }
-
 TEST(PlannerSnapshot, KeysStatesAndHistorySurvive) {
   PlannerRig a(Flags(Strategy::kOneForOne, 2, absl::Seconds(10)));
   a.Init({S("x"), S("y"), S("z")});

@@ -7,13 +7,8 @@ namespace banyan {
 namespace {
 
 using K = PlannerRig::Outcome;
-constexpr auto kTemp = RestartType::kTemporary;
-constexpr auto kTrans = RestartType::kTransient;
-constexpr auto kPerm = RestartType::kPermanent;
 
-auto S(const char* id, RestartType type = kPerm) { return PlannerRig::Spec(id, type); }
 auto Sig(const char* id, RestartType type) { return PlannerRig::Significant(id, type); }
-ExitReason Boom() { return ExitReason::Error("boom"); }
 
 TEST(PlannerInit, StartsInOrderAndSUP016StopsInReverse) {
   PlannerRig rig(Flags(Strategy::kOneForOne));

@@ -18,13 +18,13 @@ std::vector<std::string> Drain(StatemQueue<std::string>& queue) {
 }
 
 // Script, a letter each: p postpone the next word, i insert the next two, r retry, o pop one.
-struct Case {
+struct QueueCase {
   const char* name;
   std::vector<std::string> script;
   std::vector<std::string> popped;
 };
 
-class StatemQueueTable : public testing::TestWithParam<Case> {};
+class StatemQueueTable : public testing::TestWithParam<QueueCase> {};
 
 TEST_P(StatemQueueTable, Order) {
   StatemQueue<std::string> queue;
@@ -53,13 +53,13 @@ TEST_P(StatemQueueTable, Order) {
 INSTANTIATE_TEST_SUITE_P(
     , StatemQueueTable,
     testing::Values(
-        Case{"empty", {"o"}, {"none"}}, Case{"postponed_wait", {"p", "1", "p", "2"}, {}},
-        Case{"retried_oldest_first", {"p", "1", "p", "2", "r"}, {"1", "2"}},
-        Case{"inserted_in_order", {"i", "1", "2"}, {"1", "2"}},
-        Case{"inserted_before_retried", {"p", "1", "r", "i", "2", "3"}, {"2", "3", "1"}},
-        Case{"inserted_before_inserted", {"i", "1", "2", "o", "i", "3", "4"}, {"1", "3", "4", "2"}},
-        Case{"retried_before_waiting", {"i", "1", "2", "p", "3", "r"}, {"3", "1", "2"}},
-        Case{"retried_again", {"p", "1", "p", "2", "r", "o", "p", "1", "r"}, {"1", "1", "2"}}),
+        QueueCase{"empty", {"o"}, {"none"}}, QueueCase{"postponed_wait", {"p", "1", "p", "2"}, {}},
+        QueueCase{"retried_oldest_first", {"p", "1", "p", "2", "r"}, {"1", "2"}},
+        QueueCase{"inserted_in_order", {"i", "1", "2"}, {"1", "2"}},
+        QueueCase{"inserted_before_retried", {"p", "1", "r", "i", "2", "3"}, {"2", "3", "1"}},
+        QueueCase{"inserted_before_inserted", {"i", "1", "2", "o", "i", "3", "4"}, {"1", "3", "4", "2"}},
+        QueueCase{"retried_before_waiting", {"i", "1", "2", "p", "3", "r"}, {"3", "1", "2"}},
+        QueueCase{"retried_again", {"p", "1", "p", "2", "r", "o", "p", "1", "r"}, {"1", "1", "2"}}),
     [](const auto& info) { return info.param.name; });
 
 TEST(StatemQueue, MoveOnlyEventsAndManyOfThem) {
