@@ -15,6 +15,9 @@
 
 namespace banyan::sim {
 
+// A link or monitor that waits for its session may wait for a dial, and for the one that crossed it.
+inline constexpr absl::Duration kDialMax = absl::Seconds(10);
+
 // Processes that act at random on all nodes of a cluster while faults go on, and what is known of
 // them: who lives where, and since when somebody does not. The rules are those of the classes that
 // derive from it (cluster.md 8); a breach goes into the cluster's history.

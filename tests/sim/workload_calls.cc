@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kServersPerNode = 2;
 constexpr int kCallersPerNode = 3;
-constexpr char kType[] = "type.googleapis.com/sim.Call";
+constexpr char kCallType[] = "type.googleapis.com/sim.Call";
 // What a call may run late: the network's time is not in its budget. While nothing holds frames up
 // that is a few hundred ms; a partition holds them for as long as a session can stay silent.
 constexpr absl::Duration kLatencyCalm = absl::Milliseconds(700);
@@ -123,7 +123,7 @@ absl::Duration CallWorkload::SomeTimeout() {
 }
 
 Payload CallWorkload::Request(size_t number) {
-  return Payload::Any(kType, fmt::format("{}", number));
+  return Payload::Any(kCallType, fmt::format("{}", number));
 }
 
 size_t CallWorkload::NewCall(std::string who, absl::Duration timeout) {

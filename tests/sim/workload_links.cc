@@ -8,9 +8,7 @@
 namespace banyan::sim {
 namespace {
 
-constexpr int kActorsPerNode = 4;
-// A link that waits for its session may wait for a dial, and for the one that crossed it.
-constexpr absl::Duration kDialMax = absl::Seconds(10);
+constexpr int kLinkersPerNode = 4;
 // After this a link has reached its other end, if its session has not broken.
 constexpr absl::Duration kSettled = absl::Seconds(2);
 
@@ -19,7 +17,7 @@ constexpr absl::Duration kSettled = absl::Seconds(2);
 // -------------------------------------------------------------------- actors
 
 void LinkWorkload::OnLife(int node) {
-  for (int i = 0; i < kActorsPerNode; ++i) SpawnActor(node);
+  for (int i = 0; i < kLinkersPerNode; ++i) SpawnActor(node);
 }
 
 void LinkWorkload::SpawnActor(int node) {
@@ -144,7 +142,7 @@ void LinkWorkload::DoUnlink(Self& self, LinkActor* me, Pid to) {
 void LinkWorkload::SpawnLinked(Self& self, LinkActor* me) {
   int alive = 0;
   for (const auto& a : actors()) alive += a->alive && a->node == me->node;
-  if (alive > 2 * kActorsPerNode) return;
+  if (alive > 2 * kLinkersPerNode) return;
   Count("spawns");
   auto child = std::make_unique<LinkActor>();
   LinkActor* raw = child.get();

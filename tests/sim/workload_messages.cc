@@ -8,13 +8,13 @@
 namespace banyan::sim {
 namespace {
 
-constexpr int kActorsPerNode = 3;
-constexpr char kType[] = "type.googleapis.com/sim.Numbered";
+constexpr int kSendersPerNode = 3;
+constexpr char kNumberedType[] = "type.googleapis.com/sim.Numbered";
 
 }  // namespace
 
 void MessageWorkload::OnLife(int node) {
-  for (int i = 0; i < kActorsPerNode; ++i) {
+  for (int i = 0; i < kSendersPerNode; ++i) {
     auto actor = std::make_unique<Actor>();
     Actor* raw = actor.get();
     Spawn(node, std::move(actor), [this, raw](Self& self) { return Run(self, raw); },
@@ -58,7 +58,7 @@ void MessageWorkload::SendSome(Self& self, Actor* me) {
       continue;
     }
     if (OneIn(40)) text.append(50'000 + Below(300'000), 'x');  // in fragments
-    Payload payload = Payload::Any(kType, std::move(text));
+    Payload payload = Payload::Any(kNumberedType, std::move(text));
     OneIn(2) ? self.Send(to, std::move(payload)) : self.Cast(to, std::move(payload));
   }
 }

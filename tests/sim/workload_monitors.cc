@@ -8,13 +8,12 @@
 namespace banyan::sim {
 namespace {
 
-constexpr int kActorsPerNode = 4;
-constexpr absl::Duration kDialMax = absl::Seconds(10);
+constexpr int kWatchersPerNode = 4;
 
 }  // namespace
 
 void MonitorWorkload::OnLife(int node) {
-  for (int i = 0; i < kActorsPerNode; ++i) SpawnActor(node);
+  for (int i = 0; i < kWatchersPerNode; ++i) SpawnActor(node);
 }
 
 void MonitorWorkload::SpawnActor(int node) {
