@@ -182,6 +182,7 @@ void Reconciler::NoNode(Child* child, const PlacementResult& result) {
       why += fmt::format("{}{}: {}", why.empty() ? "" : "; ", refusal.node, refusal.reason);
     }
     child->assigned = Assigned::kNone;
+    child->pending_reason.clear();
     const ExitReason reason = ExitReason::Error(
         "no_node_fits", why.empty() ? "the cluster has no node that takes children" : why);
     last_failures[child->path_key] = reason;  // for who asked an earlier term

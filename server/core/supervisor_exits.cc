@@ -37,7 +37,9 @@ void SupervisorPlanner::DoStartFailed(Turn& t, ChildRecord* r, const ExitReason&
     // restart_child keeps the record, start_child does not.
     if (r->op_new) return RemoveRecord(t, r);
     r->op_start = false;
-    return SetState(r, ChildState::kUndefined);
+    SetState(r, ChildState::kUndefined);
+    t.out.push_back(action::Dropped{r->key});
+    return;
   }
   if (IsStartingMember(r)) return GroupStartFailed(t, r, reason);
   SupervisorReport report = ReportOn(r, Context::kStartError, reason);

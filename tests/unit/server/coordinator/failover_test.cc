@@ -183,6 +183,32 @@ TEST_F(Failover, AChildThatWasTerminatedBetweenTwoLivesStaysDown) {
   EXPECT_FALSE(node("n1").Has("s/a"));
 }
 
+TEST_F(Failover, AChildWhoseRestartFoundNoNodeStaysDown) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {Worker("a")}).ok());
+  ASSERT_TRUE(Ask<v1::TerminateChildResponse>([&](auto done) {
+                coordinator_->TerminateChild(Named("s", "a"), done);
+              }).ok());
+  const auto cordon = [&](bool on) {
+    const auto done = Ask<v1::NodeInfo>([&](auto reply) {
+      const NodeArgs args{"n1", "", ""};
+      on ? coordinator_->Cordon(args, reply) : coordinator_->Uncordon(args, reply);
+    });
+    EXPECT_TRUE(done.ok()) << done.status();
+  };
+  cordon(true);
+  RestartCoordinator();  // until its nodes are heard of, nothing is certain
+  const auto restart = Ask<v1::RestartChildResponse>([&](auto done) {
+    coordinator_->RestartChild(Named("s", "a", "r1"), /*running_too=*/false, done);
+  });
+  ASSERT_EQ(ErrorReason(restart.status()), "NO_NODE_FITS") << restart.status();
+  RestartCoordinator();
+  cordon(false);
+  time_.RunFor(absl::Seconds(15));
+  EXPECT_EQ(Children("s")["a"].state(), v1::CHILD_STATE_STOPPED);
+  EXPECT_FALSE(node("n1").Has("s/a"));
+}
+
 TEST_F(Failover, GroupRestartGoesOnAfterTheCoordinatorIsBack) {
   AddNode("n1");
   AddNode("n2");
