@@ -14,7 +14,9 @@ namespace banyan {
 // differ by less than the drift that their times allow for. Pure; not thread-safe.
 //
 // A heartbeat arrives late by an unknown, changing delay. The least delayed one of each twentieth
-// of the window is kept, and a line is fitted through them.
+// of the window is kept, and a line is fitted through them. A clock that stood still, with its
+// virtual machine, and then went on has not drifted: single steps are taken out, be they the node's
+// or the coordinator's (then all nodes show them). Who stands still all the time does drift.
 class DriftGuard {
  public:
   explicit DriftGuard(absl::Duration window = absl::Minutes(10)) : window_(window) {}

@@ -1,5 +1,6 @@
 #include "server/core/drift_guard.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "gtest/gtest.h"
@@ -17,10 +18,17 @@ struct Beats {
   absl::Duration jitter;
   double true_seconds = 1000;  // since its boot
 
+  double stood_still = 0;  // seconds, its machine; less than nothing: the coordinator's
+
+  void StandStill(double seconds) {
+    true_seconds += std::max(seconds, 0.0);
+    stood_still += seconds;
+  }
+
   void For(absl::Duration time) {
     for (int i = 0; i < absl::ToInt64Seconds(time); ++i) {
       true_seconds += 1;
-      const auto sent = static_cast<uint64_t>(true_seconds * rate * 1e9);
+      const auto sent = static_cast<uint64_t>((true_seconds - stood_still) * rate * 1e9);
       const absl::Duration late = jitter * random.Unit();
       guard.OnHeartbeat(sent, Instant::FromNanos(static_cast<int64_t>(true_seconds * 1e9)) + late);
     }
@@ -43,6 +51,30 @@ TEST(DriftGuard, DelaysDoNotLookLikeDrift) {
     ASSERT_TRUE(beats.guard.drift().has_value());
     EXPECT_NEAR(*beats.guard.drift(), rate - 1, 2e-4) << rate;
   }
+}
+
+TEST(DriftGuard, AMachineThatStoodStillForAWhileDoesNotDrift) {
+  for (double rate : {1.0, 1.001, 0.99}) {
+    for (double seconds : {0.3, 0.8, 20.0, -3.0}) {
+      Beats beats{.rate = rate, .jitter = absl::Milliseconds(20)};
+      for (int i = 0; i < 3; ++i) {
+        beats.For(absl::Seconds(130));
+        beats.StandStill(seconds);
+      }
+      beats.For(absl::Seconds(210));
+      ASSERT_TRUE(beats.guard.drift().has_value());
+      EXPECT_NEAR(*beats.guard.drift(), rate - 1, 2e-4) << rate << " " << seconds;
+    }
+  }
+}
+
+TEST(DriftGuard, AMachineThatStandsStillAllTheTimeDrifts) {
+  Beats beats;
+  for (int i = 0; i < 60; ++i) {
+    beats.For(absl::Seconds(10));
+    beats.StandStill(0.1);
+  }
+  EXPECT_NEAR(*beats.guard.drift(), -0.01, 1e-3);
 }
 
 TEST(DriftGuard, ForgetsWhatIsOlderThanItsWindow) {
