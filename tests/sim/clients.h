@@ -19,9 +19,7 @@ class Clients {
   // The supervisors of the run; runs the clock until they are there. False: they do not come up.
   // `tight`: one of them gives up soon. `calm`: none may be restarted for silence alone.
   bool Boot(bool tight, bool calm);
-  // Nodes take only so many children.
-  void set_limited(bool limited) { limited_ = limited; }
-  // Some children wait, rightly, for nodes that are quarantined.
+  // Some children wait, rightly: no node has room for them, or a clock that they can trust.
   bool waits() const { return waits_; }
   // One random request on children.
   void ChildRequest();
@@ -69,8 +67,8 @@ class Clients {
   void Unexpected(const std::string& what, const absl::Status& status);
   std::string NextId(std::string_view kind);
   void OnStart(const Life& life);
-  bool Crowded() const;
-  bool MayWait(const std::string& path);
+  bool Waits(const std::string& path);
+  bool ClockIsRight(const std::string& node) const;
   void Uncordon(const std::string& name);
   void ConfirmLife(const std::string& path);
   void ReviveTight();
@@ -84,7 +82,7 @@ class Clients {
   std::set<std::string> pool_busy_;  // and are being terminated
   std::set<std::string> booted_;
   bool all_ = false, tight_ = false, tight_busy_ = false;
-  bool limited_ = false, waits_ = false;
+  bool waits_ = false;
   std::set<std::pair<uint32_t, uint32_t>> confirmed_;
   double lose_ = 0;
   int open_ = 0;

@@ -153,7 +153,6 @@ class SimRun {
     if (options_.workloads) {
       cluster_.AddWorkload(MakeWorkload(options_.seed));
     }
-    clients_.set_limited(shape_.limited);
     cluster_.StartCoordinator();
     for (int i = 0; i < cluster_.size(); ++i) cluster_.StartNode(i);
     if (!cluster_.WaitForNodes(cluster_.size(), absl::Seconds(60)) ||

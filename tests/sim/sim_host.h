@@ -82,8 +82,11 @@ class SimHost : public Clock, public Timers, public Executor {
   void SetRate(double rate) {
     Rebase();
     rate_ = rate;
+    steady_ = false;
     if (!stopped_) Rearm();
   }
+  double rate() const { return rate_; }
+  bool steady() const { return steady_; }  // it has run at one rate all the time
   // The wall clock is set; the monotonic one knows nothing of it.
   void JumpWall(absl::Duration by) { wall_offset_ += by; }
 
@@ -143,7 +146,7 @@ class SimHost : public Clock, public Timers, public Executor {
   double rate_;
   Instant local_;  // at `since_`
   Instant since_;
-  bool stopped_ = false;
+  bool stopped_ = false, steady_ = true;
   absl::Duration wall_offset_;
   std::map<std::pair<Instant, Id>, std::function<void()>> timers_;
   std::map<Id, Instant> times_;
