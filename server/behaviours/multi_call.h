@@ -8,8 +8,7 @@
 
 #include "server/behaviours/requests.h"
 
-// One request to many servers: gen_server:multi_call and abcast. The servers may be on any node; a
-// name is one of this node.
+// One request to many servers: gen_server:multi_call and abcast. The servers may be on any node.
 
 namespace banyan {
 

@@ -17,6 +17,7 @@ bool IsResponse(const Message& m, Ref ref) {
 
 std::optional<Pid> FindServer(const Self& self, const ServerRef& server) {
   if (const Pid* pid = std::get_if<Pid>(&server)) return *pid;
+  if (const NameAt* at = std::get_if<NameAt>(&server)) return self.AddressOf(*at);
   return self.runtime().Whereis(std::get<std::string>(server));
 }
 

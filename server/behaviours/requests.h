@@ -24,9 +24,10 @@
 
 namespace banyan {
 
-// Whom something is for: a process, of any node, or a name of this node, looked up at the send.
-using ServerRef = std::variant<Pid, std::string>;
-// Who that is now; nullopt: nobody has the name.
+// Whom something is for: a process, of any node; a name of this node, looked up at the send; or a
+// name of any node, looked up there.
+using ServerRef = std::variant<Pid, std::string, NameAt>;
+// Who that is now; nullopt: nobody has the name on this node.
 std::optional<Pid> FindServer(const Self& self, const ServerRef& server);
 
 // A request that was sent. A value; only the process that sent it can collect its response.

@@ -162,9 +162,12 @@ void FrameDecoder::DecodeStaleRoute(pb::Frame& frame, Inbound* out) {
   out->stale_reg_version = stale.reg_version();
   SignalPtr s = NewSignal(SignalKind::kReply, frame);
   s->ref = stale.alias();
-  s->status =
-      MakeError("NOPROC", fmt::format("{} is not there any more", FormatPid(out->stale_pid)),
-                {{"target", FormatPid(out->stale_pid)}});
+  const std::string target = FormatPid(out->stale_pid);
+  s->status = MakeError("NOPROC",
+                        out->stale_pid.valid()
+                            ? fmt::format("{} is not there any more", target)
+                            : fmt::format("no process of node {} has that name", peer_.node_id),
+                        {{"target", target}});
   out->signals.push_back(std::move(s));
 }
 

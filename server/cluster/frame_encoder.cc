@@ -7,6 +7,7 @@
 
 #include "common/base/check.h"
 #include "common/base/error.h"
+#include "common/base/named_pid.h"
 #include "common/wire/exit_reason.h"
 #include "common/wire/status.h"
 #include "common/wire/utf8.h"
@@ -77,7 +78,11 @@ absl::Status FrameEncoder::FillReply(const Signal& s, pb::ReplyFrame* out) {
 absl::Status FrameEncoder::Fill(const Signal& s, pb::Frame* out) {
   // A sender that is not of this node cannot be named in a frame: it becomes the node itself.
   out->set_src(s.from.local() ? s.from.id : 0);
-  out->set_dst(s.to.id);
+  if (const std::string* name = NameOf(s.to)) {
+    out->set_dst_name(Intern(*name));
+  } else {
+    out->set_dst(s.to.id);
+  }
   switch (s.kind) {
     case SignalKind::kMessage:
     case SignalKind::kCast:

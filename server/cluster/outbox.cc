@@ -5,6 +5,7 @@
 #include "fmt/format.h"
 
 #include "common/base/error.h"
+#include "common/base/named_pid.h"
 
 namespace banyan {
 namespace {
@@ -24,6 +25,8 @@ Outbox::Pair Outbox::Item::pair() const {
   if (frame) return {frame->src(), frame->dst()};
   return {signal->from.local() ? signal->from.id : 0, signal->to.id};
 }
+
+bool Outbox::Item::named() const { return signal && NameOf(signal->to) != nullptr; }
 
 bool Outbox::Item::message() const { return signal && signal->kind <= SignalKind::kReply; }
 
@@ -86,16 +89,39 @@ void Outbox::Unpark() {
                 std::make_move_iterator(parked_.end()));
   parked_.clear();
   parked_pairs_.clear();
+  parked_senders_.clear();
+  parked_name_senders_.clear();
+}
+
+// What is on its way in parts and may be for the same process; null: nothing.
+Outbox::Large* Outbox::LargeBefore(const Item& item) {
+  const Pair pair = item.pair();
+  if (auto it = large_by_pair_.find(pair); it != large_by_pair_.end()) return it->second;
+  if (large_.empty()) return nullptr;
+  const bool named = item.named();
+  if (!named && large_to_names_ == 0) return nullptr;
+  for (Large& large : large_) {
+    if (large.pair.first == pair.first && (named || large.named)) return &large;
+  }
+  return nullptr;
+}
+
+bool Outbox::ParkedBefore(const Item& item) const {
+  const Pair pair = item.pair();
+  return parked_pairs_.contains(pair) || parked_name_senders_.contains(pair.first) ||
+         (!parked_senders_.empty() && item.named() && parked_senders_.contains(pair.first));
 }
 
 bool Outbox::PutAside(Item* item, bool credit) {
-  const Pair pair = item->pair();
-  if (auto it = large_by_pair_.find(pair); it != large_by_pair_.end()) {
-    it->second->behind.push_back(std::move(*item));
+  if (Large* large = LargeBefore(*item)) {
+    large->behind.push_back(std::move(*item));
     return true;
   }
-  if (credit || (!item->message() && !parked_pairs_.contains(pair))) return false;
+  if (credit || (!item->message() && !ParkedBefore(*item))) return false;
+  const Pair pair = item->pair();
   parked_pairs_.insert(pair);
+  parked_senders_.insert(pair.first);
+  if (item->named()) parked_name_senders_.insert(pair.first);
   parked_.push_back(std::move(*item));
   return true;
 }
@@ -155,8 +181,8 @@ size_t Outbox::MergeExits(const Signal& first, FrameEncoder* encoder) {
   for (; merged < kExitTargetsMax && !queue_.empty(); ++merged) {
     const Item& next = queue_.front();
     if (!next.signal || next.signal->kind != SignalKind::kLinkExit ||
-        next.signal->from != first.from || large_by_pair_.contains(next.pair()) ||
-        parked_pairs_.contains(next.pair()) || !(next.signal->reason == first.reason)) {
+        next.signal->from != first.from || LargeBefore(next) != nullptr || ParkedBefore(next) ||
+        !(next.signal->reason == first.reason)) {
       break;
     }
     encoder->AddExitTarget(next.signal->to.id);
@@ -178,6 +204,8 @@ void Outbox::StartLarge(Item item, wire::NodeIdentity self, Instant now, const R
   Large& large = large_.emplace_back();
   large.id = next_fragment_++;
   large.pair = item.pair();
+  large.named = item.named();
+  large_to_names_ += large.named ? 1 : 0;
   large.message = item.message();
   large.since = item.since;
   large.bytes = std::move(bytes);
@@ -205,6 +233,7 @@ void Outbox::AddFragments(pb::PeerBatch* batch) {
     f->set_last(true);
     --GaugeOf(large.message).entries;
     large_by_pair_.erase(large.pair);
+    large_to_names_ -= large.named ? 1 : 0;
     // Before anything else of this pair, all of which is younger.
     queue_.insert(queue_.begin(), std::make_move_iterator(large.behind.begin()),
                   std::make_move_iterator(large.behind.end()));
@@ -228,7 +257,10 @@ std::vector<SignalPtr> Outbox::TakeAll() {
   take(queue_);
   large_.clear();
   large_by_pair_.clear();
+  large_to_names_ = 0;
   parked_pairs_.clear();
+  parked_senders_.clear();
+  parked_name_senders_.clear();
   messages_ = control_ = {};
   return out;
 }

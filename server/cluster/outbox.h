@@ -24,8 +24,8 @@ namespace banyan {
 
 // What waits to be sent over one session, and how it becomes batches. Order is kept for every pair
 // of processes: what follows a large message of the same pair waits behind its last fragment, other
-// pairs do not. Without credit messages wait, and what follows them of the same pair; all other
-// signals pass.
+// pairs do not. Whom a name means is known at the other side only: it may be anybody. Without
+// credit messages wait, and what follows them of the same pair; all other signals pass.
 class Outbox {
  public:
   explicit Outbox(const PeerOptions* options) : options_(options) {}
@@ -69,6 +69,7 @@ class Outbox {
     size_t bytes = 0;
     Instant since;
     Pair pair() const;
+    bool named() const;
     bool message() const;
   };
   struct Large {
@@ -77,6 +78,7 @@ class Outbox {
     SignalPtr signal;   // without its payload: for an answer, should the session end
     std::string bytes;  // serialized
     size_t sent = 0;
+    bool named = false;
     bool message = false;
     Instant since;
     std::deque<Item> behind;
@@ -89,6 +91,8 @@ class Outbox {
   void Unpark();
   // Takes an item that may not go now; false: it may.
   bool PutAside(Item* item, bool credit);
+  Large* LargeBefore(const Item& item);
+  bool ParkedBefore(const Item& item) const;
   void AddFragments(internal::v1::PeerBatch* batch);
   // Returns the bytes added to the batch: 0 for what has become a Large or was refused.
   size_t Encode(Item item, wire::NodeIdentity self, Instant now, FrameEncoder* encoder,
@@ -100,8 +104,11 @@ class Outbox {
   std::deque<Item> queue_;
   std::deque<Item> parked_;  // for want of credit; all older than the queue
   absl::flat_hash_set<Pair> parked_pairs_;
-  std::list<Large> large_;  // the one whose turn is next in front
+  absl::flat_hash_set<uint64_t> parked_senders_;       // of any of them
+  absl::flat_hash_set<uint64_t> parked_name_senders_;  // of those to a name
+  std::list<Large> large_;                             // the one whose turn is next in front
   absl::flat_hash_map<Pair, Large*> large_by_pair_;
+  size_t large_to_names_ = 0;
   uint64_t next_fragment_ = 1;
   Gauge messages_;
   Gauge control_;

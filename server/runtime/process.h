@@ -50,6 +50,7 @@ class Process {
     LazyMap<Pid, Link> links;
     LazyMap<WatcherKey, bool> watchers;  // of me: monitors and open calls
     LazyMap<Ref, Pid> monitors;          // mine: ref -> target
+    LazyMap<Ref, Pid> names;             // of monitors by a name of this node: what a DOWN tells
     LazyMap<Ref, Alias> aliases;         // open reply addresses
     LazyMap<Ref, Timers::Id> timers;     // started with StartTimer
   };

@@ -2,6 +2,7 @@
 // those of OTP's signal protocol; an entry in the link table may be inactive while an unlink is
 // outstanding.
 #include "common/base/error.h"
+#include "common/base/named_pid.h"
 #include "server/runtime/process.h"
 #include "server/runtime/runtime.h"
 
@@ -121,7 +122,14 @@ void Process::HandleDown(SignalPtr s) {
   if (tables_.aliases.Find(s->ref)) {
     return ResolveAlias(s->ref, {CallReply::Outcome::kDown, {}, {}, std::move(s->reason), s->from});
   }
-  if (tables_.monitors.Erase(s->ref)) AppendMessage(std::move(s));
+  const Pid* target = tables_.monitors.Find(s->ref);
+  if (!target) return;
+  // Who monitors a name is told of the name.
+  if (NameOf(*target) != nullptr) s->from = *target;
+  if (const Pid* name = tables_.names.Find(s->ref)) s->from = *name;
+  tables_.monitors.Erase(s->ref);
+  tables_.names.Erase(s->ref);
+  AppendMessage(std::move(s));
 }
 
 bool Process::DeliverResponse(SignalPtr& s) {

@@ -9,6 +9,7 @@
 #include "common/base/check.h"
 #include "common/base/error.h"
 #include "common/base/mutex.h"
+#include "common/base/named_pid.h"
 #include "server/runtime/external_calls.h"
 #include "server/runtime/local_registry.h"
 #include "server/runtime/process.h"
@@ -202,6 +203,18 @@ void Runtime::Bounce(SignalPtr s, ExitReason reason) {
   if (SignalPtr answer = Undeliverable(*s, reason)) Enqueue(std::move(answer));
 }
 
+Pid Runtime::AddressOf(const NameAt& at) const {
+  std::optional<Pid> node = Pid();
+  if (!at.node.empty()) {
+    const RemoteRouter* router = router_.load(std::memory_order_acquire);
+    node = router != nullptr ? router->FindNode(at.node) : std::nullopt;
+    if (!node) return NamedPid(kNoNodeId, 0, fmt::format("{}@{}", at.name, at.node));
+  }
+  if (!node->local()) return NamedPid(node->node_id, node->incarnation, at.name);
+  if (std::optional<Pid> pid = Whereis(at.name)) return *pid;
+  return NamedPid(0, 0, at.name);
+}
+
 void Runtime::Deliver(SignalPtr s) { Enqueue(std::move(s)); }
 
 void Runtime::Send(Pid to, Payload payload) {
@@ -374,7 +387,10 @@ void Runtime::Inspect(Pid pid, std::function<void(std::optional<ProcessSnapshot>
           p.tables().links.ForEach([&](const Pid& to, Process::Link& link) {
             if (link.active()) add(out->links, to);
           });
-          p.tables().monitors.ForEach([&](Ref, const Pid& of) { add(out->monitors, of); });
+          // Of a name of another node: who has it is not known here.
+          p.tables().monitors.ForEach([&](Ref, const Pid& of) {
+            add(out->monitors, NameOf(of) ? Pid{of.node_id, of.incarnation, 0} : of);
+          });
           p.tables().watchers.ForEach(
               [&](const Process::WatcherKey& w, bool) { add(out->watchers, w.first); });
           out->monitored_by = p.tables().watchers.size();

@@ -30,6 +30,9 @@ class RemoteRouter {
   virtual void Route(SignalPtr signal) = 0;  // signal->to.node_id != 0
   // More waits to be sent there than is good. Any thread.
   virtual bool Busy(uint32_t node_id) const { return false; }
+  // The present life of the node of that name, with the id 0: Pid() for this one, nullopt for one
+  // that is no member. Any thread.
+  virtual std::optional<Pid> FindNode(const std::string& name) const { return std::nullopt; }
 };
 
 // What ListActors shows. Read while the process runs, so each field is true of some recent moment.
@@ -112,6 +115,8 @@ class Runtime {
     Runtime* rt_;
   };
 
+  // Where a signal for that name goes now: a process of this node, or a NamedPid.
+  Pid AddressOf(const NameAt& at) const;
   bool IsAlive(Pid pid) const;
   std::optional<Pid> Whereis(const std::string& name) const;
   // Names of this runtime, sorted.

@@ -2,6 +2,7 @@
 
 #include "common/base/error.h"
 #include "common/base/mutant.h"
+#include "common/base/named_pid.h"
 #include "server/runtime/call_error.h"
 #include "server/runtime/local_registry.h"
 #include "server/runtime/process.h"
@@ -166,6 +167,10 @@ Task<absl::StatusOr<Payload>> Self::Call(Pid to, Payload payload, absl::Duration
   co_return ToCallResult(std::move(reply), to, timeout);
 }
 
+Task<absl::StatusOr<Payload>> Self::Call(NameAt to, Payload payload, absl::Duration timeout) {
+  co_return co_await Call(AddressOf(to), std::move(payload), timeout);
+}
+
 Task<absl::StatusOr<Payload>> Self::CallName(std::string name, Payload payload,
                                              absl::Duration timeout) {
   std::optional<Pid> to = p_->rt_->Whereis(name);
@@ -207,6 +212,8 @@ void Self::AnswerError(const CallFrom& to, absl::Status status) {
 
 bool Self::Link(Pid to) {
   if (to == pid() || !to) return true;
+  // Links are between processes: a name is no party to one.
+  if (NameOf(to) != nullptr) to = Pid{0, 0, to.id};
   Process::Link* link = p_->tables().links.Find(to);
   if (link && link->active()) return true;
   if (to.local() && !p_->rt_->IsAlive(to)) {
@@ -241,11 +248,19 @@ Ref Self::Monitor(Pid target) {
   return ref;
 }
 
+Ref Self::Monitor(const NameAt& at) {
+  const Pid target = AddressOf(at);
+  const Ref ref = Monitor(target);
+  if (target.local() && target != pid()) p_->tables().names[ref] = NamedPid(0, 0, at.name);
+  return ref;
+}
+
 bool Self::Demonitor(Ref ref, bool flush) {
   Pid* target = p_->tables().monitors.Find(ref);
   if (target) {
     p_->SendSignal(SignalKind::kDemonitor, *target, ref);
     p_->tables().monitors.Erase(ref);
+    p_->tables().names.Erase(ref);
     return true;
   }
   if (flush) TakeIf([ref](const Message& m) { return m.is_down() && m.ref() == ref; });
@@ -302,6 +317,7 @@ bool Self::CancelTimer(Ref ref, bool flush) {
 
 // ------------------------------------------------------------------- names
 
+Pid Self::AddressOf(const NameAt& at) const { return p_->rt_->AddressOf(at); }
 bool Self::Register(const std::string& name) { return p_->rt_->Register(name, pid()); }
 bool Self::Unregister(const std::string& name) { return p_->rt_->Unregister(name); }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -18,6 +19,16 @@ namespace banyan {
 class Process;
 class Runtime;
 class Self;
+
+// A name on a node: whoever has it when what is sent there arrives (OTP's {Name, Node}). An empty
+// node is this one.
+struct NameAt {
+  NameAt(std::string its_name, std::string its_node)
+      : name(std::move(its_name)), node(std::move(its_node)) {}
+  std::string name;
+  std::string node;
+  friend bool operator==(const NameAt&, const NameAt&) = default;
+};
 
 // The body of a process. It ends with the reason it returns; an exception out of it is a crash
 // whose type is the exception's. The closure lives as long as the process, so captures are safe.
@@ -101,6 +112,8 @@ class Self {
   // Never fail and never wait: to nobody is to nobody.
   void Send(Pid to, Payload payload);
   void Cast(Pid to, Payload payload);
+  void Send(const NameAt& to, Payload payload) { Send(AddressOf(to), std::move(payload)); }
+  void Cast(const NameAt& to, Payload payload) { Cast(AddressOf(to), std::move(payload)); }
   // False, and nothing is sent: `to`'s mailbox is full, or too much waits for its node already
   // (OTP's erlang:send with nosuspend). Send() would be held up then, at the next wait.
   bool TrySend(Pid to, Payload payload);
@@ -112,6 +125,9 @@ class Self {
   // gen_server:call. An error is the callee's own (as it answered) or the platform's: CALL_TIMEOUT,
   // CALLEE_EXITED with the exit reason, NOPROC, NOCONNECTION, NOT_DELIVERED, CALLING_SELF.
   Task<absl::StatusOr<Payload>> Call(Pid to, Payload payload,
+                                     absl::Duration timeout = absl::Seconds(5));
+  // NOPROC if nobody there has the name, NOT_DELIVERED if there is no such node.
+  Task<absl::StatusOr<Payload>> Call(NameAt to, Payload payload,
                                      absl::Duration timeout = absl::Seconds(5));
   Task<absl::StatusOr<Payload>> CallName(std::string name, Payload payload,
                                          absl::Duration timeout = absl::Seconds(5));
@@ -137,6 +153,9 @@ class Self {
   bool Link(Pid to);
   void Unlink(Pid to);
   Ref Monitor(Pid target);
+  // The name is looked up once, there. The DOWN's from() is the name (NameOf, named_pid.h), whoever
+  // had it: its exit reason, noproc if nobody did, noconnection if there is no such node.
+  Ref Monitor(const NameAt& target);
   // False: it had fired already, or is unknown. `flush` takes a DOWN that is in the mailbox out.
   bool Demonitor(Ref ref, bool flush = true);
   void Exit(Pid to, ExitReason reason);
@@ -158,6 +177,10 @@ class Self {
   bool CancelTimer(Ref ref, bool flush = true);
   // Lets others run, then goes on.
   SleepAwaiter Yield();
+
+  // Where that is now, for whatever takes a pid but Link(). Asked anew for each use, for a node
+  // that comes back is another one.
+  Pid AddressOf(const NameAt& at) const;
 
   // --- names of this runtime
   // False: taken by another live process.
