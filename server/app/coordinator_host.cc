@@ -45,6 +45,7 @@ CoordinatorOptions OptionsFrom(const Settings& s) {
   given(s.lease_freeze, &o.lease_freeze);
   given(s.lease_node, &o.lease_node);
   given(s.lease_coordinator, &o.lease_coordinator);
+  o.relays_max = s.relays_max;
   return o;
 }
 

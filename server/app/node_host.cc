@@ -51,7 +51,8 @@ int WorkersFor(const Settings& s) {
 void Scale(double factor, NodeOptions* o) {
   for (absl::Duration* d :
        {&o->hello_timeout, &o->stuck_after, &o->peer.ping_every, &o->peer.silence_max,
-        &o->peer.connect_timeout, &o->peer.unknown_wait, &o->peer.write_stall_max}) {
+        &o->peer.connect_timeout, &o->peer.unknown_wait, &o->peer.write_stall_max,
+        &o->peer.relay_dials, &o->peer.relay_idle_close}) {
     // Not so short that a busy machine looks like a broken network.
     *d = std::max(*d * factor, std::min(*d, absl::Milliseconds(250)));
   }

@@ -92,6 +92,9 @@ void DeclareOptions(Role role, config::Options* o) {
                 "and none of their code may run after this; 0: 50 s times lease-scale");
     o->Duration("lease-coordinator", absl::ZeroDuration(),
                 "a silent node is DEAD after this; 0: 60 s times lease-scale");
+    o->Int("relays-max", 1000, 0, 100'000,
+           "sessions between nodes that cannot reach each other, which go through the coordinator; "
+           "0: none do");
   }
   o->String(
       "lease-scale", "1",
@@ -175,6 +178,7 @@ absl::StatusOr<Settings> ReadSettings(Role role, const config::Options& o) {
     s.lease_freeze = o.GetDuration("lease-freeze");
     s.lease_node = o.GetDuration("lease-node");
     s.lease_coordinator = o.GetDuration("lease-coordinator");
+    s.relays_max = static_cast<size_t>(o.GetInt("relays-max"));
   }
   if (std::optional<double> scale = ReadScale(o.GetString("lease-scale"))) {
     s.lease_scale = *scale;

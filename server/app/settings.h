@@ -31,6 +31,7 @@ struct Settings {
   absl::Duration lease_freeze;
   absl::Duration lease_node;
   absl::Duration lease_coordinator;
+  size_t relays_max = 0;
   bool rejoin_when_dead = true;
   absl::Duration drain_timeout;
   std::string port_file;

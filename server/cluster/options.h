@@ -19,6 +19,11 @@ struct PeerOptions {
   absl::Duration backoff_max = absl::Seconds(2);
   absl::Duration slow_backoff_min = absl::Seconds(1);  // after SLOW_PEER, doubled each time
   absl::Duration slow_backoff_max = absl::Seconds(30);
+  // A peer that could not be dialled is asked for through the coordinator for so long, before it is
+  // dialled again; and a session that goes that way is closed earlier, with nothing hanging on it,
+  // so that the next one may go directly.
+  absl::Duration relay_dials = absl::Seconds(30);
+  absl::Duration relay_idle_close = absl::Minutes(1);
   absl::Duration credit_retry = absl::Milliseconds(20);  // looks again whether mailboxes have room
 
   size_t batch_frames_max = 512;

@@ -11,6 +11,9 @@ PeerRouter::~PeerRouter() = default;
 void PeerRouter::Listen() { core_->Listen(); }
 void PeerRouter::Route(SignalPtr signal) { core_->Route(std::move(signal)); }
 bool PeerRouter::Busy(uint32_t node_id) const { return core_->Busy(node_id); }
+std::optional<Pid> PeerRouter::FindNode(const std::string& name) const {
+  return core_->FindNode(name);
+}
 void PeerRouter::SetIdentity(std::string cluster_id, wire::NodeIdentity self) {
   core_->SetIdentity(std::move(cluster_id), self);
 }
@@ -19,6 +22,10 @@ void PeerRouter::SetPeer(wire::NodeIdentity peer, std::string address) {
   core_->SetPeer(peer, std::move(address));
 }
 void PeerRouter::SetPeerGone(wire::NodeIdentity peer) { core_->SetPeerGone(peer); }
+void PeerRouter::SetRelay(std::string coordinator) { core_->SetRelay(std::move(coordinator)); }
+void PeerRouter::OnRelayOffer(uint64_t relay_id, wire::NodeIdentity from) {
+  core_->OnRelayOffer(relay_id, from);
+}
 std::vector<PeerRouter::PeerState> PeerRouter::Peers() const { return core_->Peers(); }
 PeerRouter::Stats PeerRouter::stats() const { return core_->stats(); }
 void PeerRouter::DropSessionForTest(uint32_t node_id) { core_->DropSession(node_id); }

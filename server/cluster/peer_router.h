@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,8 @@ namespace banyan {
 // What a peer does not read in time stays here: the processes that send to it are held, calls from
 // outside refused, and the session is closed before too much has come together or has become old.
 //
-// Threads: Route() and Busy() from any thread; all else on the executor, which is also the
-// transport's.
+// Threads: Route(), Busy() and FindNode() from any thread; all else on the executor, which is also
+// the transport's.
 class PeerRouter : public RemoteRouter {
  public:
   struct Deps {
@@ -42,6 +43,8 @@ class PeerRouter : public RemoteRouter {
     std::function<void(Pid stale, uint64_t reg_version)> stale_route;
     // A session came up or ended.
     std::function<void(wire::NodeIdentity peer, bool up)> session;
+    // The present life of the node of that name; {0, 0}: this node; nullopt: no member. Any thread.
+    std::function<std::optional<wire::NodeIdentity>(const std::string& name)> find_node;
   };
   struct Stats {
     uint64_t batches_sent = 0, batches_received = 0;
@@ -54,8 +57,9 @@ class PeerRouter : public RemoteRouter {
   struct PeerState {
     wire::NodeIdentity id;
     std::string address;
-    bool up = false;    // a session is established
-    bool gone = false;  // this life is dead or has left
+    bool up = false;       // a session is established
+    bool gone = false;     // this life is dead or has left
+    bool relayed = false;  // the session goes through the coordinator
     // What waits to be sent to it: messages, calls and answers; all other signals.
     size_t messages = 0, message_bytes = 0;
     size_t control = 0, control_bytes = 0;
@@ -72,6 +76,7 @@ class PeerRouter : public RemoteRouter {
 
   void Route(SignalPtr signal) override;
   bool Busy(uint32_t node_id) const override;
+  std::optional<Pid> FindNode(const std::string& name) const override;
 
   // This node is a member now, in this life. Sessions of another life are closed first.
   void SetIdentity(std::string cluster_id, wire::NodeIdentity self);
@@ -82,6 +87,11 @@ class PeerRouter : public RemoteRouter {
   void SetPeer(wire::NodeIdentity peer, std::string address);
   // This life is DEAD or has LEFT: its session is closed, and no other is accepted from it.
   void SetPeerGone(wire::NodeIdentity peer);
+
+  // Where the coordinator relays sessions to peers that cannot be dialled; empty: nowhere.
+  void SetRelay(std::string coordinator);
+  // Such a peer wants one.
+  void OnRelayOffer(uint64_t relay_id, wire::NodeIdentity from);
 
   std::vector<PeerState> Peers() const;
   Stats stats() const;

@@ -25,9 +25,10 @@ bool SaysOnlyThatItLives(const pb::PeerBatch& batch) {
 
 }  // namespace
 
-PeerSession::PeerSession(Context context, bool dialled)
+PeerSession::PeerSession(Context context, bool dialled, bool relayed)
     : context_(std::move(context)),
       dialled_(dialled),
+      relayed_(relayed),
       state_(dialled ? State::kDialling : State::kGreeting),
       outbox_(context_.options),
       defragmenter_(context_.options->message_bytes_max, context_.options->reassembly_bytes_max),

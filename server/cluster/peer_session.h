@@ -52,7 +52,7 @@ class PeerSession : public StreamHandler {
     PeerSessionOwner* owner = nullptr;
   };
 
-  PeerSession(Context context, bool dialled);
+  PeerSession(Context context, bool dialled, bool relayed = false);
 
   // Gives it its stream, and starts the clock of its handshake.
   void Attach(std::unique_ptr<Stream> stream);
@@ -72,6 +72,7 @@ class PeerSession : public StreamHandler {
 
   State state() const { return state_; }
   bool dialled() const { return dialled_; }
+  bool relayed() const { return relayed_; }  // its stream goes through the coordinator
   bool up() const { return state_ == State::kUp; }
   wire::NodeIdentity peer() const { return peer_; }
   const internal::v1::PeerHello& hello() const { return hello_; }
@@ -111,6 +112,7 @@ class PeerSession : public StreamHandler {
 
   const Context context_;
   const bool dialled_;
+  const bool relayed_;
   State state_;
   std::unique_ptr<Stream> stream_;
   wire::NodeIdentity self_;

@@ -9,6 +9,7 @@
 #include "common/base/check.h"
 #include "common/base/error.h"
 #include "common/base/mutant.h"
+#include "common/base/named_pid.h"
 #include "server/runtime/undeliverable.h"
 
 namespace banyan {
@@ -104,6 +105,7 @@ void PeerRouter::Core::RouteOne(SignalPtr s) {
     s->to = Pid{0, 0, s->to.id};
     return deps_.runtime->Deliver(std::move(s));
   }
+  if (s->to.node_id == kNoNodeId) return Fail(std::move(s), ExitReason::NoConnection());
   if (s->to.node_id == kCoordinatorNodeId || s->to.incarnation == 0)
     return Fail(std::move(s), ExitReason::NoProc());
   Peer& peer = FindOrAdd(s->to.node_id);
@@ -152,6 +154,13 @@ void PeerRouter::Core::OnBusy(PeerSession* session, bool busy) {
   if (Peer* peer = PeerOf(session)) SetBusy(peer, busy);
 }
 
+std::optional<Pid> PeerRouter::Core::FindNode(const std::string& name) const {
+  if (!hooks_.find_node) return std::nullopt;
+  const std::optional<wire::NodeIdentity> id = hooks_.find_node(name);
+  if (!id) return std::nullopt;
+  return Pid{id->node_id, id->incarnation, 0};
+}
+
 // No longer: whoever was held goes on.
 void PeerRouter::Core::SetBusy(Peer* peer, bool busy) {
   if (peer->busy == busy) return;
@@ -179,13 +188,17 @@ void PeerRouter::Core::HoldIfBusy(Peer* peer, SignalKind kind, Pid from) {
 
 void PeerRouter::Core::Hang(Peer* peer, uint64_t local_id) {
   if (!peer->hanging.insert(local_id).second || peer->hanging.size() < peer->prune_at) return;
-  // Nothing hangs on the dead. What is left doubles the next limit, so that this costs little in
-  // sum.
+  // What is left doubles the next limit, so that this costs little in sum.
+  PruneHanging(peer);
+  peer->prune_at = std::max<size_t>(4096, 2 * peer->hanging.size());
+}
+
+// Nothing hangs on the dead.
+void PeerRouter::Core::PruneHanging(Peer* peer) {
   for (auto it = peer->hanging.begin(); it != peer->hanging.end();) {
     auto now = it++;
     if (!deps_.runtime->IsAlive(Pid{0, 0, *now})) peer->hanging.erase(now);
   }
-  peer->prune_at = std::max<size_t>(4096, 2 * peer->hanging.size());
 }
 
 // ------------------------------------------------------------ undeliverable
@@ -195,9 +208,14 @@ void PeerRouter::Core::Fail(SignalPtr s, const ExitReason& reason) {
   if (!s->from.local()) return;  // a sender elsewhere hears of it from its own session
   absl::Status call_error;
   if (reason.kind() == ExitReason::Kind::kNoConnection) {
-    const std::string node = fmt::format("{}", s->to.node_id);
-    call_error = MakeError("NOT_DELIVERED", fmt::format("there is no connection to node {}", node),
-                           {{"node", node}});
+    std::string node = fmt::format("{}", s->to.node_id);
+    std::string text = fmt::format("there is no connection to node {}", node);
+    if (s->to.node_id == kNoNodeId) {
+      const std::string& address = *NameOf(s->to);
+      node = address.substr(address.rfind('@') + 1);
+      text = fmt::format("there is no node \"{}\" in the cluster", node);
+    }
+    call_error = MakeError("NOT_DELIVERED", text, {{"node", node}});
   }
   if (SignalPtr answer = Undeliverable(*s, reason, std::move(call_error)))
     deps_.runtime->Deliver(std::move(answer));
@@ -300,7 +318,7 @@ void PeerRouter::Core::LifeChanged(Peer* peer) {
   close(peer->dial.get());
   close(peer->session.get());
   peer->backoff = peer->slow_backoff = absl::ZeroDuration();
-  peer->retry_at = Instant();
+  peer->retry_at = peer->direct_at = Instant();
   peer->their_dial_expected = false;
   for (SignalPtr& s : waiting) RouteOne(std::move(s));
 }
@@ -317,6 +335,7 @@ void PeerRouter::Core::SetIdentity(std::string cluster_id, wire::NodeIdentity se
 
 void PeerRouter::Core::ClearIdentity() {
   self_ = {};
+  relay_.clear();
   for (auto& [id, peer] : peers_) {
     if (peer->dial) peer->dial->Close(pb::CloseFrame::REASON_SHUTDOWN, "the node leaves its life");
     if (peer->session)
@@ -335,6 +354,7 @@ std::vector<PeerRouter::PeerState> PeerRouter::Core::Peers() const {
     state.message_bytes = peer->waiting_bytes;
     state.control = peer->waiting_control;
     if (!peer->session) continue;
+    state.relayed = peer->session->relayed();
     const Outbox& outbox = peer->session->outbox();
     state.messages += outbox.messages().entries;
     state.message_bytes += outbox.messages().bytes;

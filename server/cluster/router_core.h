@@ -26,14 +26,17 @@ class PeerRouter::Core : public PeerSessionOwner,
   Core(Deps deps, PeerOptions options, Hooks hooks);
   ~Core() override;
 
-  void Route(SignalPtr signal);       // any thread
-  bool Busy(uint32_t node_id) const;  // any thread
+  void Route(SignalPtr signal);                                // any thread
+  bool Busy(uint32_t node_id) const;                           // any thread
+  std::optional<Pid> FindNode(const std::string& name) const;  // any thread
 
   void Listen();
   void SetIdentity(std::string cluster_id, wire::NodeIdentity self);
   void ClearIdentity();
   void SetPeer(wire::NodeIdentity id, std::string address);
   void SetPeerGone(wire::NodeIdentity id);
+  void SetRelay(std::string coordinator);
+  void OnRelayOffer(uint64_t relay_id, wire::NodeIdentity from);
   std::vector<PeerState> Peers() const;
   const Stats& stats() const { return stats_; }
   void DropSession(uint32_t node_id);
@@ -74,6 +77,7 @@ class PeerRouter::Core : public PeerSessionOwner,
     bool tearing_down = false;
     bool their_dial_expected = false;  // ours gave way to it
     Instant retry_at;
+    Instant direct_at;  // not dialled before, if the coordinator relays
     absl::Duration backoff = absl::ZeroDuration();
     absl::Duration slow_backoff = absl::ZeroDuration();
     StrandTimer wait_timer;
@@ -91,6 +95,7 @@ class PeerRouter::Core : public PeerSessionOwner,
   bool Fenced(const Peer& peer, const Signal& signal) const;
   void OnLossActedOn(const Signal& signal);
   void Hang(Peer* peer, uint64_t local_id);
+  void PruneHanging(Peer* peer);
   void Send(Peer* peer, SignalPtr signal);
   void Wait(Peer* peer, SignalPtr signal);
   void SetBusy(Peer* peer, bool busy);
@@ -100,6 +105,8 @@ class PeerRouter::Core : public PeerSessionOwner,
   // Sees that there is, or soon will be, a session for what waits.
   void Pursue(Peer* peer);
   void Dial(Peer* peer);
+  bool Relays(const Peer& peer) const;
+  void OnDialClosed(Peer* peer, const PeerSession& dial);
   void DialFailed(Peer* peer);
   void GiveUpUnknown(uint32_t node_id);
   void Establish(Peer* peer, std::unique_ptr<PeerSession> session);
@@ -123,6 +130,7 @@ class PeerRouter::Core : public PeerSessionOwner,
   Stats stats_;
   std::string cluster_id_;
   wire::NodeIdentity self_;
+  std::string relay_;  // the coordinator's address, while it relays
   uint64_t next_session_ = 1;
   std::map<uint32_t, std::unique_ptr<Peer>> peers_;
   // Accepted streams whose Hello has not come or cannot be answered yet.

@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/mutant.h"
+#include "server/cluster/relay_stream.h"
 #include "server/cluster/router_core.h"
 
 namespace banyan {
@@ -54,8 +55,12 @@ void PeerRouter::Core::GiveUpUnknown(uint32_t node_id) {
 }
 
 void PeerRouter::Core::Dial(Peer* peer) {
-  peer->dial = std::make_unique<PeerSession>(SessionContext(), true);
-  peer->dial->Attach(deps_.transport->Dial(peer->address, StreamKind::kPeer, peer->dial.get()));
+  const bool relayed = Relays(*peer);
+  peer->dial = std::make_unique<PeerSession>(SessionContext(), true, relayed);
+  PeerSession* dial = peer->dial.get();
+  dial->Attach(relayed ? std::make_unique<RelayStream>(deps_.transport, relay_,
+                                                       RelayStream::Ends{self_, peer->id}, dial)
+                       : deps_.transport->Dial(peer->address, StreamKind::kPeer, dial));
   pb::PeerHello hello;
   hello.set_cluster_id(cluster_id_);
   hello.set_node_id(self_.node_id);
@@ -63,7 +68,32 @@ void PeerRouter::Core::Dial(Peer* peer) {
   hello.set_peer_node_id(peer->id.node_id);
   hello.set_peer_incarnation(peer->id.incarnation);
   hello.mutable_protocol()->set_major(kProtocolMajor);
-  peer->dial->SendHello(hello, self_, peer->id);
+  dial->SendHello(hello, self_, peer->id);
+}
+
+bool PeerRouter::Core::Relays(const Peer& peer) const {
+  return !relay_.empty() && deps_.clock->Now() < peer.direct_at;
+}
+
+// A peer that answers is where it should be, whatever it says. One that does not may still be
+// reached by the coordinator: what waits then waits for that.
+void PeerRouter::Core::OnDialClosed(Peer* peer, const PeerSession& dial) {
+  const bool unanswered = dial.close_reason() == pb::CloseFrame::REASON_UNSPECIFIED ||
+                          dial.close_reason() == pb::CloseFrame::REASON_TIMEOUT;
+  if (dial.relayed()) peer->direct_at = Instant();
+  if (!unanswered || dial.relayed() || relay_.empty()) return DialFailed(peer);
+  peer->direct_at = deps_.clock->Now() + options_.relay_dials;
+  Pursue(peer);
+}
+
+void PeerRouter::Core::SetRelay(std::string coordinator) { relay_ = std::move(coordinator); }
+
+void PeerRouter::Core::OnRelayOffer(uint64_t relay_id, wire::NodeIdentity from) {
+  if (relay_.empty() || self_.node_id == 0 || greeting_.size() >= kGreetingMax) return;
+  auto session = std::make_unique<PeerSession>(SessionContext(), false, true);
+  session->Attach(std::make_unique<RelayStream>(
+      deps_.transport, relay_, RelayStream::Ends{self_, from, relay_id}, session.get()));
+  greeting_.push_back(std::move(session));
 }
 
 void PeerRouter::Core::OnHelloAck(PeerSession* session) {
@@ -235,10 +265,13 @@ void PeerRouter::Core::OnSessionClosed(PeerSession* session) {
   if (Peer* peer = PeerOf(session)) {
     if (peer->session.get() == session) return TearDown(peer, std::move(peer->session));
     Bury(std::move(peer->dial));
-    if (session->close_reason() != pb::CloseFrame::REASON_DUPLICATE) return DialFailed(peer);
-    // The other side's stream stays: it is here already, or on its way.
+    if (session->close_reason() != pb::CloseFrame::REASON_DUPLICATE)
+      return OnDialClosed(peer, *session);
+    // The other side's stream stays: it is here already, or on its way; a relayed one perhaps only
+    // after it has tried the direct way.
     peer->their_dial_expected = true;
-    return peer->wait_timer.Set(deps_.clock->Now() + options_.connect_timeout,
+    const int ways = relay_.empty() ? 1 : 2;
+    return peer->wait_timer.Set(deps_.clock->Now() + ways * options_.connect_timeout,
                                 [this, peer] { DialFailed(peer); });
   }
   auto it = std::find_if(greeting_.begin(), greeting_.end(),
@@ -325,11 +358,18 @@ void PeerRouter::Core::OnStreamOver(PeerSession* session) {
 void PeerRouter::Core::IdleCheck() {
   const Instant now = deps_.clock->Now();
   for (auto& [id, peer] : peers_) {
-    if (!peer->session || !peer->hanging.empty()) continue;
-    if (now - peer->session->last_used() < options_.idle_close) continue;
+    if (!peer->session) continue;
+    const bool relayed = peer->session->relayed();
+    if (now - peer->session->last_used() <
+        (relayed ? options_.relay_idle_close : options_.idle_close)) {
+      continue;
+    }
+    if (relayed) PruneHanging(peer.get());
+    if (!peer->hanging.empty()) continue;
     peer->session->Close(pb::CloseFrame::REASON_NORMAL, "nothing hangs on it");
   }
-  idle_timer_.Set(now + options_.idle_close / 4, [this] { IdleCheck(); });
+  const absl::Duration soonest = std::min(options_.idle_close, options_.relay_idle_close);
+  idle_timer_.Set(now + soonest / 4, [this] { IdleCheck(); });
 }
 
 }  // namespace banyan

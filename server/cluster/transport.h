@@ -14,13 +14,14 @@ namespace banyan {
 //
 // Threads: each end is used on one executor (strand), the one given when it was made; its handler's
 // functions are called there, never inside a call to Write() or Close().
-enum class StreamKind { kLease, kControl, kWatcher, kPeer };
+enum class StreamKind { kLease, kControl, kWatcher, kPeer, kRelay };
 
 class StreamHandler {
  public:
   virtual ~StreamHandler() = default;
   // One frame: a serialized LeaseRequest/-Response, ControlRequest/-Response,
-  // WatcherRequest/-Response or SessionRequest/-Response, by kind and direction.
+  // WatcherRequest/-Response, SessionRequest/-Response or RelayRequest/-Response, by kind and
+  // direction.
   virtual void OnFrame(std::string bytes) = 0;
   // The stream is over, for whatever cause; called exactly once and last. OK: the other side closed
   // it orderly. The stream object may be destroyed from here.

@@ -56,6 +56,7 @@ Coordinator::Core::Core(Deps d, CoordinatorOptions o)
                  cluster_events.AddAlarm(full ? kStoreFullAlarm : "the store takes changes again");
                }}),
       sessions(this),
+      relays(this),
       lease_keeper(this),
       membership(this),
       safe_mode(this),
@@ -234,6 +235,7 @@ void Coordinator::Core::Start(StatusReply ready) {
     });
   });
   sessions.Listen();
+  relays.Listen();
   if (absl::Status status = Load(); !status.ok()) return ready(status);
   membership.Start();
   names.Start();

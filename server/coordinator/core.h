@@ -24,6 +24,7 @@
 #include "server/coordinator/operations.h"
 #include "server/coordinator/queries.h"
 #include "server/coordinator/reconciler.h"
+#include "server/coordinator/relays.h"
 #include "server/coordinator/resolver.h"
 #include "server/coordinator/safe_mode.h"
 #include "server/coordinator/sessions.h"
@@ -86,6 +87,7 @@ class Coordinator::Core : public std::enable_shared_from_this<Coordinator::Core>
   Journal journal;
   MemberTable members;
   Sessions sessions;
+  Relays relays;
   LeaseKeeper lease_keeper;
   Membership membership;
   SafeMode safe_mode;

@@ -282,6 +282,7 @@ void Membership::OnHello(ControlSession* session, const internal::v1::Hello& hel
   session->number = core_->sessions.NextNumber();
   session->features = SessionFeatures(FeaturesOfLevel(core_->options.feature_level),
                                       hello.protocol().features(), core_->meta.level());
+  if (core_->options.relays_max == 0) session->features &= ~feature::kRelay;
   if (hello.has_last_crash()) session->last_crash = hello.last_crash();
   member->control = session;
   member->joined_at = core_->now();
@@ -390,6 +391,7 @@ void Membership::Die(Member* member, const std::string& cause) {
 }
 
 void Membership::Detach(Member* member, const absl::Status& status) {
+  core_->relays.OnNodeGone(member->node_id(), member->incarnation());
   if (WatcherSession* watcher = std::exchange(member->watcher, nullptr)) watcher->member = nullptr;
   ControlSession* control = std::exchange(member->control, nullptr);
   LeaseSession* lease = std::exchange(member->lease, nullptr);

@@ -71,6 +71,9 @@ struct CoordinatorOptions {
 
   size_t names_max = 1'000'000;
 
+  // Sessions of nodes that cannot reach each other, which go through the coordinator. 0: none do.
+  size_t relays_max = 1000;
+
   // The broken rules, a sentence each that names the option; empty when the times are sound.
   std::string Validate() const;
 };

@@ -144,6 +144,12 @@ void ControlSession::SendGroups(const internal::v1::GroupDelta& delta) {
   Send(response);
 }
 
+void ControlSession::SendRelayOffer(const internal::v1::RelayOffer& offer) {
+  internal::v1::ControlResponse response;
+  *response.mutable_relay_offer() = offer;
+  Send(response);
+}
+
 // ------------------------------------------------------------------- watcher
 
 void WatcherSession::Frame(const std::string& bytes) {

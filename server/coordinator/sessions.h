@@ -71,6 +71,7 @@ class ControlSession : public Session {
   void SendView(const internal::v1::ViewUpdate& view);
   void SendRoutes(const internal::v1::RouteUpdate& routes);
   void SendGroups(const internal::v1::GroupDelta& delta);
+  void SendRelayOffer(const internal::v1::RelayOffer& offer);
 
   Member* member = nullptr;
   uint32_t number = 0;    // within the epoch; 0 before the hello was taken

@@ -13,6 +13,7 @@ struct Feature {
 constexpr Feature kFeatures[] = {
     {feature::kKeepAll, 1, "keep-all"},
     {feature::kWatcherNews, 1, "watcher-news"},
+    {feature::kRelay, 1, "relay"},
 };
 
 }  // namespace

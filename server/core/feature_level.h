@@ -17,9 +17,11 @@ inline constexpr uint32_t kProtocolMajor = 1;
 inline constexpr uint32_t kFeatureLevel = 1;  // of this release
 
 namespace feature {
-// Level 1: the resync tells specs when the store went back in time; the watcher's end is told.
+// Level 1: the resync tells specs when the store went back in time; the watcher's end is told;
+// sessions between nodes may go through the coordinator.
 inline constexpr uint64_t kKeepAll = 1 << 0;
 inline constexpr uint64_t kWatcherNews = 1 << 1;
+inline constexpr uint64_t kRelay = 1 << 2;
 }  // namespace feature
 
 // All features of the levels up to this one.

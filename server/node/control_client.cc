@@ -172,6 +172,11 @@ void ControlClient::OnFrame(std::string bytes) {
       return node_->OnRoutes(response.routes());
     case pb::ControlResponse::kGroupDelta:
       return node_->groups.OnDelta(response.group_delta());
+    case pb::ControlResponse::kRelayOffer: {
+      const pb::RelayOffer& offer = response.relay_offer();
+      return node_->router.OnRelayOffer(offer.relay_id(),
+                                        {offer.from_node_id(), offer.from_incarnation()});
+    }
     case pb::ControlResponse::kHelloAck:
     case pb::ControlResponse::FRAME_NOT_SET:
       break;

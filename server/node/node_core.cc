@@ -30,7 +30,9 @@ Node::Core::Core(Deps d, NodeOptions o, Hooks h)
       store_id(options.store_id),
       store_revision(options.store_revision),
       router({d.runtime, d.clock, d.timers, d.executor, d.random, d.transport}, options.peer,
-             {.stale_route = [this](Pid pid, uint64_t) { OnStaleRoute(pid); }, .session = {}}),
+             {.stale_route = [this](Pid pid, uint64_t) { OnStaleRoute(pid); },
+              .session = {},
+              .find_node = [this](const std::string& name) { return FindNode(name); }}),
       control(this),
       lease(this),
       children(this),
@@ -82,6 +84,8 @@ void Node::Core::OnWelcome(const pb::HelloAck& ack) {
   if (store_id != ack.store_id()) store_revision = 0;
   store_id = ack.store_id();
   keep_all = ack.keep_all();
+  const bool relays = (control.features() & feature::kRelay) != 0;
+  router.SetRelay(relays ? control.address() : "");
   if (hooks.joined) hooks.joined(cluster_id, store_id, ack.epoch(), self);
   revision_told_ = Instant();
   OnStoreRevision(ack.store_revision());
@@ -177,6 +181,7 @@ void Node::Core::SendRetire() {
 
 // Without a coordinator nobody moves anything: a whole cluster that ends need not wait.
 void Node::Core::OnSessionLost() {
+  router.SetRelay("");
   names.OnSessionLost();
   if (retire_until_ == Instant()) return;
   After(options.hello_timeout, [](Core& core) {
@@ -285,6 +290,14 @@ void Node::Core::OnStaleRoute(Pid pid) {
 }
 
 // --------------------------------------------------------------- any thread
+
+std::optional<wire::NodeIdentity> Node::Core::FindNode(const std::string& name) const {
+  if (name == options.name) return wire::NodeIdentity();
+  const std::shared_ptr<const ClusterView> members = view();
+  const ClusterView::Member* member = members->Find(name);
+  if (member == nullptr || member->gone()) return std::nullopt;
+  return member->id;
+}
 
 wire::NodeIdentity Node::Core::identity() const {
   MutexLock lock(&mu_);

@@ -49,6 +49,8 @@ class Node::Core : public std::enable_shared_from_this<Node::Core> {
   // --- targets and names
   void Resolve(Target target, Instant deadline, std::function<void(absl::StatusOr<Resolved>)> done);
   void OnStaleRoute(Pid pid);
+  // Any thread.
+  std::optional<wire::NodeIdentity> FindNode(const std::string& name) const;
 
   // --- any thread
   wire::NodeIdentity identity() const;

@@ -21,6 +21,8 @@ const char* MethodOf(StreamKind kind) {
       return "/banyan.internal.v1.Membership/Watcher";
     case StreamKind::kPeer:
       return "/banyan.internal.v1.Peer/Session";
+    case StreamKind::kRelay:
+      return "/banyan.internal.v1.Membership/Relay";
   }
   return "";
 }

@@ -24,7 +24,7 @@ using MembershipBase = internal::v1::Membership::WithRawCallbackMethod_Lease<
     internal::v1::Membership::WithRawCallbackMethod_Control<
         internal::v1::Membership::WithRawCallbackMethod_Watcher<
             internal::v1::Membership::WithCallbackMethod_Resolve<
-                internal::v1::Membership::WithCallbackMethod_Relay<
+                internal::v1::Membership::WithRawCallbackMethod_Relay<
                     internal::v1::Membership::Service>>>>>;
 
 class MembershipService final : public MembershipBase {
@@ -40,6 +40,9 @@ class MembershipService final : public MembershipBase {
   }
   GrpcTransport::Reactor* Watcher(grpc::CallbackServerContext* context) override {
     return transport_->Accept(StreamKind::kWatcher, context);
+  }
+  GrpcTransport::Reactor* Relay(grpc::CallbackServerContext* context) override {
+    return transport_->Accept(StreamKind::kRelay, context);
   }
   grpc::ServerUnaryReactor* Resolve(grpc::CallbackServerContext* context,
                                     const internal::v1::ResolveRequest* request,

@@ -25,7 +25,11 @@ class SimStream : public Stream {
     if (closing_) return;
     Send({.bytes = std::move(bytes)});
   }
-  size_t queued() const override { return 0; }
+  size_t queued() const override {
+    auto it = network_->conns_.find(conn_);
+    if (!network_->count_queued_ || it == network_->conns_.end()) return 0;
+    return it->second.lanes[end_].waiting.size();
+  }
 
   void Close(absl::Status status) override {
     if (closing_) return;
@@ -213,8 +217,8 @@ void SimNetwork::Cut(uint64_t id, const absl::Status& status) {
 }
 
 void SimNetwork::Break(const std::string& a, const std::string& b) {
-  for (StreamKind kind :
-       {StreamKind::kLease, StreamKind::kControl, StreamKind::kWatcher, StreamKind::kPeer}) {
+  for (StreamKind kind : {StreamKind::kLease, StreamKind::kControl, StreamKind::kWatcher,
+                          StreamKind::kPeer, StreamKind::kRelay}) {
     Break(a, b, kind);
   }
 }

@@ -47,6 +47,9 @@ class SimNetwork {
   void Break(const std::string& a, const std::string& b);
   void Break(const std::string& a, const std::string& b, StreamKind kind);
 
+  // From now on streams tell what is on its way as queued. Otherwise they take all that is written.
+  void CountQueued() { count_queued_ = true; }
+
   bool blocked(const std::string& from, const std::string& to) const { return Blocked(from, to); }
 
   // Streams that are open now between the two.
@@ -112,6 +115,7 @@ class SimNetwork {
   absl::Duration connect_timeout_ = absl::Seconds(1);
   Tap tap_;
   Tap delivery_tap_;
+  bool count_queued_ = false;
   std::set<std::string> muted_, dark_;
   std::set<std::pair<std::string, std::string>> blocked_;
   std::set<std::string> isolated_;

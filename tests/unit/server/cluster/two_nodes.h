@@ -1,7 +1,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,7 +34,12 @@ struct TestNode {
             PeerRouter::Deps{&runtime, time, time, time, &random, transport.get()}, options,
             PeerRouter::Hooks{
                 [this](Pid pid, uint64_t) { stale.push_back(pid); },
-                [this](wire::NodeIdentity peer, bool up) { sessions.emplace_back(peer, up); }})) {
+                [this](wire::NodeIdentity peer, bool up) { sessions.emplace_back(peer, up); },
+                [this](const std::string& name) -> std::optional<wire::NodeIdentity> {
+                  auto it = node_names.find(name);
+                  if (it == node_names.end()) return std::nullopt;
+                  return it->second;
+                }})) {
     runtime.SetRouter(router.get());
     router->Listen();
     router->SetIdentity("cluster", id);
@@ -50,6 +57,7 @@ struct TestNode {
   SeededRandom random;
   std::vector<Pid> stale;
   std::vector<std::pair<wire::NodeIdentity, bool>> sessions;
+  std::map<std::string, wire::NodeIdentity> node_names;  // as the view has them
   std::unique_ptr<SimTransport> transport;
   Runtime runtime;
   std::unique_ptr<PeerRouter> router;
