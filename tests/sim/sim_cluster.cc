@@ -387,7 +387,8 @@ bool SimCluster::WaitForNodes(int active, absl::Duration limit) {
     if (coordinator_up() &&
         Ask<v1::ListNodesResponse>(absl::Seconds(1), &nodes,
                                    [&](Reply<v1::ListNodesResponse> done) {
-                                     coordinator().ListNodes({}, false, nullptr, std::move(done));
+                                     coordinator().ListNodes({.page_size = 1000}, false, nullptr,
+                                                             std::move(done));
                                    }) &&
         nodes.ok()) {
       int n = 0;
