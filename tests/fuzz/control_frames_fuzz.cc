@@ -59,8 +59,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 1) return 0;
   World world;
   Ignore handler;
-  constexpr StreamKind kKinds[] = {StreamKind::kLease, StreamKind::kControl, StreamKind::kWatcher};
-  auto stream = world.node.Dial("coord", kKinds[data[0] % 3], &handler);
+  constexpr StreamKind kKinds[] = {StreamKind::kLease, StreamKind::kControl, StreamKind::kWatcher,
+                                   StreamKind::kRelay};
+  auto stream = world.node.Dial("coord", kKinds[data[0] % 4], &handler);
   for (size_t at = 1; at + 2 <= size && !handler.closed;) {
     const size_t length = std::min<size_t>(data[at] | data[at + 1] << 8, size - at - 2);
     stream->Write(std::string(reinterpret_cast<const char*>(data) + at + 2, length));

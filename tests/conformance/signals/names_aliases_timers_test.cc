@@ -1,5 +1,4 @@
 // SIG-031 to SIG-074: what is asked of a dying process, monitors of names, reply addresses, timers.
-#include "server/behaviours/requests.h"
 #include "tests/conformance/signals/signals_fixture.h"
 
 namespace banyan {
@@ -10,16 +9,11 @@ using ::testing::IsEmpty;
 
 class Addresses : public SignalsTest {
  protected:
-  // Monitors whoever has `name` now; false: nobody has it.
-  bool MonitorName(const ProbePtr& watcher, const std::string& name) {
-    bool found = false;
-    Do(watcher, [&](Self& self) -> Task<void> {
-      std::optional<Pid> pid = FindServer(self, name);
-      found = pid.has_value();
-      if (found) self.Monitor(*pid);
+  void MonitorName(const ProbePtr& watcher, const std::string& name) {
+    Do(watcher, [=](Self& self) -> Task<void> {
+      self.Monitor({name, ""});
       co_return;
     });
-    return found;
   }
   // An alias of `owner` whose answer is a message.
   Ref Open(const ProbePtr& owner) {
@@ -66,32 +60,32 @@ TEST_F(Addresses, SIG031AKilledOneIsDeadToWhoAsksAfterwards) {
 
 TEST_F(Addresses, SIG041NobodyHasTheName) {
   auto v = Start();
-  EXPECT_FALSE(MonitorName(v, "x"));
+  MonitorName(v, "x");
   EXPECT_TRUE(Alive(v));
-  EXPECT_THAT(*v->log, IsEmpty());
+  EXPECT_THAT(*v->log, ElementsAre(Downed("x", "noproc")));
 }
 
 TEST_F(Addresses, SIG042AMonitorSetByNameOutlivesTheName) {
   auto p = Start(false, "n"), v = Start();
-  ASSERT_TRUE(MonitorName(v, "n"));
+  MonitorName(v, "n");
   Do(v, [to = p->pid](Self& self) -> Task<void> {
     self.Monitor(to);
     co_return;
   });
   ASSERT_TRUE(rt_.Unregister("n"));
   Finish(p, Err("bye"));
-  EXPECT_THAT(*v->log, ElementsAre(Downed(p->pid, "error bye"), Downed(p->pid, "error bye")));
+  EXPECT_THAT(*v->log, ElementsAre(Downed("n", "error bye"), Downed(p->pid, "error bye")));
 }
 
 TEST_F(Addresses, SIG043AMonitorSetByNameDoesNotMoveWithIt) {
   auto p = Start(false, "n"), p2 = Start(), v = Start();
-  ASSERT_TRUE(MonitorName(v, "n"));
+  MonitorName(v, "n");
   ASSERT_TRUE(rt_.Unregister("n"));
   ASSERT_TRUE(rt_.Register("n", p2->pid));
   Finish(p2, Err("other"));
   EXPECT_THAT(*v->log, IsEmpty());
   Finish(p, Err("own"));
-  EXPECT_THAT(*v->log, ElementsAre(Downed(p->pid, "error own")));
+  EXPECT_THAT(*v->log, ElementsAre(Downed("n", "error own")));
 }
 
 TEST_F(Addresses, SIG050TheRefTellsMonitorsApart) {

@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "common/base/named_pid.h"
 #include "common/time/virtual_time.h"
 #include "server/runtime/runtime.h"
 
@@ -37,7 +38,8 @@ class SignalsTest : public ::testing::Test {
       case SignalKind::kLinkExit:
         return "EXIT " + std::to_string(m.from().slot()) + " " + m.reason().ToString();
       case SignalKind::kDown:
-        return "DOWN " + std::to_string(m.from().slot()) + " " + m.reason().ToString();
+        return "DOWN " + (NameOf(m.from()) ? *NameOf(m.from()) : std::to_string(m.from().slot())) +
+               " " + m.reason().ToString();
       case SignalKind::kTimeout:
         return "timeout";
       default:
@@ -49,6 +51,9 @@ class SignalsTest : public ::testing::Test {
   }
   static std::string Downed(const Pid& p, const std::string& reason) {
     return "DOWN " + std::to_string(p.slot()) + " " + reason;
+  }
+  static std::string Downed(const std::string& name, const std::string& reason) {
+    return "DOWN " + name + " " + reason;
   }
   static Payload Text(std::string s) { return Payload::Any("test/text", std::move(s)); }
 

@@ -203,6 +203,8 @@ void FakeNode::OnControl(const std::string& bytes) {
       if (held != names_.end() && held->second.reg_version() == entry.reg_version())
         names_.erase(held);
     }
+  } else if (response.has_relay_offer()) {
+    relay_offers_.push_back(response.relay_offer());
   } else if (response.has_group_delta()) {
     groups_.push_back(response.group_delta());
   } else if (response.has_view()) {

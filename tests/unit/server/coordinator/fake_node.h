@@ -87,6 +87,7 @@ class FakeNode {
   const std::vector<internal::v1::Command>& drains() const { return drains_; }
   const std::vector<v1::NameEntry>& released() const { return released_; }
   const std::vector<internal::v1::GroupDelta>& groups() const { return groups_; }
+  const std::vector<internal::v1::RelayOffer>& relay_offers() const { return relay_offers_; }
   // What the watcher, or the next hello, tells of a crash.
   std::optional<internal::v1::LastCrash> last_crash;
   std::map<std::string, std::string> leaves;  // by path: for the next life, if asked
@@ -150,6 +151,7 @@ class FakeNode {
   std::vector<internal::v1::Command> drains_;
   std::vector<v1::NameEntry> released_;
   std::vector<internal::v1::GroupDelta> groups_;
+  std::vector<internal::v1::RelayOffer> relay_offers_;
   uint64_t group_seq_ = 0;
   absl::Status last_close_;
 };
