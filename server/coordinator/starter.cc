@@ -183,6 +183,7 @@ void Reconciler::NoNode(Child* child, const PlacementResult& result) {
     }
     child->assigned = Assigned::kNone;
     child->pending_reason.clear();
+    core_->tree.Touch(child);  // it may have been written as one that is being started
     const ExitReason reason = ExitReason::Error(
         "no_node_fits", why.empty() ? "the cluster has no node that takes children" : why);
     last_failures[child->path_key] = reason;  // for who asked an earlier term

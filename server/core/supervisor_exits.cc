@@ -37,9 +37,7 @@ void SupervisorPlanner::DoStartFailed(Turn& t, ChildRecord* r, const ExitReason&
     // restart_child keeps the record, start_child does not.
     if (r->op_new) return RemoveRecord(t, r);
     r->op_start = false;
-    SetState(r, ChildState::kUndefined);
-    t.out.push_back(action::Dropped{r->key});
-    return;
+    return SetState(r, ChildState::kUndefined);
   }
   if (IsStartingMember(r)) return GroupStartFailed(t, r, reason);
   SupervisorReport report = ReportOn(r, Context::kStartError, reason);
