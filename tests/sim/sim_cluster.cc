@@ -401,10 +401,14 @@ bool SimCluster::WaitForNodes(int active, absl::Duration limit) {
 }
 
 std::vector<v1::ChildInfo> SimCluster::Children(const std::string& supervisor) {
+  const size_t slash = supervisor.find('/');
+  Target target = Target::Named(supervisor);
+  if (slash != std::string::npos)
+    target.kind = Target::ChildPath{supervisor.substr(0, slash), {supervisor.substr(slash + 1)}};
   absl::StatusOr<v1::ListChildrenResponse> r;
   if (!Ask<v1::ListChildrenResponse>(absl::Seconds(5), &r,
                                      [&](Reply<v1::ListChildrenResponse> done) {
-                                       coordinator().ListChildren(Target{Target::Name{supervisor}},
+                                       coordinator().ListChildren(target,
                                                                   PageArgs{.page_size = 1000},
                                                                   false, nullptr, std::move(done));
                                      }) ||
