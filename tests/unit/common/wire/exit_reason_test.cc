@@ -5,11 +5,10 @@
 #include "gmock/gmock.h"
 
 #include "common/wire/utf8.h"
+#include "node_identity.h"
 
 namespace banyan::wire {
 namespace {
-
-constexpr NodeIdentity kSelf{.node_id = 2, .incarnation = 5};
 
 TEST(ExitReason, RoundTrips) {
   ExitReason::Info info{.message = "disk full", .type = "std::runtime_error"};

@@ -3,11 +3,10 @@
 #include "gmock/gmock.h"
 
 #include "common/base/error.h"
+#include "node_identity.h"
 
 namespace banyan::wire {
 namespace {
-
-constexpr NodeIdentity kSelf{.node_id = 2, .incarnation = 5};
 
 TEST(Target, EveryKindRoundTrips) {
   for (const char* text : {"3:1:17.4", "name:a/b", "name:logger@n2", "group:g#least",
