@@ -64,6 +64,31 @@ class Networks(Scenario):
         self.assertEqual(self.fences(after), self.fences(before))
         self.finish(("all", "others"))
 
+    def test_f9_two_nodes_that_are_cut_talk_through_the_coordinator(self):
+        before = self.start_probes("all", ["a"], on="n1")
+        before |= self.start_probes("others", ["x"], on="n2")
+        self.link("x", "a")
+        self.await_linked("a", "x")
+        self.net.cut("n1", "n2")
+        self.await_breaks(1, PEER_SILENCE)
+        self.await_("they talk through the coordinator", lambda: self.linked_anew("x", "a"))
+        # Now the session is as good as the coordinator, and the next is up with the next one.
+        self.crash_coordinator()
+        self.await_breaks(2)
+        self.restart_coordinator()
+        self.await_("they talk through the next one", lambda: self.linked_anew("x", "a"))
+        self.assertEqual(self.tail.find(ev="dead"), [])
+        self.net.join("n1", "n2")
+        after = self.await_running("all") | self.await_running("others")
+        self.assertEqual(self.fences(after), self.fences(before))
+        self.finish(("all", "others"))
+
+    def await_breaks(self, number, seconds=0):
+        for id in ("a", "x"):
+            self.await_(f"{id} hears of break {number}",
+                        lambda: len(self.tail.find(ev="exit_signal", child=id)) >= number,
+                        lease_seconds(seconds) if seconds else scenario.PATIENCE)
+
     def linked_anew(self, a, b):
         """A call first: a link while there is no session breaks at once, and counts as one."""
         if self.api.order(a, f"big {self.api.pid(b)} 10") != "OK":
