@@ -127,7 +127,9 @@ void Node::Core::OnDead() {
   const absl::Duration patience = lease.times().node - lease.times().freeze;
   EndMembership();
   children.Abandon();
-  if (retire_until_ != Instant()) StopRest();
+  // Whoever was to leave once it is empty has nothing to come back for.
+  if (retire_until_ != Instant() || leave_when_empty_) StopRest();
+  if (leave_again_) Leave();
   reports.Clear();
   routes.Clear();
   {
@@ -155,7 +157,11 @@ void Node::Core::OnDead() {
 void Node::Core::Stop(absl::Duration deadline, std::function<void()> done) {
   if (has_left_) return done();
   left_ = std::move(done);
-  if (stopping) return;  // a drain that ends in leaving is at its end
+  // A drain that ends in leaving is at its end.
+  if (stopping) {
+    if (leave_again_) Leave();
+    return;
+  }
   {
     MutexLock lock(&mu_);
     draining_ = true;
@@ -172,6 +178,7 @@ void Node::Core::Stop(absl::Duration deadline, std::function<void()> done) {
 }
 
 void Node::Core::SendRetire() {
+  if (leave_again_) return Leave();
   if (retire_until_ == Instant() || stopping) return;
   pb::ControlRequest request;
   *request.mutable_retire()->mutable_deadline() =
@@ -197,8 +204,16 @@ void Node::Core::StopRest() {
 
 void Node::Core::Leave() {
   stopping = true;
+  leave_again_ = false;
   const bool was_member = control.up();
-  control.Leave([this, was_member](bool recorded) {
+  // A life that is over otherwise needs no leave any more.
+  control.Leave([this, was_member, over = fencing_](bool recorded) {
+    recorded = recorded || over;
+    if (!recorded && !left_) {
+      // The process goes on, so nobody else tells of its end.
+      leave_again_ = true;
+      return control.Start();
+    }
     const wire::NodeIdentity self = identity();
     EndMembership();
     has_left_ = true;

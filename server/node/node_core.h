@@ -40,7 +40,8 @@ class Node::Core : public std::enable_shared_from_this<Node::Core> {
   void OnDrain(const internal::v1::Command::SetDrain& drain);
   // Everything that the coordinator must know after a new session.
   void SendResync();
-  // Asks for the drain that a stop begins with, again under each new session.
+  // Asks for the drain that a stop begins with, again under each new session; leaves, if that is
+  // all that is left to do.
   void SendRetire();
   void AddReport(internal::v1::Report report);
   void OnChildrenChanged();
@@ -113,6 +114,7 @@ class Node::Core : public std::enable_shared_from_this<Node::Core> {
   Instant retire_until_;  // until then the coordinator moves the children
   bool fencing_ = false;
   bool leave_when_empty_ = false;
+  bool leave_again_ = false;  // the coordinator may not know of it
   bool has_left_ = false;
   std::function<void()> left_;
 

@@ -236,6 +236,65 @@ TEST_F(Membership, DrainWithThenLeaveLeavesWhenEmpty) {
   EXPECT_TRUE(c.left);
 }
 
+// As the last word of the drain: it has left, though not by its own leave.
+TEST_F(Membership, ADeadNodeThatWasToLeaveHasLeft) {
+  int left = 0;
+  hooks.left = [&] { ++left; };
+  Crash();
+  Boot();
+  Settle();
+  const Pid pid = Started({"sup", "a"}, 100);
+  c.LetLeave(/*at_once=*/false);
+  Settle();
+  EXPECT_EQ(left, 0);
+  const size_t hellos = c.hellos.size();
+  c.incarnation = 2;
+  c.EndControl(FakeCoordinator::Dead());
+  Settle(absl::Seconds(3));
+  EXPECT_EQ(left, 1);
+  EXPECT_FALSE(runtime->IsAlive(pid));
+  EXPECT_EQ(c.hellos.size(), hellos) << "it does not come back";
+  bool done = false;
+  node->Stop(absl::Seconds(20), [&] { done = true; });
+  Settle();
+  EXPECT_TRUE(done);
+}
+
+TEST_F(Membership, ALeaveThatWasNotAnsweredIsSentAgain) {
+  int left = 0;
+  hooks.left = [&] { ++left; };
+  Crash();
+  Boot();
+  Settle();
+  c.record_leave = false;
+  c.LetLeave(/*at_once=*/false);
+  Settle();
+  EXPECT_TRUE(c.left);
+  c.left = false;
+  c.EndControl(absl::UnavailableError("a new term begins"));
+  Settle();
+  c.record_leave = true;
+  Settle(absl::Seconds(10));
+  EXPECT_TRUE(c.left);
+  EXPECT_EQ(left, 1);
+  EXPECT_FALSE(node->joined());
+}
+
+TEST_F(Membership, AStopDoesNotWaitForALeaveThatNobodyAnswers) {
+  Join();
+  c.record_leave = false;
+  c.LetLeave(/*at_once=*/false);
+  Settle();
+  EXPECT_TRUE(c.left);
+  network.Isolate("c:1");
+  c.EndControl(absl::UnavailableError("down"));
+  Settle(absl::Seconds(20));
+  bool done = false;
+  node->Stop(absl::Seconds(20), [&] { done = true; });
+  Settle();
+  EXPECT_TRUE(done);
+}
+
 // A stop begins with a drain: the coordinator moves the children, and the node goes with the last.
 TEST_F(Membership, StopLetsTheCoordinatorMoveTheChildrenFirst) {
   c.move_nothing = false;
