@@ -209,14 +209,11 @@ void Faults::AddProcessFaults() {
     cluster_->StartNode(twin);
     const bool watched = r.Below(2) == 0;
     const absl::Duration d = absl::Seconds(2 + r.Below(40));
-    Later(d, [this, i, twin, watched] {
+    Later(d, [this, twin, watched] {
       if (!cluster_->node_up(twin)) return;
       Note("kill", cluster_->AddressOf(twin));
-      Trouble(i, absl::Seconds(40));  // till that life is over
       cluster_->CrashNode(twin, watched);
     });
-    // Where it is let in, the name's life depends on it.
-    Trouble(i, d);
   });
 }
 
@@ -419,10 +416,7 @@ void Faults::Heal(const std::set<int>& core) {
   auto random = cluster_->Fork("heal");
   for (int i = 0; i < cluster_->size(); ++i) {
     const int twin = i + cluster_->size();
-    if (cluster_->node_up(twin)) {
-      Trouble(i, absl::Seconds(40));
-      cluster_->CrashNode(twin, true);
-    }
+    if (cluster_->node_up(twin)) cluster_->CrashNode(twin, true);
     if (core.contains(i)) {
       RestartNode(i);
       cluster_->ContinueMachine(i);

@@ -176,6 +176,11 @@ SimCluster::SimCluster(Options options)
              const std::string& bytes) { wire_checks_.OnDelivery(stream, from, to, kind, bytes); });
   disk_ = MemoryStore::NewDisk(&random_);
   store_checks_.set_lease(options_.coordinator.lease_coordinator);
+  store_checks_.set_process_exists([this](const std::string& process_id) {
+    return std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& n) {
+      return n->process != nullptr && n->process->node->options().process_id == process_id;
+    });
+  });
   history_.set_clock([this] { return seconds(); });
 }
 

@@ -125,6 +125,7 @@ void StoreChecks::JudgeDeath(const internal::v1::NodeRecord& record, Instant now
   }
   history_->Mark("death by " + cause);
   if (cause != "lease" || !judge_deaths_) return;
+  if (process_exists_ && !process_exists_(record.process_id())) return;
   // Silence that nothing but the coordinator itself can explain is no death.
   auto until = trouble_until_.find(record.name());
   if (until != trouble_until_.end() && until->second + kRecovery + lease_ > now) return;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -31,6 +32,11 @@ class StoreChecks {
   // Whoever makes trouble says so: then deaths by lease that nothing explains are judged.
   void set_judge_deaths(bool judge) { judge_deaths_ = judge; }
   void set_lease(absl::Duration coordinator) { lease_ = coordinator; }
+  // Whether a process of a node still exists. The life of one that does not ends by its lease at
+  // last, however long terms of coordinators put that off.
+  void set_process_exists(std::function<bool(const std::string& process_id)> fn) {
+    process_exists_ = std::move(fn);
+  }
   void OnCrash(const std::string& child);
 
   // Some assignment of that start has been durable.
@@ -75,6 +81,7 @@ class StoreChecks {
   History* const history_;
   bool wall_jumps_ = false, judge_deaths_ = false;
   absl::Duration lease_ = absl::Seconds(25);
+  std::function<bool(const std::string&)> process_exists_;
   uint32_t epoch_ = 0;
   std::map<std::string, internal::v1::NodeRecord> nodes_;
   std::map<std::pair<std::string, uint32_t>, std::string> processes_;  // of each life
