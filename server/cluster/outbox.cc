@@ -95,15 +95,20 @@ void Outbox::Unpark() {
 
 // What is on its way in parts and may be for the same process; null: nothing.
 Outbox::Large* Outbox::LargeBefore(const Item& item) {
-  const Pair pair = item.pair();
-  if (auto it = large_by_pair_.find(pair); it != large_by_pair_.end()) return it->second;
   if (large_.empty()) return nullptr;
-  const bool named = item.named();
-  if (!named && large_to_names_ == 0) return nullptr;
-  for (Large& large : large_) {
-    if (large.pair.first == pair.first && (named || large.named)) return &large;
+  const Pair pair = item.pair();
+  auto of_sender = [&](bool named) -> Large* {
+    for (Large& large : large_) {
+      if (large.pair.first == pair.first && (large.named || !named)) return &large;
+    }
+    return nullptr;
+  };
+  // First the one that a name waits for, of which a sender has one at most: all that follows does.
+  if (large_to_names_ > 0) {
+    if (Large* large = of_sender(true)) return large;
   }
-  return nullptr;
+  if (auto it = large_by_pair_.find(pair); it != large_by_pair_.end()) return it->second;
+  return item.named() ? of_sender(false) : nullptr;
 }
 
 bool Outbox::ParkedBefore(const Item& item) const {
@@ -114,6 +119,10 @@ bool Outbox::ParkedBefore(const Item& item) const {
 
 bool Outbox::PutAside(Item* item, bool credit) {
   if (Large* large = LargeBefore(*item)) {
+    if (!large->named && item->named()) {
+      large->named = true;
+      ++large_to_names_;
+    }
     large->behind.push_back(std::move(*item));
     return true;
   }

@@ -78,7 +78,7 @@ class Outbox {
     SignalPtr signal;   // without its payload: for an answer, should the session end
     std::string bytes;  // serialized
     size_t sent = 0;
-    bool named = false;
+    bool named = false;  // it or one behind it is for a name
     bool message = false;
     Instant since;
     std::deque<Item> behind;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "common/base/error.h"
+#include "common/base/named_pid.h"
 #include "server/cluster/defragmenter.h"
 
 namespace banyan {
@@ -64,6 +65,46 @@ TEST_F(OutboxTest, ThePairWaitsBehindItsLargeMessageAndOthersDoNot) {
   outbox.Push(MessageOf(1, 2, "f"));
   EXPECT_THAT(Drain(), ::testing::ElementsAre("2 a*1", "3 d*1", "2 b*1000000", "2 c*1",
                                               "2 e*300000", "2 f*1"));
+}
+
+// A name may mean any process of the other node: whoever writes to it has one order for all.
+TEST_F(OutboxTest, NamesWaitBehindWhatTheirSenderSentBefore) {
+  auto named = [](uint64_t from, std::string text) {
+    SignalPtr s = MessageOf(from, 0, std::move(text));
+    s->to = NamedPid(2, 1, "n");
+    return s;
+  };
+  outbox.Push(MessageOf(1, 2, std::string(300'000, 'a')));
+  outbox.Push(named(1, "b"));
+  outbox.Push(named(7, "c"));
+  outbox.Push(named(1, std::string(300'000, 'd')));
+  outbox.Push(MessageOf(1, 3, "e"));
+  outbox.Push(MessageOf(7, 3, "f"));
+  EXPECT_THAT(Drain(), ::testing::ElementsAre("0 c*1", "3 f*1", "2 a*300000", "0 b*1", "0 d*300000",
+                                              "3 e*1"));
+}
+
+TEST_F(OutboxTest, WithoutCreditNamesWaitForTheMessagesOfTheirSender) {
+  auto exit_to = [](uint64_t from, Pid to) {
+    auto s = std::make_unique<Signal>(SignalKind::kExit);
+    s->from = Pid{0, 0, from};
+    s->to = to;
+    return s;
+  };
+  const Pid name = NamedPid(2, 1, "n");
+  outbox.Push(MessageOf(1, 2, "a"));
+  outbox.Push(exit_to(1, name));          // may be for 2
+  outbox.Push(exit_to(1, Pid{2, 1, 3}));  // may be for the same as the one before
+  outbox.Push(exit_to(7, name));          // of another sender
+  internal::v1::PeerBatch none, all;
+  outbox.Fill({1, 1}, Instant(), false, &none, [](SignalPtr, absl::Status) {});
+  ASSERT_EQ(none.frames_size(), 1);
+  EXPECT_EQ(none.frames(0).src(), 7u);
+  outbox.Fill({1, 1}, Instant(), true, &all, [](SignalPtr, absl::Status) {});
+  ASSERT_EQ(all.frames_size(), 3);
+  EXPECT_TRUE(all.frames(0).has_message());
+  EXPECT_NE(all.frames(1).dst_name(), 0u);
+  EXPECT_EQ(all.frames(2).dst(), 3u);
 }
 
 TEST_F(OutboxTest, LargeOnesOfSeveralPairsTakeTurns) {
