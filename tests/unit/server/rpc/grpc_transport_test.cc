@@ -134,8 +134,8 @@ class GrpcTransportTest : public ::testing::Test {
 };
 
 TEST_F(GrpcTransportTest, CarriesFramesBothWaysInOrder) {
-  for (StreamKind kind :
-       {StreamKind::kLease, StreamKind::kControl, StreamKind::kWatcher, StreamKind::kPeer}) {
+  for (StreamKind kind : {StreamKind::kLease, StreamKind::kControl, StreamKind::kWatcher,
+                          StreamKind::kPeer, StreamKind::kRelay}) {
     Recorder client_end;
     Recorder server_end;
     server_end.echo = true;
