@@ -162,6 +162,31 @@ TEST_F(Relays, WhoAsksAnewHasGivenUpTheFormer) {
   EXPECT_THAT(node("n2").relay_offers(), SizeIs(2));
 }
 
+TEST_F(Relays, AnOperatorIsToldOnceOfTwoNodesThatCannotReachEachOther) {
+  Begin();
+  auto watch = Ask<Coordinator::WatchId>([&](auto done) { coordinator_->WatchCluster({}, done); });
+  ASSERT_TRUE(watch.ok());
+  std::vector<std::string> alarms;
+  std::function<void()> pull = [&] {
+    coordinator_->NextClusterEvents(*watch, [&](absl::StatusOr<v1::WatchClusterResponse> r) {
+      if (!r.ok()) return;
+      for (const auto& e : r->events()) {
+        if (e.kind() == v1::ClusterEvent::KIND_ALARM) alarms.push_back(e.message());
+      }
+      pull();
+    });
+  };
+  pull();
+  Join();
+  a_ = AskRelay();
+  Settle();
+  b_ = AnswerRelay();
+  Settle();
+  coordinator_->CloseWatch(*watch);
+  Settle();
+  EXPECT_THAT(alarms, ElementsAre(::testing::HasSubstr("nodes n1 and n2 cannot reach each other")));
+}
+
 TEST_F(Relays, AsManyAsTheOptionSays) {
   options_.relays_max = 1;
   RestartCoordinator();
