@@ -42,6 +42,8 @@ absl::StatusOr<Coordinator::WatchId> EventLog<Event, Response>::Open(
     watch.in_snapshot = true;
     watch.snapshot = *std::move(snapshot);
   }
+  // One that was cut may go on from where it was, however far behind that is by now.
+  watch.lag_max = core_->options.watcher_lag_max + (first_ + history_.size() - watch.next);
   watch.filter = std::move(filter);
   const WatchId id = core_->NextWatchId();
   watches_[id] = std::move(watch);
@@ -57,7 +59,7 @@ void EventLog<Event, Response>::Next(WatchId id, Reply<Response> done) {
   Watch& watch = it->second;
   if (watch.waiting) return done(absl::FailedPreconditionError("one pull at a time"));
   const uint64_t end = first_ + history_.size();
-  if (watch.next < first_ || end - watch.next > core_->options.watcher_lag_max) {
+  if (watch.next < first_ || end - watch.next > watch.lag_max) {
     watches_.erase(it);
     return done(MakeError("WATCHER_TOO_SLOW",
                           "the reader fell too far behind; resume with its last token"));

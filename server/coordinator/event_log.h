@@ -40,7 +40,8 @@ class EventLog {
 
  private:
   struct Watch {
-    uint64_t next = 0;  // the first event not yet looked at
+    uint64_t next = 0;     // the first event not yet looked at
+    uint64_t lag_max = 0;  // further behind it is cut
     std::vector<Event> snapshot;
     size_t snapshot_sent = 0;
     bool in_snapshot = false;

@@ -88,17 +88,24 @@ TEST_F(Events, BookmarkWhenNothingHappens) {
   EXPECT_FALSE(reader.last.resume_token().empty());
 }
 
-TEST_F(Events, SlowReaderIsCut) {
+TEST_F(Events, SlowReaderIsCutAndGoesOnFromItsToken) {
   options_.watcher_lag_max = 5;
   RestartCoordinator();
   AddNode("n1");
   Reader reader(coordinator_.get(), &time_);
-  ASSERT_TRUE(reader.Open({}).ok());
+  ASSERT_TRUE(reader.Open({.send_snapshot = true}).ok());
+  ASSERT_TRUE(reader.Pull());
+  const std::string token = reader.last.resume_token();
   std::vector<ChildSpec> many;
   for (int i = 0; i < 10; ++i) many.push_back(Worker("c" + std::to_string(i)));
   ASSERT_TRUE(StartSupervisor("s", many).ok());
   EXPECT_FALSE(reader.Pull());
   EXPECT_EQ(ErrorReason(reader.status), "WATCHER_TOO_SLOW");
+  // It is as far behind as before.
+  Reader again(coordinator_.get(), &time_);
+  ASSERT_TRUE(again.Open({.resume_token = token}).ok());
+  ASSERT_TRUE(again.Pull());
+  EXPECT_EQ(std::count(again.kinds.begin(), again.kinds.end(), Kind::KIND_CHILD_STARTED), 10);
 }
 
 TEST_F(Events, ClusterEventsTellJoinAndDeath) {
