@@ -107,6 +107,7 @@ void Coordinator::Core::EndTurn() {
     }
     journal.Commit();
   } while (started && reconciler.has_work());
+  sessions.SendAcks();
   tree.Sweep();
   sessions.Sweep();
   --depth_;

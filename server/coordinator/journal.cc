@@ -2,9 +2,23 @@
 
 #include <utility>
 
+#include "google/protobuf/io/coded_stream.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+
 #include "common/base/check.h"
 
 namespace banyan {
+
+std::string StableBytes(const google::protobuf::MessageLite& message) {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream out(&bytes);
+    google::protobuf::io::CodedOutputStream coded(&out);
+    coded.SetSerializationDeterministic(true);
+    message.SerializeToCodedStream(&coded);
+  }
+  return bytes;
+}
 
 void Journal::Put(std::string key, const google::protobuf::MessageLite& value) {
   // A key written twice in a turn keeps the last value; the store applies puts in order.
@@ -37,29 +51,42 @@ void Journal::Commit() {
 void Journal::Submit(Batch* batch) {
   submitted_ = batch->number;
   batch->txn.attempt = attempt_;
-  deps_.store->Commit(batch->txn, [this, number = batch->number, attempt = attempt_,
-                                   post = post_](absl::StatusOr<uint64_t> revision) {
-    const bool ok = revision.ok();
-    const bool closing = absl::IsCancelled(revision.status());
-    post([this, number, attempt, ok, closing] { OnDone(number, attempt, ok, closing); });
+  deps_.store->Commit(batch->txn, [this, number = batch->number, attempt = attempt_, post = post_,
+                                   all = completions_](absl::StatusOr<uint64_t> revision) {
+    bool first = false;
+    {
+      MutexLock lock(&all->mu);
+      first = all->list.empty();
+      all->list.push_back({number, attempt, revision.ok(), absl::IsCancelled(revision.status())});
+    }
+    if (first) post([this] { OnCompletions(); });
   });
 }
 
-void Journal::OnDone(uint64_t number, uint64_t attempt, bool ok, bool closing) {
-  if (closing || batches_.empty()) return;
-  if (!ok) return OnFailed(attempt);
-  BANYAN_CHECK(number == batches_.front().number);
-  Batch done = std::move(batches_.front());
-  batches_.pop_front();
-  deps_.run([this, &done] {
-    if (std::exchange(full_, false)) {
-      for (Batch& batch : batches_) {
-        if (batch.number > submitted_) Submit(&batch);
-      }
-      deps_.on_full(false);
-    }
-    for (Fn& fn : done.after) fn();
+void Journal::OnCompletions() {
+  std::vector<Completion> all;
+  {
+    MutexLock lock(&completions_->mu);
+    all.swap(completions_->list);
+  }
+  deps_.run([&] {
+    for (const Completion& done : all) OnDone(done);
   });
+}
+
+void Journal::OnDone(const Completion& completion) {
+  if (completion.closing || batches_.empty()) return;
+  if (!completion.ok) return OnFailed(completion.attempt);
+  BANYAN_CHECK(completion.number == batches_.front().number);
+  const Batch done = std::move(batches_.front());
+  batches_.pop_front();
+  if (std::exchange(full_, false)) {
+    for (Batch& batch : batches_) {
+      if (batch.number > submitted_) Submit(&batch);
+    }
+    deps_.on_full(false);
+  }
+  for (const Fn& fn : done.after) fn();
 }
 
 // Everything behind it fails too, whenever it was handed over: the store sees to that by `attempt`.
@@ -70,7 +97,7 @@ void Journal::OnFailed(uint64_t attempt) {
     ++attempt_;
     for (Batch& batch : batches_) Submit(&batch);
   });
-  if (!std::exchange(full_, true)) deps_.run([this] { deps_.on_full(true); });
+  if (!std::exchange(full_, true)) deps_.on_full(true);
 }
 
 }  // namespace banyan

@@ -10,9 +10,13 @@
 
 #include "google/protobuf/message_lite.h"
 
+#include "common/base/mutex.h"
 #include "server/coordinator/store/store.h"
 
 namespace banyan {
+
+// Bytes that are the same for the same message, maps included.
+std::string StableBytes(const google::protobuf::MessageLite& message);
 
 // The order between what is decided, what is durable and what others see.
 //
@@ -39,6 +43,7 @@ class Journal {
   void set_post(std::function<void(Fn)> post) { post_ = std::move(post); }
 
   void Put(std::string key, const google::protobuf::MessageLite& value);
+  void Put(std::string key, std::string value) { txn_.Put(std::move(key), std::move(value)); }
   void Delete(std::string key) { txn_.Delete(std::move(key)); }
   // Takes back what this turn has put under `key`. To delete it would not do: a transaction's
   // deletes come before its puts.
@@ -59,9 +64,22 @@ class Journal {
     Txn txn;
     std::vector<Fn> after;
   };
+  // What the store has said and the state machine has not heard yet. A group of transactions is
+  // done at once, and heard of in one turn.
+  struct Completion {
+    uint64_t number = 0;
+    uint64_t attempt = 0;
+    bool ok = false;
+    bool closing = false;
+  };
+  struct Completions {
+    Mutex mu;
+    std::vector<Completion> list ABSL_GUARDED_BY(mu);
+  };
   static void RunAll(std::vector<Fn>* fns);
   void Submit(Batch* batch);
-  void OnDone(uint64_t number, uint64_t attempt, bool ok, bool closing);
+  void OnCompletions();
+  void OnDone(const Completion& done);
   void OnFailed(uint64_t attempt);
 
   const Deps deps_;
@@ -69,6 +87,7 @@ class Journal {
   Txn txn_;
   std::vector<Fn> after_;
   std::vector<Fn> now_;
+  const std::shared_ptr<Completions> completions_ = std::make_shared<Completions>();
   std::deque<Batch> batches_;  // in order; those up to submitted_ were handed to the store
   uint64_t last_number_ = 0;
   uint64_t submitted_ = 0;

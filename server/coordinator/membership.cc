@@ -86,7 +86,7 @@ void Membership::OnReport(ControlSession* session, const internal::v1::Report& r
   core_->journal.After([this, name = member->name(), number = session->number, seq = report.seq()] {
     Member* m = core_->members.Find(name);
     if (m != nullptr && m->control != nullptr && m->control->number == number) {
-      m->control->SendReportAck(seq);
+      m->control->AckReports(seq);
     }
   });
 }

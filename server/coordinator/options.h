@@ -51,8 +51,8 @@ struct CoordinatorOptions {
   uint32_t feature_level = kFeatureLevel;
 
   // Pacing of starts: open until there is trouble.
-  double starts_per_second = 5000;
-  double starts_per_second_per_supervisor = 2000;
+  double starts_per_second = 10'000;
+  double starts_per_second_per_supervisor = 8000;
   uint32_t starts_in_flight_per_node = 256;
 
   // Children that no node fits are tried again this often besides on every change of the view.

@@ -105,6 +105,18 @@ void Reconciler::Drain() {
   draining_ = false;
 }
 
+void Reconciler::Begin(ClusterSupervisor* sup,
+                       std::vector<std::shared_ptr<const ChildSpec>> children) {
+  SupervisorActions actions = sup->planner->Init(std::move(children), core_->now());
+  const ChildTable& table = sup->planner->children();
+  for (const ChildRecord* r = table.First(); r != nullptr; r = table.Next(r)) {
+    Child* child = core_->tree.Ensure(sup, *r);
+    core_->tree.Touch(child);
+    core_->names.ReserveForChild(child);
+  }
+  Perform(sup, std::move(actions));
+}
+
 void Reconciler::Perform(ClusterSupervisor* sup, SupervisorActions actions) {
   for (SupervisorAction& a : actions) {
     if (sup->gone) return;
@@ -191,7 +203,7 @@ void Reconciler::StartNested(Child* child) {
   for (const ChildSpec& spec : child->spec->supervisor->children) {
     children.push_back(std::make_shared<const ChildSpec>(spec));
   }
-  Perform(nested, nested->planner->Init(std::move(children), core_->now()));
+  Begin(nested, std::move(children));
 }
 
 void Reconciler::DoStop(ClusterSupervisor* sup, ChildKey key, const ShutdownPolicy& policy) {
@@ -320,7 +332,7 @@ void Reconciler::RestartRoot(ClusterSupervisor* sup) {
   sup->started = false;
   sup->exit_reason.reset();
   core_->tree.MakePlanner(sup);
-  Perform(sup, sup->planner->Init(std::move(specs), core_->now()));
+  Begin(sup, std::move(specs));
 }
 
 // ------------------------------------------------------------------ outcomes

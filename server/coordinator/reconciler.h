@@ -12,6 +12,7 @@
 #include "banyan/internal/v1/membership.pb.h"
 #include "server/coordinator/coordinator.h"
 #include "server/coordinator/start_pace.h"
+#include "server/coordinator/start_queue.h"
 #include "server/coordinator/token_bucket.h"
 #include "server/coordinator/tree.h"
 #include "server/core/placement.h"
@@ -37,6 +38,9 @@ class Reconciler {
 
   // After the store was loaded.
   void Start();
+  // A fresh planner's children are put on record, so that the next leader knows those that were not
+  // reached, and started one after the other.
+  void Begin(ClusterSupervisor* sup, std::vector<std::shared_ptr<const ChildSpec>> children);
   // Performs what a planner wants and, at once, what follows from it.
   void Perform(ClusterSupervisor* sup, SupervisorActions actions);
   // Works off what is queued and the start queue; at the end of each turn.
@@ -87,7 +91,6 @@ class Reconciler {
   std::map<std::string, ExitReason> last_failures;
 
  private:
-  using Order = StartOrder::Place;
   // Actions.
   void DoStart(ClusterSupervisor* sup, ChildKey key);
   void DoStop(ClusterSupervisor* sup, ChildKey key, const ShutdownPolicy& policy);
@@ -113,7 +116,7 @@ class Reconciler {
   void Enqueue(Child* child);
   void Unqueue(Child* child);
   void Pump();
-  bool AnyRoom(const std::vector<NodeView>& views) const;
+  bool AnyRoom() const;
   bool TryPlace(Child* child, const std::vector<NodeView>& views);
   // Room for a life of the child on that node, and its end.
   void Reserve(Child* child, Member* member);
@@ -154,7 +157,7 @@ class Reconciler {
 
   Coordinator::Core* const core_;
   std::deque<std::function<void()>> work_;
-  std::map<Order, Child*> queue_;  // wait for their turn
+  StartQueue<Child> queue_;        // wait for their turn
   std::set<std::string> pending_;  // path keys of those that no node fits
   std::deque<Instant> restarts_;
   std::map<std::string, Pid> previous_pids_;
@@ -165,7 +168,6 @@ class Reconciler {
   std::map<Life, std::map<std::string, absl::Time>> replaced_;
   TokenBucket bucket_;
   TokenBucket brake_;
-  StartOrder order_;
   uint64_t last_synthetic_ = 0;
   uint64_t pump_timer_ = 0;
   uint64_t pending_timer_ = 0;

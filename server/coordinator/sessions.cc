@@ -1,5 +1,6 @@
 #include "server/coordinator/sessions.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/base/error.h"
@@ -120,6 +121,11 @@ void ControlSession::SendReportAck(uint64_t up_to) {
   Send(response);
 }
 
+void ControlSession::AckReports(uint64_t up_to) {
+  ack_due_ = std::max(ack_due_, up_to);
+  core_->sessions.acks_due_.insert(id());
+}
+
 void ControlSession::SendNameReply(const internal::v1::NameReply& reply) {
   internal::v1::ControlResponse response;
   *response.mutable_name_reply() = reply;
@@ -198,6 +204,13 @@ void Sessions::Listen() {
 void Sessions::ForEachControl(const std::function<void(ControlSession*)>& fn) {
   for (const auto& [name, member] : core_->members.all()) {
     if (member->control != nullptr && member->control->greeted) fn(member->control);
+  }
+}
+
+void Sessions::SendAcks() {
+  for (uint64_t id : std::exchange(acks_due_, {})) {
+    auto* session = static_cast<ControlSession*>(Find(id));
+    if (session != nullptr) session->SendReportAck(session->ack_due_);
   }
 }
 

@@ -67,6 +67,8 @@ class ControlSession : public Session {
   void SendCommand(internal::v1::Command command);
   void SendHelloAck(const internal::v1::HelloAck& ack);
   void SendReportAck(uint64_t up_to);
+  // At the end of the turn, once for all that were taken in it.
+  void AckReports(uint64_t up_to);
   void SendNameReply(const internal::v1::NameReply& reply);
   void SendView(const internal::v1::ViewUpdate& view);
   void SendRoutes(const internal::v1::RouteUpdate& routes);
@@ -92,7 +94,9 @@ class ControlSession : public Session {
  private:
   void Frame(const std::string& bytes) override;
   void Closed() override;
+  friend class Sessions;
   uint64_t command_seq_ = 0;
+  uint64_t ack_due_ = 0;
 };
 
 // The process that watches a node and reports its end.
@@ -114,6 +118,7 @@ class Sessions {
  public:
   explicit Sessions(Coordinator::Core* core) : core_(core) {}
   void Listen();
+  void SendAcks();
   // Destroys what ended in this turn.
   void Sweep() { ended_.clear(); }
   uint32_t NextNumber() { return ++last_number_; }
@@ -126,6 +131,7 @@ class Sessions {
 
  private:
   friend class Session;
+  friend class ControlSession;
   template <typename T>
   void Accept(StreamKind kind);
   Coordinator::Core* const core_;
@@ -133,6 +139,7 @@ class Sessions {
   uint64_t last_id_ = 0;
   std::map<uint64_t, std::unique_ptr<Session>> open_;  // in order of arrival
   std::vector<std::unique_ptr<Session>> ended_;
+  std::set<uint64_t> acks_due_;  // sessions with acks to be sent
 };
 
 }  // namespace banyan

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <string>
 #include <tuple>
@@ -53,6 +54,7 @@ class StartOrder {
  public:
   // Negated priority, round, number.
   using Place = std::tuple<int64_t, uint64_t, uint64_t>;
+  static constexpr Place kBeforeAll{std::numeric_limits<int64_t>::min(), 0, 0};
 
   // The next place for a child of that supervisor.
   Place Next(const std::string& supervisor, int32_t priority) {

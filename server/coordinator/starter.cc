@@ -1,6 +1,4 @@
 // Starts: the queue, the pace, the place, the assignment and its Start command.
-#include <algorithm>
-#include <set>
 #include <utility>
 
 #include "fmt/format.h"
@@ -10,6 +8,7 @@
 #include "server/coordinator/core.h"
 #include "server/coordinator/reconciler.h"
 #include "server/wire/child_spec.h"
+#include "server/wire/placement.h"
 
 namespace banyan {
 namespace {
@@ -25,6 +24,22 @@ const std::string& KeyOf(const Child* child) {
   static const std::string kNone;
   const Placement* placement = PlacementOf(child);
   return placement == nullptr ? kNone : placement->max_per_node_key;
+}
+
+// Children whose lanes are the same wait for the same: the pace of their supervisor (in a mass loss
+// only if they ran before), and nodes that do for all of them.
+std::string LaneOf(const Child& child) {
+  const bool available = child.spec->exclusivity == Exclusivity::kAvailable;
+  std::string lane = fmt::format("{}\n{}\n{}{}", child.supervisor->path_key,
+                                 child.spec->start.module, available, child.starts > 0);
+  if (child.spec->has_placement) {
+    v1::Placement placement;
+    wire::EncodePlacement(child.spec->placement, &placement);
+    lane += placement.SerializeAsString();
+  }
+  for (const auto& [resource, amount] : child.spec->resources)
+    lane += fmt::format("\n{}={}", resource, amount);
+  return lane;
 }
 
 void CountDown(ClusterSupervisor::NodeCounts* counts, const std::string& node) {
@@ -50,10 +65,9 @@ void Reconciler::CountOn(Child* child, const std::string& node, bool there) {
 
 void Reconciler::Enqueue(Child* child) {
   child->assigned = Assigned::kQueued;
-  if (queue_.empty()) order_.Clear();
   const Placement* placement = PlacementOf(child);
-  queue_[order_.Next(child->supervisor->path_key, placement == nullptr ? 0 : placement->priority)] =
-      child;
+  queue_.Add(child, child->supervisor->path_key, placement == nullptr ? 0 : placement->priority,
+             LaneOf(*child));
 }
 
 void Reconciler::Unqueue(Child* child) {
@@ -62,16 +76,18 @@ void Reconciler::Unqueue(Child* child) {
   child->assigned = Assigned::kNone;
   child->pending_reason.clear();
   pending_.erase(child->path_key);
-  std::erase_if(queue_, [&](const auto& entry) { return entry.second == child; });
+  queue_.Remove(child);
 }
 
 // Whether some node may get one more start; without nodes there is nothing to wait for.
-bool Reconciler::AnyRoom(const std::vector<NodeView>& views) const {
-  return views.empty() || std::any_of(views.begin(), views.end(), [&](const NodeView& view) {
-           const Member* member = core_->members.Find(view.name);
-           return member == nullptr ||
-                  member->starts_in_flight < core_->options.starts_in_flight_per_node;
-         });
+bool Reconciler::AnyRoom() const {
+  bool any_node = false;
+  for (const auto& [name, member] : core_->members.all()) {
+    if (member->gone()) continue;
+    any_node = true;
+    if (member->starts_in_flight < core_->options.starts_in_flight_per_node) return true;
+  }
+  return !any_node;
 }
 
 // Starts as many as the pace allows, in order; those of a supervisor or node that has to wait are
@@ -81,18 +97,12 @@ void Reconciler::Pump() {
   const Instant now = core_->now();
   const CoordinatorOptions& options = core_->options;
   const double pace = pace_.Factor(now);
+  const double sup_rate = options.starts_per_second_per_supervisor * pace;
   bool waits = false;
-  std::vector<NodeView> views = core_->members.Views(now);
-  // Supervisors whose next child goes to a node that has enough in flight, and so do the others.
-  std::set<const ClusterSupervisor*> full;
-  for (auto it = queue_.begin(); it != queue_.end() && AnyRoom(views);) {
-    Child* child = it->second;
-    const bool alike = !child->spec->has_placement && child->spec->resources.empty();
-    if (alike && full.contains(child->supervisor)) {
-      ++it;
-      continue;
-    }
-    const double sup_rate = options.starts_per_second_per_supervisor * pace;
+  std::vector<NodeView> views;
+  StartQueue<Child>::Pass pass(&queue_);
+  while (Child* child = pass.child()) {
+    if (!AnyRoom()) break;
     if (!bucket_.HasOne(options.starts_per_second * pace, now)) {
       waits = true;
       break;
@@ -102,21 +112,18 @@ void Reconciler::Pump() {
     const bool brake_waits = braked && !brake_.HasOne(options.braked_starts_per_second, now);
     if (brake_waits || !child->supervisor->bucket.HasOne(sup_rate, now)) {
       waits = true;
-      ++it;
+      pass.Skip();
       continue;
     }
-    auto here = it++;
-    const Order order = here->first;
-    queue_.erase(here);
+    pass.Take();
+    if (views.empty()) views = core_->members.Views(now);
     if (!TryPlace(child, views)) {
       // Its node has enough in flight.
-      if (child->assigned == Assigned::kQueued && !pending_.contains(child->path_key)) {
-        queue_[order] = child;
-        if (alike) full.insert(child->supervisor);
-      }
+      const bool for_room = child->assigned == Assigned::kQueued;
+      if (for_room && !pending_.contains(child->path_key)) pass.PutBack();
       continue;
     }
-    order_.Served(order);
+    pass.Served();
     bucket_.Take(options.starts_per_second * pace, now);
     child->supervisor->bucket.Take(sup_rate, now);
     if (braked) brake_.Take(options.braked_starts_per_second, now);

@@ -3,8 +3,6 @@
 #include <utility>
 
 #include "fmt/format.h"
-#include "google/protobuf/io/coded_stream.h"
-#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 
 #include "common/base/check.h"
 #include "common/base/error.h"
@@ -18,28 +16,16 @@ namespace {
 
 using Code = OpResult::Code;
 
-// Bytes that are the same for the same message, maps included.
-std::string Stable(const google::protobuf::MessageLite& message) {
-  std::string bytes;
-  {
-    google::protobuf::io::StringOutputStream out(&bytes);
-    google::protobuf::io::CodedOutputStream coded(&out);
-    coded.SetSerializationDeterministic(true);
-    message.SerializeToCodedStream(&coded);
-  }
-  return bytes;
-}
-
 std::string Stable(const ChildSpec& spec) {
   v1::ChildSpec proto;
   wire::EncodeChildSpec(spec, &proto);
-  return Stable(proto);
+  return StableBytes(proto);
 }
 
 std::string Stable(const SupervisorSpec& spec) {
   v1::SupervisorSpec proto;
   wire::EncodeSupervisorSpec(spec, &proto);
-  return Stable(proto);
+  return StableBytes(proto);
 }
 
 // As a call to a process that has ended.
@@ -158,7 +144,7 @@ void SupervisorRequests::StartSupervisor(StartSupervisorArgs args, Reply<v1::Sup
   std::vector<std::shared_ptr<const ChildSpec>> children;
   for (ChildSpec& child : args.spec.children)
     children.push_back(std::make_shared<const ChildSpec>(std::move(child)));
-  core_->reconciler.Perform(sup, sup->planner->Init(std::move(children), core_->now()));
+  core_->reconciler.Begin(sup, std::move(children));
 }
 
 // A nested supervisor is a child like others.

@@ -214,6 +214,7 @@ void Tree::RemoveSupervisor(ClusterSupervisor* sup) {
   dirty_.erase(sup);
   supervisors_.erase(sup->path_key);
   core_->journal.Delete(fmt::format("sup/{}", sup->path_key));
+  WriteScriptMembers(sup, {});
   if (sup->parent != nullptr) {
     Child* parent = sup->parent;
     Drop(std::move(parent->nested));

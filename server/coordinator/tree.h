@@ -111,6 +111,10 @@ struct ClusterSupervisor {
 
   std::set<ChildKey> dirty;  // records to be written at the end of the turn
   bool header_dirty = false;
+  // As they are in the store. The script's members have a record of their own: they may be as many
+  // as there are children, and each step of the script writes the header.
+  std::string header_written;
+  std::vector<ChildKey> script_written;
   uint64_t last_order = 0;
 };
 
@@ -157,6 +161,7 @@ class Tree {
   void Index(ClusterSupervisor* sup);
   void WriteChild(Child* child);
   void WriteHeader(ClusterSupervisor* sup);
+  void WriteScriptMembers(ClusterSupervisor* sup, const std::vector<ChildKey>& members);
   absl::Status LoadSupervisor(const internal::v1::SupervisorRecord& record);
   void LoadChild(ClusterSupervisor* sup, const internal::v1::ChildRecord& record,
                  const internal::v1::AssignmentRecord& asg, SupervisorSnapshot* snapshot);

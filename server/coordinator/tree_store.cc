@@ -14,6 +14,8 @@
 
 namespace banyan {
 
+constexpr uint64_t kSequenceAhead = 1023;
+
 // ------------------------------------------------------------------- writing
 
 void Tree::Flush() {
@@ -110,17 +112,31 @@ void Tree::WriteHeader(ClusterSupervisor* sup) {
   for (absl::Duration age : snapshot.restart_ages) {
     *record.add_restarts() = wire::ToProto(core_->wall() - age);
   }
-  record.set_sequence(snapshot.sequence);
+  // A few keys ahead, so that not every new child changes the header; keys are not used twice.
+  record.set_sequence(snapshot.sequence | kSequenceAhead);
   if (snapshot.script.kind != SupervisorSnapshot::Script::Kind::kNone) {
     auto* script = record.mutable_script();
     script->set_kind(static_cast<uint32_t>(snapshot.script.kind));
     script->set_starting(snapshot.script.starting);
     script->set_cause(snapshot.script.cause);
-    for (ChildKey key : snapshot.script.members) script->add_members(key);
     script->set_position(snapshot.script.position);
     *script->mutable_exit_reason() = wire::ToProto(snapshot.script.exit_reason, {});
   }
-  core_->journal.Put(fmt::format("sup/{}", sup->path_key), record);
+  WriteScriptMembers(sup, snapshot.script.members);
+  std::string bytes = StableBytes(record);
+  if (bytes == sup->header_written) return;
+  core_->journal.Put(fmt::format("sup/{}", sup->path_key), bytes);
+  sup->header_written = std::move(bytes);
+}
+
+void Tree::WriteScriptMembers(ClusterSupervisor* sup, const std::vector<ChildKey>& members) {
+  if (members == sup->script_written) return;
+  sup->script_written = members;
+  const std::string key = fmt::format("script/{}", sup->path_key);
+  if (members.empty()) return core_->journal.Delete(key);
+  internal::v1::SupervisorRecord::Script record;
+  for (ChildKey member : members) record.add_members(member);
+  core_->journal.Put(key, record);
 }
 
 // ------------------------------------------------------------------- reading
@@ -131,6 +147,14 @@ absl::Status Tree::Load() {
   std::vector<internal::v1::SupervisorRecord> sups;
   for (const KeyValue& kv : *records) {
     if (!sups.emplace_back().ParseFromString(kv.value)) {
+      return absl::DataLossError(fmt::format("store: {} cannot be read", kv.key));
+    }
+  }
+  auto scripts = core_->deps.store->Load("script/");
+  if (!scripts.ok()) return scripts.status();
+  std::map<std::string, internal::v1::SupervisorRecord::Script> script_of;
+  for (const KeyValue& kv : *scripts) {
+    if (!script_of[kv.key.substr(7)].ParseFromString(kv.value)) {
       return absl::DataLossError(fmt::format("store: {} cannot be read", kv.key));
     }
   }
@@ -176,8 +200,9 @@ absl::Status Tree::Load() {
       snapshot.script.kind = static_cast<SupervisorSnapshot::Script::Kind>(record.script().kind());
       snapshot.script.starting = record.script().starting();
       snapshot.script.cause = record.script().cause();
-      snapshot.script.members.assign(record.script().members().begin(),
-                                     record.script().members().end());
+      const auto& members = script_of[sup->path_key].members();
+      snapshot.script.members.assign(members.begin(), members.end());
+      sup->script_written = snapshot.script.members;
       snapshot.script.position = record.script().position();
       snapshot.script.exit_reason = wire::FromProto(record.script().exit_reason(), {});
     }

@@ -1,11 +1,13 @@
 #include "server/coordinator/start_pace.h"
 
 #include <map>
+#include <string>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
+#include "server/coordinator/start_queue.h"
 #include "server/coordinator/token_bucket.h"
 
 namespace banyan {
@@ -80,6 +82,72 @@ TEST(StartOrderTest, WhoComesLateNeitherPassesAllNorWaitsForAll) {
   // a is in its third round.
   EXPECT_THAT(Served(&order, {{"a", 0}, {"a", 0}, {"b", 0}, {"b", 0}}),
               ElementsAre("b0", "a0", "b1", "a1"));
+}
+
+// One pass that starts what `may_start` says; `looked_at` counts what it looked at.
+template <typename MayStart>
+std::vector<std::string> Start(StartQueue<std::string>* queue, MayStart may_start,
+                               size_t* looked_at) {
+  std::vector<std::string> started;
+  StartQueue<std::string>::Pass pass(queue);
+  while (std::string* child = pass.child()) {
+    ++*looked_at;
+    pass.Take();
+    if (may_start(*child)) {
+      pass.Served();
+      started.push_back(*child);
+    } else {
+      pass.PutBack();
+    }
+  }
+  return started;
+}
+
+TEST(StartQueueTest, WhatWaitsIsNotLookedAt) {
+  // 10,000 starts, 256 in flight at a time, as after the loss of a node.
+  constexpr size_t kChildren = 10'000, kInFlight = 256;
+  std::vector<std::string> children(kChildren);
+  StartQueue<std::string> queue;
+  for (size_t i = 0; i < kChildren; ++i) {
+    children[i] = std::to_string(i);
+    queue.Add(&children[i], "s", 0, "s");
+  }
+  size_t in_flight = 0, looked_at = 0;
+  std::vector<std::string> started;
+  const auto pass = [&] {
+    const auto now =
+        Start(&queue, [&](auto&) { return in_flight < kInFlight && ++in_flight > 0; }, &looked_at);
+    started.insert(started.end(), now.begin(), now.end());
+  };
+  for (pass(); in_flight > 0; pass()) --in_flight;  // one is up: a turn of the coordinator
+  ASSERT_EQ(started.size(), kChildren);
+  for (size_t i = 0; i < kChildren; ++i) EXPECT_EQ(started[i], children[i]);
+  EXPECT_LE(looked_at, 2 * kChildren + 1) << "each once, and the one that has to wait each time";
+}
+
+TEST(StartQueueTest, OneLaneDoesNotHoldUpAnother) {
+  std::vector<std::string> a{"a0", "a1", "a2"}, b{"b0", "b1"};
+  StartQueue<std::string> queue;
+  for (std::string& child : a) queue.Add(&child, "a", 0, "a");
+  for (std::string& child : b) queue.Add(&child, "b", 0, "b");
+  size_t looked_at = 0;
+  const auto only_b = [](const std::string& child) { return child[0] == 'b'; };
+  EXPECT_THAT(Start(&queue, only_b, &looked_at), ElementsAre("b0", "b1"));
+  EXPECT_EQ(looked_at, 3u);
+  // What was put back keeps its place.
+  EXPECT_THAT(Start(&queue, [](auto&) { return true; }, &looked_at), ElementsAre("a0", "a1", "a2"));
+  EXPECT_TRUE(queue.empty());
+}
+
+TEST(StartQueueTest, LanesOfOneSupervisorKeepItsOrder) {
+  std::vector<std::string> children{"c0", "d1", "c2", "d3"};
+  StartQueue<std::string> queue;
+  for (std::string& child : children) queue.Add(&child, "s", 0, child.substr(0, 1));
+  queue.Remove(&children[1]);
+  queue.Remove(&children[1]);
+  size_t looked_at = 0;
+  EXPECT_EQ(queue.size(), 3u);
+  EXPECT_THAT(Start(&queue, [](auto&) { return true; }, &looked_at), ElementsAre("c0", "c2", "d3"));
 }
 
 TEST(TokenBucketTest, ASecondsWorthAtOnceThenAtTheRate) {

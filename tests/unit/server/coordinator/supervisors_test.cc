@@ -39,6 +39,46 @@ TEST_F(Supervisors, FailedStartStopsThoseBeforeAndKeepsNothing) {
   for (const auto& [key, value] : disk_->data) EXPECT_FALSE(key.starts_with("child/")) << key;
 }
 
+TEST_F(Supervisors, AStartUpGoesOnUnderTheNextCoordinator) {
+  AddNode("n1").on_start = [](const std::string& path, auto*) { return path != "s/b"; };
+  ChildSpec last = Worker("c");
+  last.start.name = "last";
+  StartSupervisorArgs args;
+  args.name = "s";
+  args.spec.children = {Worker("a"), Worker("b"), last};
+  TakeTrace();
+  coordinator_->StartSupervisor(args, [](auto) {});
+  Settle();
+  RestartCoordinator();
+  Settle();
+  EXPECT_FALSE(Ask<v1::NameEntry>([&](auto done) {
+                 coordinator_->Register({.name = "last", .pid = node("n1").At("s/a").pid}, done);
+               }).ok());
+  node("n1").Up("s/b");
+  time_.RunFor(absl::Seconds(3));
+  EXPECT_THAT(TakeTrace(), ::testing::ElementsAre("n1 start a", "n1 start b", "n1 start c"));
+  for (const auto& [id, child] : Children("s"))
+    EXPECT_EQ(child.state(), v1::CHILD_STATE_RUNNING) << id;
+}
+
+TEST_F(Supervisors, AStepOfALargeStartUpWritesNothingOfTheOthers) {
+  AddNode("n1");
+  size_t scripts = 0, header = 0, children = 0;
+  after_commit = [&](const Txn& txn) {
+    for (const KeyValue& put : txn.puts) {
+      if (put.key.starts_with("script/")) ++scripts;
+      if (put.key.starts_with("sup/")) header = std::max(header, put.value.size());
+      if (put.key.starts_with("child/")) ++children;
+    }
+  };
+  std::vector<ChildSpec> many;
+  for (int i = 0; i < 300; ++i) many.push_back(Worker("c" + std::to_string(i)));
+  ASSERT_TRUE(StartSupervisor("s", many).ok());
+  EXPECT_EQ(scripts, 1u);
+  EXPECT_LT(header, 300u);
+  EXPECT_LE(children, 5 * many.size());
+}
+
 TEST_F(Supervisors, INV007AssignmentIsCommittedBeforeItsStart) {
   AddNode("n1");
   after_commit = [this](const Txn& txn) {
