@@ -21,9 +21,13 @@ namespace {
 constexpr int kResolvesMax = 6;
 constexpr absl::Duration kResolveAgainFirst = absl::Milliseconds(10);
 
-bool HolderIsGone(const absl::Status& status) {
+bool HolderIsGone(const absl::Status& status, Pid callee) {
   const std::string reason = ErrorReason(status);
-  return reason == "NOPROC" || reason == "NOT_DELIVERED";
+  if (reason == "NOPROC" || reason == "NOT_DELIVERED") return true;
+  // It ended with the call in its mailbox; not another process that it had called.
+  if (reason != "CALLEE_EXITED") return false;
+  std::map<std::string, std::string> metadata = GetErrorInfo(status)->metadata;
+  return metadata["outcome"] == kNotExecuted && metadata["target"] == FormatPid(callee);
 }
 
 }  // namespace
@@ -61,7 +65,7 @@ void NodeBackend::CallResolved(std::shared_ptr<NamedCall> call, Pid pid) {
   const Instant deadline = call->deadline;
   deps_.runtime->Call(pid, std::move(payload), deadline,
                       [this, call = std::move(call)](absl::StatusOr<Payload> reply, Pid callee) {
-                        if (!reply.ok()) return CallFailed(call, reply.status());
+                        if (!reply.ok()) return CallFailed(call, reply.status(), callee);
                         const wire::NodeIdentity me = self();
                         call->answer.With(
                             [&](v1::CallResponse* out) {
@@ -72,9 +76,10 @@ void NodeBackend::CallResolved(std::shared_ptr<NamedCall> call, Pid pid) {
                       });
 }
 
-void NodeBackend::CallFailed(std::shared_ptr<NamedCall> call, const absl::Status& status) {
+void NodeBackend::CallFailed(std::shared_ptr<NamedCall> call, const absl::Status& status,
+                             Pid callee) {
   const Instant again = deps_.clock->Now() + kResolveAgainFirst * (1 << call->tries);
-  if (!HolderIsGone(status) || ++call->tries >= kResolvesMax || again >= call->deadline ||
+  if (!HolderIsGone(status, callee) || ++call->tries >= kResolvesMax || again >= call->deadline ||
       call->answer.closed()) {
     return call->answer.Fail(status, self());
   }
@@ -84,7 +89,7 @@ void NodeBackend::CallFailed(std::shared_ptr<NamedCall> call, const absl::Status
 
 void NodeBackend::CallAgain(std::shared_ptr<NamedCall> call) {
   ResolvePid(call->context, call->target, call->deadline, [this, call](absl::StatusOr<Pid> pid) {
-    pid.ok() ? CallResolved(call, *pid) : CallFailed(call, pid.status());
+    pid.ok() ? CallResolved(call, *pid) : CallFailed(call, pid.status(), Pid());
   });
 }
 

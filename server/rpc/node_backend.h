@@ -90,7 +90,7 @@ class NodeBackend final : public Backend {
   // --- actors
   void CallPid(Pid pid, Payload payload, Instant deadline, Answer<v1::CallResponse> answer);
   void CallResolved(std::shared_ptr<NamedCall> call, Pid pid);
-  void CallFailed(std::shared_ptr<NamedCall> call, const absl::Status& status);
+  void CallFailed(std::shared_ptr<NamedCall> call, const absl::Status& status, Pid callee);
   void CallAgain(std::shared_ptr<NamedCall> call);
   void Deliver(Pid pid, Payload payload, bool cast);
   template <typename Request, typename Response>

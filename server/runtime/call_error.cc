@@ -6,6 +6,14 @@
 
 namespace banyan {
 
+absl::Status EndedUnheard(Pid callee, const ExitReason& reason) {
+  const std::string pid = FormatPid(callee);
+  return MakeError(
+      "CALLEE_EXITED",
+      fmt::format("{} ended before it looked at the request: {}", pid, reason.ToString()),
+      {{"target", pid}, {"outcome", std::string(kNotExecuted)}}, reason);
+}
+
 absl::StatusOr<Payload> ToCallResult(CallReply reply, Pid callee, absl::Duration timeout) {
   if (reply.outcome == CallReply::Outcome::kReply) {
     if (!reply.status.ok()) return reply.status;

@@ -10,4 +10,8 @@ namespace banyan {
 // NOCONNECTION, CALLEE_EXITED, CALL_TIMEOUT).
 absl::StatusOr<Payload> ToCallResult(CallReply reply, Pid callee, absl::Duration timeout);
 
+// The answer to a call that was in the mailbox of `callee` when it ended: CALLEE_EXITED, not
+// executed.
+absl::Status EndedUnheard(Pid callee, const ExitReason& reason);
+
 }  // namespace banyan

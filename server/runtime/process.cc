@@ -2,6 +2,7 @@
 
 #include "common/base/check.h"
 #include "common/base/error.h"
+#include "server/runtime/call_error.h"
 #include "server/runtime/crash_reason.h"
 #include "server/runtime/local_registry.h"
 #include "server/runtime/process_table.h"
@@ -253,18 +254,29 @@ void Process::Die(const ExitReason& reason) {
   const Pid me = pid();
   life_.store(uint64_t{generation()} << 1, std::memory_order_seq_cst);
   if (has_name_.exchange(false)) rt_->registry().Release(me);
-  const Tables t = std::exchange(tables_, Tables());
+  Tables t = std::exchange(tables_, Tables());
   t.timers.ForEach([&](Ref, Timers::Id id) { rt_->timers().Cancel(id); });
   t.links.ForEach([&](const Pid& to, Link& link) {
     if (link.active()) SendSignal(SignalKind::kLinkExit, to, 0, reason);
   });
+  // Calls from elsewhere that it never looked at are told so: they may be made again. Local callers
+  // hear what OTP's hear.
+  std::vector<SignalPtr> unheard, left;
+  while (SignalPtr s = TakeMessage(nullptr)) {
+    const bool elsewhere = !s->from.valid() || s->from.node_id != 0;
+    const bool call =
+        s->kind == SignalKind::kCall && elsewhere && t.watchers.Erase({s->from, s->ref});
+    (call ? unheard : left).push_back(std::move(s));
+  }
   t.watchers.ForEach(
       [&](const WatcherKey& w, bool) { SendSignal(SignalKind::kDown, w.first, w.second, reason); });
   t.monitors.ForEach([&](Ref ref, const Pid& to) { SendSignal(SignalKind::kDemonitor, to, ref); });
   t.aliases.ForEach([&](Ref ref, const Alias& a) {
     if (!a.done && a.watched) SendSignal(SignalKind::kDemonitor, a.watched, ref);
   });
-  while (SignalPtr s = TakeMessage(nullptr)) {
+  for (const SignalPtr& s : unheard)
+    SendSignal(Undeliverable(*s, reason, EndedUnheard(me, reason)));
+  for (SignalPtr& s : left) {
     // What came behind the exit: links, monitors and calls that are in no table.
     const bool call = s->kind == SignalKind::kCall || s->kind == SignalKind::kSystem;
     if (s->kind == SignalKind::kLink || s->kind == SignalKind::kMonitor ||

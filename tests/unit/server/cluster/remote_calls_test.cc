@@ -98,6 +98,25 @@ TEST_F(RemoteCalls, SIG150TheSixOutcomesStayDistinct) {
   }
 }
 
+TEST_F(RemoteCalls, ACallThatItNeverLookedAtHasNotRun) {
+  auto server = Server([](Self& self, CallFrom) -> Task<void> {
+    co_await self.Sleep(absl::Milliseconds(100));
+    co_await self.ExitSelf(ExitReason::Shutdown());
+  });
+  std::vector<std::string> outcomes;
+  for (const auto& caller : {caller_, Spawn(*a)}) {
+    Run(*a, caller, [&, pid = b->Export(server->pid)](Self& self) -> Task<void> {
+      auto reply = co_await self.Call(pid, Text("?"), absl::InfiniteDuration());
+      EXPECT_EQ(ErrorReason(reply.status()), "CALLEE_EXITED");
+      EXPECT_EQ(ExitOf(reply.status()), ExitReason::Shutdown());
+      outcomes.push_back(GetErrorInfo(reply.status())->metadata["outcome"]);
+    });
+  }
+  time.RunFor(absl::Seconds(1));
+  // The first one was being handled. Whoever asks for a name may ask its next holder for the other.
+  EXPECT_THAT(outcomes, ::testing::UnorderedElementsAre(kOutcomeUnknown, kNotExecuted));
+}
+
 TEST_F(RemoteCalls, SIG151NobodyIsThere) {
   auto server = Spawn(*b);
   b->runtime.Send(server->pid, Text("return"));
