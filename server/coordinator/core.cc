@@ -207,20 +207,16 @@ absl::Status Coordinator::Core::Load() {
   }
   journal.Put("epoch", record);
   journal.Put("meta", meta);
-  term_start = now();
   for (const KeyValue& kv : nodes) {
     internal::v1::NodeRecord node;
     if (!node.ParseFromString(kv.value)) {
       return absl::DataLossError(fmt::format("store: {} cannot be read", kv.key));
     }
-    const Instant heard = Mutant("no-term-grace") ? term_start - times.coordinator : term_start;
-    Member& member = members.Add(std::move(node), times, heard);  // L3
+    Member& member = members.Add(std::move(node), times, now());
     member.drift = DriftGuard(options.drift_window);
-    member.control_lost = term_start;
     if (member.gone()) continue;
     // Nothing is known of it yet: one heartbeat after its resync will do.
     member.suspect = true;
-    member.suspect_since = term_start;
     member.beats_wanted = 1;
   }
   BANYAN_RETURN_IF_ERROR(tree.Load());
@@ -228,7 +224,6 @@ absl::Status Coordinator::Core::Load() {
 }
 
 void Coordinator::Core::Start(StatusReply ready) {
-  term_start = now();
   // The store's thread may call when this is gone.
   journal.set_post([weak = weak_from_this(), executor = deps.executor](std::function<void()> fn) {
     executor->Post([weak, fn = std::move(fn)] {
@@ -242,6 +237,7 @@ void Coordinator::Core::Start(StatusReply ready) {
   names.Start();
   journal.After([this, ready = std::move(ready)] {
     started = true;
+    term_start = now();
     reconciler.Start();
     lease_keeper.Start();
     cluster_requests.Start();

@@ -29,6 +29,15 @@ LeaseKeeper::LeaseKeeper(Coordinator::Core* core)
       mass_loss_(MassLimits(core->options)) {}
 
 void LeaseKeeper::Start() {
+  // L3. The transaction that begins the term may have been under way for long, and whoever called
+  // meanwhile was not heard.
+  const Instant heard = core_->term_start -
+                        (Mutant("no-term-grace") ? core_->times.coordinator : absl::ZeroDuration());
+  for (const auto& [name, member] : core_->members.all()) {
+    member->clock = DeathClock(core_->times, heard);
+    member->control_lost = core_->term_start;
+    member->suspect_since = core_->term_start;
+  }
   stall_ = StallDetector(TickPeriod(core_->options), core_->options.stall_limit, core_->now());
   core_->After(TickPeriod(core_->options), [this] { Tick(); });
 }
@@ -211,8 +220,9 @@ void LeaseKeeper::Tick() {
   }
   if (late > absl::ZeroDuration()) {
     for (const auto& [name, member] : core_->members.all()) {
-      member->clock.Forgive(late);
-      member->acked_moved = member->acked_moved + late;
+      // Whoever has been heard since then owes no more than the time since.
+      member->clock.Forgive(std::min(late, now - member->clock.heard()));
+      member->acked_moved = std::min(member->acked_moved + late, now);
     }
   }
   core_->After(TickPeriod(core_->options), [this] { Tick(); });

@@ -88,6 +88,7 @@ void Reconciler::TakeReport(Member* member, Child* child, const Report& report) 
       if (child->spec->restart == RestartType::kTemporary)
         return Exited(child, reason, Cause::kOther);
       if (child->assigned == Assigned::kStarting) return StartAgain(child);
+      if (child->second && !child->second->outgoing) CancelSecond(child);
       child->moving = true;
       return Stopped(child, reason);
     }
@@ -231,6 +232,7 @@ void Reconciler::OnNodeGone(Member* member) {
       continue;
     }
     if (NeedsProof(child)) {
+      child->frozen = false;
       child->pending_reason = "death_not_proven";
       core_->tree.Touch(child);
       continue;

@@ -28,6 +28,13 @@ class ClusterTest : public ::testing::Test {
   }
 
   void StartCoordinator() {
+    LaunchCoordinator();
+    time_.RunUntilIdle();
+    ASSERT_TRUE(ready_.has_value());
+    ASSERT_TRUE(ready_->ok()) << *ready_;
+  }
+  // Its term begins when its store says so.
+  void LaunchCoordinator() {
     transport_ = std::make_unique<SimTransport>(&network_, "coord", executor_);
     store_ = std::make_unique<MemoryStore>(
         disk_, MemoryStore::Deps{executor_, &time_, timers_},
@@ -41,11 +48,8 @@ class ClusterTest : public ::testing::Test {
                                 }});
     Coordinator::Deps deps{&time_, timers_, executor_, &random_, transport_.get(), store_.get()};
     coordinator_ = std::make_unique<Coordinator>(deps, options_);
-    std::optional<absl::Status> ready;
-    coordinator_->Start([&](absl::Status status) { ready = status; });
-    time_.RunUntilIdle();
-    ASSERT_TRUE(ready.has_value());
-    ASSERT_TRUE(ready->ok()) << *ready;
+    ready_.reset();
+    coordinator_->Start([this](absl::Status status) { ready_ = status; });
   }
 
   // kill -9: only the disk is left.
@@ -158,6 +162,7 @@ class ClusterTest : public ::testing::Test {
   std::unique_ptr<SimTransport> transport_;
   std::unique_ptr<MemoryStore> store_;
   std::unique_ptr<Coordinator> coordinator_;
+  std::optional<absl::Status> ready_;  // of the coordinator's start
   std::map<std::string, std::unique_ptr<FakeNode>> nodes_;
 };
 

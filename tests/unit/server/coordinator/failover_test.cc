@@ -45,10 +45,14 @@ TEST_F(Failover, StrictChildWaitsForProof) {
   spec.exclusivity = Exclusivity::kStrict;
   ASSERT_TRUE(StartSupervisor("s", {spec}).ok());
   AddNode("n2");
+  node("n1").Freeze("s/a");
+  Settle();
+  EXPECT_EQ(Children("s")["a"].state_reason(), "frozen");
   node("n1").Mute();
   time_.RunFor(absl::Seconds(70));
   ASSERT_EQ(NodeInfo("n1").state(), v1::NODE_STATE_DEAD);
   EXPECT_FALSE(node("n2").Has("s/a"));
+  EXPECT_EQ(Children("s")["a"].state_reason(), "death_not_proven");
   RestartCoordinator();
   time_.RunFor(absl::Seconds(70));
   EXPECT_FALSE(node("n2").Has("s/a"));

@@ -287,6 +287,14 @@ void FakeNode::Stopped(const std::string& path) {
   SendReport(report);
 }
 
+void FakeNode::Freeze(const std::string& path) {
+  internal::v1::Report report;
+  for (const std::string& name : children_.at(path).path) report.add_path(name);
+  report.set_fence(children_.at(path).fence);
+  report.mutable_frozen()->set_frozen(true);
+  SendReport(report);
+}
+
 void FakeNode::Exit(const std::string& path, const ExitReason& reason) {
   auto entry = children_.extract(path);
   trace_->push_back(name_ + " exit " + entry.mapped().path.back());

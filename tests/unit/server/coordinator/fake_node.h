@@ -52,6 +52,8 @@ class FakeNode {
   void Stopped(const std::string& path);
   // The child ends by itself.
   void Exit(const std::string& path, const ExitReason& reason);
+  // Its lease is over and nothing of the child runs.
+  void Freeze(const std::string& path);
   // Its init fails.
   void FailStart(const std::string& path, const ExitReason& reason);
   void AskName(const std::string& name, Pid pid);
