@@ -20,6 +20,7 @@ Faults::Faults(SimCluster* cluster, Clients* clients, Options options)
   AddNetworkFaults();
   AddCoordinatorFaults();
   AddLoad();
+  AddSessionFaults();
   std::erase_if(classes_, [](const auto& c) { return c->inject == nullptr; });
   for (const auto& c : classes_) chosen_.push_back(c->name);
 }
@@ -33,7 +34,7 @@ std::vector<std::string> Faults::Classes() {
           "zombie",       "coordinator", "pause_coordinator",
           "crash_points", "store_slow",  "store_full",
           "lost_replies", "scripts",     "children",
-          "operators"};
+          "operators",    "sessions"};
 }
 
 void Faults::Add(std::string name, double mean_seconds, bool calm, Inject inject) {

@@ -51,6 +51,8 @@ class Faults {
 
   void AddProcessFaults();
   void AddNetworkFaults();
+  void AddSessionFaults();
+  void DropSession(int at, int peer);
   void AddCoordinatorFaults();
   void AddLoad();
   void CrashNode(Random& random, int i);
@@ -71,7 +73,7 @@ class Faults {
   absl::Duration delay_;   // how late, at most
   Instant next_crash_point_;
   double crash_point_part_ = 0;
-  std::unique_ptr<Random> crash_random_, delay_random_;
+  std::unique_ptr<Random> crash_random_, delay_random_, linger_random_;
 };
 
 }  // namespace banyan::sim

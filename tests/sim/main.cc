@@ -28,7 +28,7 @@ struct Flags {
   std::vector<std::string> faults;
   double phase1 = 0;
   bool list_mutants = false, minimise = false, verbose = false, twice = false, keep_going = false;
-  bool workloads = false;
+  bool workloads = false, segfaults = false, hashes = false;
 };
 
 std::string Replay(const RunOptions& o, const std::string& mutant) {
@@ -41,6 +41,7 @@ std::string Replay(const RunOptions& o, const std::string& mutant) {
     line += " --faults " + list;
   }
   if (o.workloads) line += " --workloads";
+  if (o.segfaults) line += " --segfaults";
   if (!mutant.empty()) line += " --mutant " + mutant;
   return line;
 }
@@ -85,6 +86,7 @@ int Main(const Flags& flags) {
   options.phase1 = absl::Seconds(flags.phase1);
   options.history = flags.history;
   options.workloads = flags.workloads;
+  options.segfaults = flags.segfaults;
   const uint64_t first = flags.seed != 0 ? flags.seed : flags.first;
   const uint64_t count = flags.seed != 0 ? 1 : flags.seeds;
   uint64_t ran = 0, starts = 0, violations = 0, failed = 0;
@@ -96,6 +98,10 @@ int Main(const Flags& flags) {
     RunResult r = RunOnce(options);
     if (flags.twice && RunOnce(options).hash != r.hash)
       r.violations.push_back("INV-0: the same seed gave two different runs");
+    if (flags.hashes) {
+      std::printf("seed %llu hash %016llx\n", static_cast<unsigned long long>(seed),
+                  static_cast<unsigned long long>(r.hash));
+    }
     ++ran;
     starts += r.starts;
     simulated += r.seconds;
@@ -152,9 +158,13 @@ int main(int argc, char** argv) {
   app.add_option("--history", flags.history, "write the history there, as lines of JSON");
   app.add_flag("--minimise", flags.minimise, "look for fewer faults and a shorter run that fail");
   app.add_flag("--twice", flags.twice, "run each seed twice: both runs must be the same");
+  app.add_flag("--hashes", flags.hashes,
+               "print what each run comes to: another process must print the same");
   app.add_flag("--keep-going", flags.keep_going, "do not stop at the first seed that fails");
   app.add_flag("--workloads", flags.workloads,
                "with links, monitors, messages, calls, names or groups, one of them in each run");
+  app.add_flag("--segfaults", flags.segfaults, "with children that crash their nodes")
+      ->excludes("--workloads");
   app.add_flag("-v,--verbose", flags.verbose, "show which rare paths were taken");
   CLI11_PARSE(app, argc, argv);
   if (flags.list_mutants) {

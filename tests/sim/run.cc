@@ -10,6 +10,7 @@
 #include "tests/sim/group_checks.h"
 #include "tests/sim/sim_cluster.h"
 #include "tests/sim/workload_calls.h"
+#include "tests/sim/workload_crashes.h"
 #include "tests/sim/workload_groups.h"
 #include "tests/sim/workload_links.h"
 #include "tests/sim/workload_messages.h"
@@ -40,7 +41,7 @@ Shape ShapeOf(const RunOptions& options) {
   Shape s;
   const uint64_t kind = random.Below(12);
   s.kind = kind == 0 ? Kind::kRollback : kind <= 2 ? Kind::kCalm : Kind::kStorm;
-  if (options.workloads) s.kind = Kind::kStorm;
+  if (options.Beside()) s.kind = Kind::kStorm;
   s.single = random.Below(5) == 0;
   s.tight = random.Below(3) == 0 && s.kind == Kind::kStorm;
   s.limited = random.Below(3) == 0;
@@ -62,7 +63,7 @@ Shape ShapeOf(const RunOptions& options) {
   return s;
 }
 
-CoordinatorOptions Times(const Shape& shape) {
+CoordinatorOptions Times(const RunOptions& options, const Shape& shape) {
   CoordinatorOptions o;
   if (!shape.single) {  // those of a replicated one, so that lease deaths fit into a run
     o.lease_freeze = absl::Seconds(15);
@@ -73,13 +74,14 @@ CoordinatorOptions Times(const Shape& shape) {
   o.quarantine_first = absl::Seconds(5);
   o.quarantine_max = absl::Seconds(10);
   o.mass_loss_hold = absl::Seconds(20);
-  o.poison_marks_max = 1000;  // here nodes die of faults, not of their children
+  if (!options.segfaults) o.poison_marks_max = 1000;  // nodes die of faults, not of their children
   return o;
 }
 
 // One of them in each run.
-std::unique_ptr<Workload> MakeWorkload(uint64_t seed) {
-  switch (seed % 6) {
+std::unique_ptr<Workload> MakeWorkload(const RunOptions& options) {
+  if (options.segfaults) return std::make_unique<CrashWorkload>();
+  switch (options.seed % 6) {
     case 0:
       return std::make_unique<LinkWorkload>();
     case 1:
@@ -97,8 +99,12 @@ std::unique_ptr<Workload> MakeWorkload(uint64_t seed) {
 
 // What the workloads' rules hold under; the others are about children.
 std::set<std::string> FaultsOf(const RunOptions& options) {
-  if (!options.faults.empty() || !options.workloads) return options.faults;
-  return {"kill", "pause", "cut", "isolate", "one_way", "peers", "breaks", "coordinator"};
+  if (!options.faults.empty() || !options.Beside()) return options.faults;
+  // Whoever else lost nodes would mark children, rightly.
+  if (options.segfaults)
+    return {"breaks", "storm", "delay", "coordinator", "crash_points", "store_slow"};
+  return {"kill",  "pause",  "cut",         "isolate", "one_way",
+          "peers", "breaks", "coordinator", "sessions"};
 }
 
 class SimRun {
@@ -108,7 +114,7 @@ class SimRun {
         shape_(ShapeOf(options)),
         cluster_({.seed = options.seed,
                   .nodes = shape_.nodes,
-                  .coordinator = Times(shape_),
+                  .coordinator = Times(options, shape_),
                   .capacity = Capacity(shape_)}),
         clients_(&cluster_),
         faults_(&cluster_, &clients_,
@@ -123,6 +129,7 @@ class SimRun {
     cluster_.crash_point = nullptr;
     cluster_.set_scripts(nullptr);
     cluster_.network().set_latency(nullptr);
+    cluster_.network().set_linger(nullptr);
   }
 
   RunResult Go() {
@@ -150,9 +157,7 @@ class SimRun {
     // How much has been forgotten is only known where wall clocks stand.
     cluster_.store_checks().set_wall_jumps(faults_.Has("wall"));
     cluster_.store_checks().set_judge_deaths(true);
-    if (options_.workloads) {
-      cluster_.AddWorkload(MakeWorkload(options_.seed));
-    }
+    if (options_.Beside()) cluster_.AddWorkload(MakeWorkload(options_));
     cluster_.StartCoordinator();
     for (int i = 0; i < cluster_.size(); ++i) cluster_.StartNode(i);
     if (!cluster_.WaitForNodes(cluster_.size(), absl::Seconds(60)) ||
@@ -220,7 +225,7 @@ class SimRun {
     std::set<int> core;
     auto random = cluster_.Fork("core");
     for (int i = 0; i < cluster_.size(); ++i) core.insert(i);
-    if (shape_.kind == Kind::kCalm || options_.workloads) return core;
+    if (shape_.kind == Kind::kCalm || options_.Beside()) return core;
     const int lost = static_cast<int>(random->Below(cluster_.size() / 3 + 1));
     // The first node has a child that can be nowhere else.
     for (int k = 0; k < lost; ++k)
@@ -232,6 +237,9 @@ class SimRun {
     const std::set<int> core = Core();
     faults_.Heal(core);
     for (const auto& workload : cluster_.workloads()) workload->StopLoad();
+    if (!std::all_of(cluster_.workloads().begin(), cluster_.workloads().end(),
+                     [](const auto& w) { return w->KeepsChildren(); }))
+      return Rest();
     clients_.PutRight();
     // Not while their children may still run.
     const absl::Duration lease = cluster_.options().coordinator.lease_coordinator;
@@ -272,7 +280,11 @@ class SimRun {
       history().Violation("INV-17: children start in a cluster at rest");
     if (shape_.kind == Kind::kCalm && history().starts() != first_starts_)
       history().Violation("INV-17: a child was restarted for a failover or a broken stream");
-    if (!options_.workloads || !history().violations().empty()) return;
+    if (!options_.Beside() || !history().violations().empty()) return;
+    Rest();
+  }
+
+  void Rest() {
     RunFor(absl::Seconds(46));  // lives that were lost are declared over
     for (const auto& workload : cluster_.workloads()) workload->AtQuiescence();
   }

@@ -22,7 +22,10 @@ struct RunOptions {
   absl::Duration phase1 = absl::ZeroDuration();  // zero: that of the seed
   bool wall_jumps = true;                        // off: the same run without them
   bool workloads = false;                        // one of links, monitors, calls, ... as well
+  bool segfaults = false;                        // children that crash their nodes as well
   std::string history;                           // file that it is written to; empty: none
+  // Something goes on beside the children.
+  bool Beside() const { return workloads || segfaults; }
 };
 
 struct RunResult {

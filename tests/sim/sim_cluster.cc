@@ -13,11 +13,13 @@ namespace banyan::sim {
 // The watcher process of a node that has ended: reports the end until it is recorded.
 class SimCluster::Watcher : public StreamHandler {
  public:
-  Watcher(SimCluster* cluster, std::string name, wire::NodeIdentity id, std::string process_id)
+  Watcher(SimCluster* cluster, std::string name, wire::NodeIdentity id, std::string process_id,
+          std::optional<internal::v1::LastCrash> crash)
       : time_(&cluster->time_),
         transport_(&cluster->network_, std::move(name), time_),
         id_(id),
-        process_id_(std::move(process_id)) {
+        process_id_(std::move(process_id)),
+        crash_(std::move(crash)) {
     Dial();
   }
   void OnFrame(std::string bytes) override {
@@ -38,7 +40,8 @@ class SimCluster::Watcher : public StreamHandler {
     w->set_node_id(id_.node_id);
     w->set_incarnation(id_.incarnation);
     w->set_process_id(process_id_);
-    end.mutable_exited()->set_status(9);
+    end.mutable_exited()->set_status(crash_ ? crash_->signal() : 9);
+    if (crash_) *end.mutable_exited()->mutable_last_crash() = *crash_;
     stream_->Write(hello.SerializeAsString());
     stream_->Write(end.SerializeAsString());
   }
@@ -47,6 +50,7 @@ class SimCluster::Watcher : public StreamHandler {
   testing::SimTransport transport_;
   const wire::NodeIdentity id_;
   const std::string process_id_;
+  const std::optional<internal::v1::LastCrash> crash_;
   std::unique_ptr<Stream> stream_;
   bool recorded_ = false;
   int tries_ = 0;
@@ -81,6 +85,7 @@ SimCluster::NodeProcess::NodeProcess(SimCluster* c, int slot)
   options.has_watcher = true;
   options.peer = c->options_.peer;
   options.epoch_seen = life->epoch_seen;
+  options.last_crash = life->crash_file;
   // One entry at most in each map: more have no fixed order in bytes.
   if (c->options_.capacity) options.capacity["weight"] = c->options_.capacity(slot % c->size());
   c->wire_checks_.OnProcess(address, life->epoch_seen);
@@ -277,14 +282,32 @@ void SimCluster::EndProcess(int i) {
 }
 
 void SimCluster::CrashNode(int i, Crash how) {
-  const wire::NodeIdentity id = node(i).identity();
-  const std::string process_id = node(i).options().process_id;
   if (how == Crash::kPower) network_.PowerOff(AddressOf(i));
+  if (how == Crash::kWatched) Watch(i, std::nullopt);
   EndProcess(i);
-  if (how != Crash::kWatched || id.node_id == 0) return;
+}
+
+// Its watcher tells of the end of the present process.
+void SimCluster::Watch(int i, std::optional<internal::v1::LastCrash> crash) {
+  const wire::NodeIdentity id = node(i).identity();
+  if (id.node_id == 0) return;
   const std::string name = fmt::format("{}-watcher-{}", AddressOf(i), Slot(i)->lives);
-  After(absl::Milliseconds(20), [this, name, id, process_id] {
-    watchers_.push_back(std::make_unique<Watcher>(this, name, id, process_id));
+  After(absl::Milliseconds(20),
+        [this, name, id, process_id = node(i).options().process_id, crash = std::move(crash)] {
+          watchers_.push_back(std::make_unique<Watcher>(this, name, id, process_id, crash));
+        });
+}
+
+void SimCluster::CrashInTurn(int i, internal::v1::LastCrash crash, bool written, bool watcher) {
+  NodeProcess* process = Slot(i)->process.get();
+  if (process->host.dead()) return;
+  crash.set_incarnation(node(i).identity().incarnation);
+  if (written) Slot(i)->crash_file = crash;
+  if (watcher) Watch(i, written ? std::optional(crash) : std::nullopt);
+  process->host.Kill();
+  network_.Mute(AddressOf(i));
+  time_.Post([this, i, process] {
+    if (Slot(i)->process.get() == process) EndProcess(i);
   });
 }
 

@@ -84,6 +84,9 @@ class SimCluster {
     CrashNode(i, watcher ? Crash::kWatched : Crash::kUnwatched);
   }
   void CrashNode(int i, Crash how);
+  // A child crashes its node in the middle of a turn. `written`: the dying process has written down
+  // whose code it was, as the watcher, if there is one, and the node's next life will say.
+  void CrashInTurn(int i, internal::v1::LastCrash crash, bool written, bool watcher);
   // SIGTERM: it stops its children and leaves; the process ends in the turn in which that is done.
   void StopNode(int i);
   void PauseNode(int i);
@@ -166,6 +169,7 @@ class SimCluster {
   struct NodeSlot {
     int lives = 0;
     uint32_t epoch_seen = 0;  // in its state directory
+    std::optional<internal::v1::LastCrash> crash_file;
     std::unique_ptr<NodeProcess> process;
   };
   struct CoordinatorProcess {
@@ -185,6 +189,7 @@ class SimCluster {
   MemoryStore::Faults StoreHooks();
   double ClockRate();
   void EndProcess(int i);
+  void Watch(int i, std::optional<internal::v1::LastCrash> crash);
 
   const Options options_;
   VirtualTime time_;

@@ -23,7 +23,8 @@ void Judge(const RunOptions& options, const RunResult& r) {
   std::fprintf(stderr, "%s", r.text.c_str());
   for (const std::string& v : r.violations) {
     ADD_FAILURE() << v << "\n  banyan_sim --seed " << options.seed << " --profile "
-                  << Name(options.profile);
+                  << Name(options.profile) << (options.workloads ? " --workloads" : "")
+                  << (options.segfaults ? " --segfaults" : "");
   }
 }
 
@@ -64,7 +65,18 @@ TEST(Simulation, WallClocksChangeNothing) {
   EXPECT_EQ(jumps, 4u);
 }
 
-// Seeds that once failed: "SEED PROFILE RULE why".
+// Each kind of workload, twice.
+TEST(Simulation, TheSameSeedIsTheSameRunWithWorkloadsToo) {
+  for (uint64_t seed = 1; seed <= 12; ++seed) {
+    const RunOptions options{.seed = seed, .workloads = true};
+    const RunResult r = RunOnce(options);
+    Judge(options, r);
+    EXPECT_EQ(RunOnce(options).hash, r.hash) << "seed " << seed;
+  }
+}
+
+// Seeds that once failed: "SEED PROFILE RULE why"; the profile, or what goes on beside the
+// children.
 TEST(Simulation, WhatOnceFailedHolds) {
   std::ifstream file(BANYAN_REGRESSIONS);
   ASSERT_TRUE(file) << BANYAN_REGRESSIONS;
@@ -75,8 +87,12 @@ TEST(Simulation, WhatOnceFailedHolds) {
     RunOptions options;
     std::string profile, rule;
     words >> options.seed >> profile >> rule;
-    ASSERT_TRUE(ParseProfile(profile)) << line;
-    options.profile = *ParseProfile(profile);
+    options.workloads = profile == "workloads";
+    options.segfaults = profile == "segfaults";
+    if (!options.Beside()) {
+      ASSERT_TRUE(ParseProfile(profile)) << line;
+      options.profile = *ParseProfile(profile);
+    }
     SCOPED_TRACE(line);
     Judge(options, RunOnce(options));
   }

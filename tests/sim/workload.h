@@ -18,9 +18,9 @@ class SimCluster;
 //
 //   AddModules for each life of each node, before it starts
 //   Start once, when all nodes have joined; faults begin after it
-//   OnNodeStarted / OnNodeEnding for each life of a node from then on
-//   StopLoad once, when the faults are over: from here on nothing new is begun
-//   AtQuiescence once, when the cluster has come to rest; violations found there end the run
+//   OnNodeStarted / OnNodeEnding for each life of a node, OnSessionFault for some faults, from then
+//   on StopLoad once, when the faults are over: from here on nothing new is begun AtQuiescence
+//   once, when the cluster has come to rest; violations found there end the run
 class Workload {
  public:
   virtual ~Workload() = default;
@@ -31,7 +31,11 @@ class Workload {
   virtual void OnNodeStarted(int i) {}
   // The process of node `i` is about to be destroyed (kill -9, or the end of an orderly stop).
   virtual void OnNodeEnding(int i) {}
+  // The session between the two has just been lost, or at one end only: a good moment to want one.
+  virtual void OnSessionFault(int a, int b) {}
   virtual void StopLoad() {}
+  // False: children of others may be given up, rightly, so they are not judged at the end.
+  virtual bool KeepsChildren() const { return true; }
   virtual void AtQuiescence() {}
 };
 

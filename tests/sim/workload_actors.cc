@@ -49,7 +49,12 @@ void ActorWorkload::Tick() {
 void ActorWorkload::LookAt(int i) {
   NodeState& n = nodes_[i];
   const bool up = cluster_->node_up(i);
-  if (!up || cluster_->node_paused(i)) n.running_since = Now();
+  if (!up || cluster_->node_paused(i)) {
+    n.running_since = Now();
+  } else {
+    n.ran += Now() - std::max(n.looked_at, n.running_since);
+  }
+  n.looked_at = Now();
   const std::string life = up ? Life(i) : "";
   const wire::NodeIdentity identity = up ? Identity(i) : wire::NodeIdentity{};
   if (life != n.life) {
@@ -206,6 +211,7 @@ std::optional<Instant> ActorWorkload::LifeOver(const Pid& exported) const {
 
 bool ActorWorkload::MayBeOver(const Pid& exported) const {
   if (LifeOver(exported)) return true;
+  if (cluster_->store_checks().Gone(exported.node_id, exported.incarnation)) return true;
   for (int i = 0; i < size(); ++i) {
     if (!cluster_->node_up(i)) continue;
     const std::shared_ptr<const ClusterView> view = cluster_->node(i).view();

@@ -78,6 +78,8 @@ class ActorWorkload : public Workload {
   Actor* RandomActor(const std::function<bool(const Actor&)>& want);
 
   SimCluster& cluster() { return *cluster_; }
+  // Expires with the workload.
+  std::weak_ptr<bool> Live() const { return live_; }
   Instant Now() const { return cluster_->time().Now(); }
   bool quiet() const { return quiet_; }
   bool calm() const { return calm_; }
@@ -108,7 +110,7 @@ class ActorWorkload : public Workload {
   Actor* FindActor(int node, const Pid& seen) const;
   // The life as a member in which this pid was exported is over: since when. Nullopt: it is not.
   std::optional<Instant> LifeOver(const Pid& exported) const;
-  // The same, or some node has been told so.
+  // The same, or the coordinator has decided so, or some node has been told.
   bool MayBeOver(const Pid& exported) const;
   // Since when this pid cannot be reached any more, by its end or that of its node's life.
   std::optional<Instant> GoneSince(const Pid& exported) const;
@@ -119,6 +121,9 @@ class ActorWorkload : public Workload {
   uint64_t SessionsOpened(int node);
   // Since when the node's process has run without a pause.
   Instant RunningSince(int node) const { return nodes_[node].running_since; }
+  // For how long its processes have run, pauses left out: what is held up for a node waits in this
+  // time, since the node's sessions end by it.
+  absl::Duration RanFor(int node) const { return nodes_[node].ran; }
   // Of a process of the node that is up: the latest moment at which it must have acted on what
   // happened at `at`, by the 8 s of silence.
   Instant DueBy(int node, Instant at) const;
@@ -131,6 +136,8 @@ class ActorWorkload : public Workload {
     std::string life;
     wire::NodeIdentity identity;
     Instant running_since;
+    Instant looked_at;
+    absl::Duration ran;
     uint64_t closed = 0, opened = 0;          // of the processes before
     uint64_t closed_now = 0, opened_now = 0;  // of this one, when last seen
   };

@@ -14,6 +14,12 @@ constexpr absl::Duration kSettled = absl::Seconds(2);
 
 }  // namespace
 
+bool LinkWorkload::Side::MayUndo(const Side& link) const {
+  if (!last_unlink_call) return false;
+  // One that a pause of the other node has held up is acted on when that node runs again.
+  return *last_unlink_call >= link.since - kDialMax || link.since_ran - unlink_ran < kDialMax;
+}
+
 // -------------------------------------------------------------------- actors
 
 void LinkWorkload::OnLife(int node) {
@@ -51,10 +57,27 @@ void LinkWorkload::StopLoad() {
 void LinkWorkload::Duel() {
   Actor* one = RandomActor([](const Actor&) { return true; });
   Actor* other = one ? RandomActor([&](const Actor& a) { return a.node != one->node; }) : nullptr;
-  if (!other) return;
+  if (other) Duel(one, other);
+}
+
+void LinkWorkload::Duel(Actor* one, Actor* other) {
   Count("duels");
   for (auto [actor, opponent] : {std::pair{one, other}, std::pair{other, one}})
     cluster().runtime(actor->node).Send(actor->pid, Payload::Local(Export(*opponent)));
+}
+
+// Both ends want a session at once, or one of them before the other knows that the old one is over.
+void LinkWorkload::OnSessionFault(int a, int b) {
+  if (quiet()) return;
+  for (int i = 0; i < 3; ++i) {
+    cluster().After(Between(absl::ZeroDuration(), absl::Milliseconds(300)),
+                    [this, a, b, live = Live()] {
+                      if (live.expired() || quiet()) return;
+                      Actor* one = RandomActor([&](const Actor& x) { return x.node == a; });
+                      Actor* other = RandomActor([&](const Actor& x) { return x.node == b; });
+                      if (one && other) Duel(one, other);
+                    });
+  }
 }
 
 void LinkWorkload::Strike(Self& self, LinkActor* me, Pid opponent) {
@@ -107,6 +130,8 @@ void LinkWorkload::DoLink(Self& self, LinkActor* me, Pid to) {
   if (!Member(me->node)) return;
   // OTP's answer to that is no exit of a link.
   if (to.local() && !self.runtime().IsAlive(to)) return;
+  // What has come before belongs to an older link.
+  TakeLinkExits(self, me, to);
   Export(*me);
   Count("links");
   Side& side = me->sides[to];
@@ -116,6 +141,7 @@ void LinkWorkload::DoLink(Self& self, LinkActor* me, Pid to) {
     side.linked = true;
     side.reported = false;
     side.since = Now();
+    side.since_ran = RanFor(me->node);
     side.closed_then = SessionsClosed(me->node);
   }
   self.Link(to);
@@ -130,11 +156,12 @@ void LinkWorkload::DoUnlink(Self& self, LinkActor* me, Pid to) {
   TakeLinkExits(self, me, to);
   Side& side = it->second;
   side.last_unlink_call = Now();
+  if (const Actor* peer = FindActor(me->node, to)) side.unlink_ran = RanFor(peer->node);
   if (!side.linked) return;
   side.linked = false;
   // If the peer has taken the link away there was nothing to unlink, and its next one may be on the
   // way.
-  side.was_unlinked = !PeerMayHaveUnlinked(*me, to, side.since);
+  side.was_unlinked = !PeerMayHaveUnlinked(*me, to, side);
   side.unlinked = Now();
   side.closed_then = SessionsClosed(me->node);
 }
@@ -154,6 +181,7 @@ void LinkWorkload::SpawnLinked(Self& self, LinkActor* me) {
     Side& side = actor->sides[peer];
     side.linked = true;
     side.since = side.last_link_call = Now();
+    side.since_ran = RanFor(actor->node);
     ++side.links;
   }
 }
@@ -184,6 +212,7 @@ void LinkWorkload::OnExit(LinkActor* me, const Message& m) {
                           m.reason().ToString()));
   }
   side.linked = false;
+  if (m.reason().kind() == ExitReason::Kind::kNoConnection) ExpectAtPeer(me, m.from());
   ++side.exits;
   side.last_exit = Now();
   const uint64_t links = side.links + LinksByPeer(*me, m.from());
@@ -204,12 +233,12 @@ uint64_t LinkWorkload::LinksByPeer(const LinkActor& me, const Pid& from) const {
   return links;
 }
 
-bool LinkWorkload::PeerMayHaveUnlinked(const LinkActor& me, const Pid& from, Instant since) const {
+bool LinkWorkload::PeerMayHaveUnlinked(const LinkActor& me, const Pid& from,
+                                       const Side& link) const {
   const auto* peer = static_cast<const LinkActor*>(FindActor(me.node, from));
   if (!peer) return false;
   for (const auto& [pid, side] : peer->sides) {
-    // An unlink that crossed the link counts too.
-    if (FindActor(peer->node, pid) == &me && side.UnlinkedAfter(since - kDialMax)) return true;
+    if (FindActor(peer->node, pid) == &me && side.MayUndo(link)) return true;
   }
   return false;
 }
@@ -264,7 +293,20 @@ void LinkWorkload::OnEnded(Actor* a) {
     if (pid.local() || !side.linked || !me || Now() - side.since < kDialMax + kSettled) continue;
     if (SessionsClosed(ended->node) != side.closed_then) continue;
     if (auto* other = static_cast<LinkActor*>(FindActor(pid)); other && other->alive)
-      expected_.push_back({other, me, side.since, Now()});
+      expected_.push_back({other, me, side, Now()});
+  }
+}
+
+void LinkWorkload::ExpectAtPeer(LinkActor* me, const Pid& from) {
+  auto* peer = static_cast<LinkActor*>(FindActor(from));
+  if (!peer || !peer->alive) return;
+  for (const auto& [pid, link] : peer->sides) {
+    if (!link.linked || pid != LastExported(*me) || me->sides[from].MayUndo(link)) continue;
+    // One that is as young as this may belong to the next session.
+    const Instant settled =
+        std::max({link.since, RunningSince(me->node), RunningSince(peer->node)});
+    if (Now() - settled < kDialMax + kSettled) continue;
+    expected_.push_back({peer, pid, link, Now()});
   }
 }
 
@@ -281,7 +323,7 @@ void LinkWorkload::OnTick() {
                                                  : std::optional(FindActor(me->node, pid)->ended))
               : GoneSince(pid);
       if (!gone || Now() <= DueBy(me->node, std::max(*gone, side.since + kDialMax))) continue;
-      if (PeerMayHaveUnlinked(*me, pid, side.since)) continue;
+      if (PeerMayHaveUnlinked(*me, pid, side)) continue;
       side.reported = true;
       Violation(fmt::format("INV-10: {}: linked, and gone for {}: no exit", Describe(*me, pid),
                             absl::FormatDuration(Now() - *gone)));
@@ -291,9 +333,9 @@ void LinkWorkload::OnTick() {
     if (!e.actor->alive) return true;
     if (cluster().node_paused(e.actor->node)) return false;
     const Side& side = e.actor->sides[e.from];
-    if (side.last_exit >= e.after || side.UnlinkedAfter(e.after - kDialMax)) return true;
+    if (side.last_exit >= e.link.since || side.MayUndo(e.link)) return true;
     if (Now() <= DueBy(e.actor->node, e.gone)) return false;
-    Violation(fmt::format("INV-10: {}: linked by the other end, which is gone: no exit",
+    Violation(fmt::format("INV-10: {}: linked, and the other end or the session is gone: no exit",
                           Describe(*e.actor, e.from)));
     return true;
   });
@@ -326,7 +368,7 @@ void LinkWorkload::CheckAtRest() {
         Violation(fmt::format("INV-9: {}: a link without a session", who));
     }
     for (const auto& [pid, side] : me->sides) {
-      if (side.linked && !links.contains(pid) && !PeerMayHaveUnlinked(*me, pid, side.since))
+      if (side.linked && !links.contains(pid) && !PeerMayHaveUnlinked(*me, pid, side))
         Violation(fmt::format("INV-10: {}: the link has gone without an exit", Describe(*me, pid)));
     }
   }

@@ -24,15 +24,19 @@ class LinkWorkload : public ActorWorkload {
   struct Side {
     bool linked = false;  // it has linked, and neither unlinked nor seen an exit since
     bool reported = false;
-    Instant since;       // of the last Link() that made it so
-    uint64_t links = 0;  // such calls
-    uint64_t exits = 0;  // over links, received
-    Instant unlinked;    // when the last Unlink() of a link returned
+    Instant since;             // of the last Link() that made it so
+    absl::Duration since_ran;  // how long this node had run by then
+    uint64_t links = 0;        // such calls
+    uint64_t exits = 0;        // over links, received
+    Instant unlinked;          // when the last Unlink() of a link returned
     bool was_unlinked = false;
     uint64_t closed_then = 0;  // sessions closed at this node by that time, or by `since`
     Instant last_link_call, last_exit;
     std::optional<Instant> last_unlink_call;
-    bool UnlinkedAfter(Instant t) const { return last_unlink_call && *last_unlink_call >= t; }
+    absl::Duration unlink_ran;  // how long the peer's node had run by then
+    // The last Unlink() may have taken the link away that the other end has asked for: it came
+    // later, or was still on its way.
+    bool MayUndo(const Side& link) const;
   };
   struct LinkActor : Actor {
     std::map<Pid, Side> sides;
@@ -40,9 +44,9 @@ class LinkWorkload : public ActorWorkload {
   // A peer's end that `actor` must see: an exit, or it has unlinked.
   struct Expectation {
     LinkActor* actor;
-    Pid from;       // as the actor sees it
-    Instant after;  // of the link
-    Instant gone;   // of the peer
+    Pid from;      // as the actor sees it
+    Side link;     // the peer's
+    Instant gone;  // the peer, or its end of the link
   };
 
   void OnLife(int node) override;
@@ -51,8 +55,10 @@ class LinkWorkload : public ActorWorkload {
   void OnEnded(Actor* actor) override;
   void SpawnActor(int node);
   void StopLoad() override;
+  void OnSessionFault(int a, int b) override;
   // Two processes link and unlink each other at the same time.
   void Duel();
+  void Duel(Actor* one, Actor* other);
   void Strike(Self& self, LinkActor* me, Pid opponent);
   Task<ExitReason> Run(Self& self, LinkActor* me);
   // False: it ends, with me->reason.
@@ -65,9 +71,11 @@ class LinkWorkload : public ActorWorkload {
   void TakeLinkExits(Self& self, LinkActor* me, Pid from);
   bool MayBeLinkedByPeer(LinkActor* me, const Pid& from, const Side& mine);
   // The other end may have taken the link away, of which nobody tells this one.
-  bool PeerMayHaveUnlinked(const LinkActor& me, const Pid& from, Instant since) const;
+  bool PeerMayHaveUnlinked(const LinkActor& me, const Pid& from, const Side& link) const;
   uint64_t LinksByPeer(const LinkActor& me, const Pid& from) const;
   void CheckReason(LinkActor* me, const Message& message);
+  // The end of a session that one end of a link has heard of must be heard of at the other.
+  void ExpectAtPeer(LinkActor* me, const Pid& from);
   std::string Describe(const LinkActor& me, const Pid& peer) const;
 
   std::vector<Expectation> expected_;

@@ -38,7 +38,7 @@ class SimStream : public Stream {
     absl::Status seen = status;
     if (end_ == 0 && !status.ok()) seen = absl::CancelledError("cancelled by the client");
     Send({.last = true, .status = seen});
-    network_->CloseEnd(conn_, end_, std::move(status));
+    network_->CloseEndLater(conn_, end_, std::move(status));
   }
 
   void Abort() override {
@@ -205,6 +205,26 @@ void SimNetwork::CloseEnd(uint64_t id, int end, absl::Status status) {
     StreamHandler* handler = found->second.ends[end].handler;
     if (handler != nullptr) handler->OnClose(status);
   });
+}
+
+void SimNetwork::CloseEndLater(uint64_t id, int end, absl::Status status) {
+  auto it = conns_.find(id);
+  if (it == conns_.end()) return;
+  const absl::Duration linger = linger_ ? linger_(it->second.kind) : absl::ZeroDuration();
+  if (linger <= absl::ZeroDuration()) return CloseEnd(id, end, std::move(status));
+  time_->ScheduleAt(time_->Now() + linger,
+                    [this, id, end, status = std::move(status)] { CloseEnd(id, end, status); });
+}
+
+void SimNetwork::Stall(const std::string& from, const std::string& to, StreamKind kind,
+                       absl::Duration d) {
+  for (auto& [id, conn] : conns_) {
+    if (conn.kind != kind) continue;
+    for (Lane& lane : conn.lanes) {
+      if (lane.from == from && lane.to == to)
+        lane.last_arrival = std::max(lane.last_arrival, time_->Now() + d);
+    }
+  }
 }
 
 void SimNetwork::Cut(uint64_t id, const absl::Status& status) {

@@ -49,6 +49,12 @@ class SimNetwork {
 
   // From now on streams tell what is on its way as queued. Otherwise they take all that is written.
   void CountQueued() { count_queued_ = true; }
+  // What `from` sends to `to` within `d` on the streams of that kind that are open now arrives at
+  // its end; a new stream is as quick as ever. As with a connection whose packets are lost.
+  void Stall(const std::string& from, const std::string& to, StreamKind kind, absl::Duration d);
+  // For how long a stream that one side has closed orderly still brings that side what was under
+  // way to it. Unset: not at all.
+  void set_linger(std::function<absl::Duration(StreamKind)> fn) { linger_ = std::move(fn); }
 
   bool blocked(const std::string& from, const std::string& to) const { return Blocked(from, to); }
 
@@ -104,6 +110,7 @@ class SimNetwork {
   void Arrive(uint64_t conn, int lane);
   void Deliver(uint64_t conn, int end);
   void CloseEnd(uint64_t conn, int end, absl::Status status);
+  void CloseEndLater(uint64_t conn, int end, absl::Status status);
   void Accept(uint64_t conn);
   void Cut(uint64_t conn, const absl::Status& status);
   void Flush();
@@ -112,6 +119,7 @@ class SimNetwork {
 
   VirtualTime* const time_;
   std::function<absl::Duration(const std::string&, const std::string&)> latency_;
+  std::function<absl::Duration(StreamKind)> linger_;
   absl::Duration connect_timeout_ = absl::Seconds(1);
   Tap tap_;
   Tap delivery_tap_;
