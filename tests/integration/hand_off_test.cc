@@ -1,5 +1,8 @@
 // A child that is moved leaves its state for its next life.
 #include <csignal>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include "google/protobuf/wrappers.pb.h"
 
@@ -57,6 +60,40 @@ TEST_F(HandOff, SoDoesTheEndOfTheNode) {
   EXPECT_EQ(node("n1").WaitForExit(), 0);
   EXPECT_EQ(Call(), 2);
   EXPECT_EQ(Children("s")["count"].node(), "n2");
+}
+
+TEST_F(HandOff, ACallThatItsHolderNeverLookedAtIsMadeToTheNext) {
+  v1::ChildSpec spec = KvChild("waiter", "waiter");
+  spec.mutable_start()->set_module("crasher");
+  StartSupervisor("w", v1::SupervisorSpec::STRATEGY_ONE_FOR_ONE, {spec});
+  google::protobuf::StringValue wait;
+  wait.set_value("wait");
+  Client c = client("n2");
+  Outcome outcomes[2];
+  std::vector<std::thread> callers;
+  for (Outcome& outcome : outcomes) {
+    callers.emplace_back([&] {
+      google::protobuf::StringValue reply;
+      outcome = client("n2").Call(Named("waiter"), wait, &reply);
+    });
+  }
+  // One of them is being handled, for ever, and the other one waits.
+  v1::GetActorRequest who;
+  v1::GetActorResponse actor;
+  *who.mutable_target() = Named("waiter");
+  bool asked = true;
+  while (asked && actor.actor().mailbox_length() == 0)
+    asked = Client::Do(c.actors, &v1::Actors::Stub::GetActor, who, &actor).ok();
+  EXPECT_TRUE(asked);
+  v1::ExitRequest kill;
+  v1::ExitResponse killed;
+  *kill.mutable_target() = Named("waiter");
+  kill.mutable_reason()->set_kind(v1::ExitReason::KIND_KILL);
+  EXPECT_TRUE(Client::Do(c.actors, &v1::Actors::Stub::Exit, kill, &killed).ok());
+  for (std::thread& caller : callers) caller.join();
+  if (!outcomes[0].ok()) std::swap(outcomes[0], outcomes[1]);
+  EXPECT_TRUE(outcomes[0].ok()) << outcomes[0];
+  EXPECT_EQ(outcomes[1].reason, "CALLEE_EXITED") << outcomes[1];
 }
 
 }  // namespace

@@ -39,6 +39,7 @@ class Crasher : public GenServer {
     absl::StatusOr<StringValue> how = wire::UnpackOrError<StringValue>(request);
     if (!how.ok()) co_return ReplyError(how.status());
     const std::string word = how->value();
+    if (word == "wait" && context().restarts == 0) co_await self().Sleep(absl::Hours(1));
     if (word == "blocking") co_await self().Blocking([] { return Crash("segv"); });
     co_return Reply(wire::MakePayload(StringValue(*how)));
   }
