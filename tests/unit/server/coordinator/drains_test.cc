@@ -84,6 +84,23 @@ TEST_F(Drains, AnAvailableChildStaysWhenTheNextOneDoesNotStart) {
   EXPECT_FALSE(node("n1").Has("s/a"));
 }
 
+// A node that ends stops its children itself when their time to move is over.
+TEST_F(Drains, ANextLifeIsGivenUpWhenTheNodeStopsThePresentOne) {
+  AddNode("n1");
+  ASSERT_TRUE(StartSupervisor("s", {Available("a")}).ok());
+  AddNode("n2").on_start = [](auto&, auto*) { return false; };
+  Drain("n1");
+  Settle();
+  ASSERT_TRUE(node("n2").Has("s/a"));
+  AddNode("n3");
+  node("n2").on_start = nullptr;
+  node("n1").Stopped("s/a");
+  node("n2").Up("s/a");
+  time_.RunFor(absl::Seconds(3));
+  EXPECT_EQ(Children("s")["a"].state(), v1::CHILD_STATE_RUNNING);
+  EXPECT_EQ(node("n2").Has("s/a") + node("n3").Has("s/a"), 1);
+}
+
 TEST_F(Drains, BothLivesOutliveTheCoordinator) {
   AddNode("n1");
   ASSERT_TRUE(StartSupervisor("s", {Available("a")}).ok());

@@ -75,6 +75,51 @@ TEST_F(LeaseKeeping, L4AStalledCoordinatorForgivesTheTimeThatItStoodStill) {
   CrashCoordinator();  // before what it runs on
 }
 
+// Heard before the stall is noticed, with a heartbeat that had waited for its end.
+TEST_F(LeaseKeeping, L4WhoIsHeardAfterAStallHasNoMoreTimeThanOthers) {
+  Pausable process(&time_);
+  CrashCoordinator();
+  timers_ = &process;
+  executor_ = &process;
+  StartCoordinator();
+  time_.RunFor(absl::Milliseconds(100));  // heartbeats come between two looks
+  AddNode("n1");
+  time_.RunFor(absl::Seconds(5));
+  const uint64_t beats = node("n1").beats();
+  ASSERT_TRUE(time_.RunUntil([&] { return node("n1").beats() > beats; }, absl::Seconds(2)));
+  process.Pause();
+  time_.RunFor(absl::Seconds(40));
+  process.Resume();
+  Settle();
+  KillNode("n1");
+  time_.RunFor(absl::Seconds(59));
+  EXPECT_EQ(NodeInfo("n1").state(), v1::NODE_STATE_SUSPECT);
+  time_.RunFor(absl::Seconds(2));
+  EXPECT_EQ(NodeInfo("n1").state(), v1::NODE_STATE_DEAD);
+  CrashCoordinator();  // before what it runs on
+}
+
+// Nobody is heard before the term is in the store, so that time is no silence.
+TEST_F(LeaseKeeping, L3ATermBeginsWhenTheStoreHasIt) {
+  AddNode("n1");
+  node("n1").Mute();
+  CrashCoordinator();
+  before_commit = [](const Txn&) { return MakeError("STORE_FULL", "the disk is full"); };
+  LaunchCoordinator();
+  time_.RunFor(absl::Seconds(70));
+  EXPECT_EQ(ready_, std::nullopt);
+  before_commit = nullptr;
+  time_.RunFor(absl::Seconds(5));
+  EXPECT_EQ(ready_, absl::OkStatus());
+  EXPECT_EQ(NodeInfo("n1").state(), v1::NODE_STATE_SUSPECT);
+  node("n1").Unmute();
+  network_.Break("n1-p1", "coord");
+  node("n1").Connect();
+  time_.RunFor(absl::Seconds(6));
+  EXPECT_EQ(NodeInfo("n1").state(), v1::NODE_STATE_ACTIVE);
+  EXPECT_EQ(NodeInfo("n1").incarnation(), 1u);
+}
+
 // The decision counts, not its record: an acknowledgement after it would let the child run on.
 TEST_F(LeaseKeeping, L7NothingIsAcknowledgedBetweenTheDecisionAndItsRecord) {
   AddNode("n1");
