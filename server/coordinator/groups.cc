@@ -110,6 +110,7 @@ void GroupRegistry::Flush() {
 }
 
 void GroupRegistry::OnResync(Member* member, const std::vector<internal::v1::ResyncChunk>& chunks) {
+  std::vector<std::string> before = table_.GroupsOf(member->node_id(), member->incarnation());
   table_.ForgetNode(member->node_id(), member->incarnation());
   const auto life = std::make_pair(member->node_id(), member->incarnation());
   seqs_.erase(life);
@@ -122,8 +123,16 @@ void GroupRegistry::OnResync(Member* member, const std::vector<internal::v1::Res
       if (Of(delta, *member)) table_.Join(delta.group(), PidsOf(*member, delta.joined()));
     }
   }
+  // Sessions that were told of a group of this node go by its list only if the group is on it.
+  std::erase_if(before, [&](const std::string& group) {
+    return !table_.MembersOf(member->node_id(), member->incarnation(), group).empty();
+  });
   core_->sessions.ForEachControl([&](ControlSession* other) {
-    if (other != member->control && !other->groups.empty()) SendList(other, *member);
+    if (other == member->control || other->groups.empty()) return;
+    SendList(other, *member);
+    for (const std::string& group : before) {
+      if (Wants(*other, group)) other->SendGroups(List(*member, group));
+    }
   });
 }
 

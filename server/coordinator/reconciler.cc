@@ -406,13 +406,19 @@ void Reconciler::Exited(Child* child, const ExitReason& reason, Cause cause) {
   child->last_exit = reason;
   child->last_exit_time = core_->wall();
   Emit(Event::KIND_CHILD_EXITED, child, &reason);
-  const bool poisoned = cause == Cause::kNodeLost && Poisoned(child);
+  const bool poisoned = cause == Cause::kPoison || (cause == Cause::kNodeLost && Poisoned(child));
   const bool was_starting = child->assigned == Assigned::kStarting;
   const Pid pid = child->pid;
   child->previous_node = child->node;
   Release(child);
   core_->tree.Touch(child);
   core_->names.OnChildDown(child);
+  if (was_starting) {
+    // It came up and ended before it could say so.
+    Later(child->supervisor, [this, key = child->key, pid](SupervisorPlanner& p) {
+      return p.OnStarted(key, pid, {}, core_->now());
+    });
+  }
   if (poisoned) {
     child->pending_reason = "poison";
     Emit(Event::KIND_CHILD_FAILED, child, &reason);
@@ -420,12 +426,6 @@ void Reconciler::Exited(Child* child, const ExitReason& reason, Cause cause) {
         fmt::format("child {} is given up: {} nodes were lost shortly after it had started there",
                     child->path_key, child->poison_marks.size()));
     return core_->resolver.OnChildDown(child);  // it stays down until somebody restarts it
-  }
-  if (was_starting) {
-    // It came up and ended before it could say so.
-    Later(child->supervisor, [this, key = child->key, pid](SupervisorPlanner& p) {
-      return p.OnStarted(key, pid, {}, core_->now());
-    });
   }
   Later(child->supervisor, [this, key = child->key, reason, counted](SupervisorPlanner& p) {
     return p.OnExited(key, reason, core_->now(), counted || Mutant("node-loss-counts"));

@@ -107,8 +107,9 @@ class Reconciler {
   void Started(Child* child, const Pid& pid, Payload info);
   void Over(Child* child, const ExitReason& reason);
   void StartFailed(Child* child, const ExitReason& reason);
-  enum class Cause : uint8_t { kOwn, kOther, kNodeLost };
-  // kOwn is held against the intensity, kNodeLost marks a young child as perhaps to blame.
+  enum class Cause : uint8_t { kOwn, kOther, kNodeLost, kPoison };
+  // kOwn is held against the intensity, kNodeLost marks a young child as perhaps to blame, kPoison
+  // gives it up.
   void Exited(Child* child, const ExitReason& reason, Cause cause);
   void Stopped(Child* child, const ExitReason& reason);
   void StartAgain(Child* child);

@@ -238,6 +238,12 @@ void Reconciler::OnNodeGone(Member* member) {
       continue;
     }
     core_->operations.OnDeathDecides(child);
+    // A start that was not answered may be what took the node down.
+    if (child->assigned == Assigned::kStarting && MayBlame(*member) &&
+        MarkPoison(child, core_->wall())) {
+      Exited(child, ExitReason::NoConnection(), Cause::kPoison);
+      continue;
+    }
     Over(child, ExitReason::NoConnection());
   }
   const auto replaced = replaced_.extract({member->node_id(), member->incarnation()});

@@ -251,7 +251,8 @@ class SimRun {
     // The bound is for the shorter times.
     const absl::Duration limit =
         absl::Seconds(60) + (shape_.single ? absl::Seconds(35) : absl::ZeroDuration());
-    const Instant end = cluster_.time().Now() + limit;
+    const Instant bound = cluster_.time().Now() + limit;
+    Instant end = bound;
     const Instant noticed = cluster_.time().Now() + lease + absl::Seconds(8);
     const bool whole = core.size() == static_cast<size_t>(cluster_.size());
     std::string why = "never looked";
@@ -259,6 +260,8 @@ class SimRun {
       RunFor(absl::Seconds(1));
       why = WhyNotThere(core);
       if (why.empty()) why = clients_.WhyNotAsPromised();
+      // A child that was lost often, and late, waits for its next start.
+      if (why.find("CHILD_STATE_BACKOFF") != std::string::npos) end = bound + RestartBackoff().max;
       // Who is gone for good is noticed when its lease is over.
       if (why.empty() && (whole || cluster_.time().Now() >= noticed)) break;
     }

@@ -140,6 +140,27 @@ TEST_F(Crashes, WithoutAWordThreeLossesOfYoungChildrenAreEnough) {
   EXPECT_TRUE(node("n3").Has("s/a"));
 }
 
+TEST_F(Crashes, AChildThatTakesItsNodesDownWhileItStartsIsGivenUpToo) {
+  const auto silent = [](const std::string&, internal::v1::Report*) { return false; };
+  AddNode("n0").on_start = silent;
+  bool answered = false;
+  StartSupervisorArgs args;
+  args.name = "s";
+  args.spec.children = {Worker("a")};
+  coordinator_->StartSupervisor(args, [&](auto) { answered = true; });
+  Settle();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(node("n" + std::to_string(i)).Has("s/a")) << i;
+    AddNode("n" + std::to_string(i + 1)).on_start = silent;
+    Lose("n" + std::to_string(i));
+    time_.RunFor(absl::Seconds(30));
+  }
+  EXPECT_FALSE(node("n3").Has("s/a"));
+  EXPECT_EQ(Children("s")["a"].state(), v1::CHILD_STATE_FAILED);
+  EXPECT_EQ(Children("s")["a"].state_reason(), "poison");
+  EXPECT_TRUE(answered);
+}
+
 TEST_F(Crashes, OldChildrenAndNodesThatLeaveMarkNobody) {
   AddNode("n0");
   ASSERT_TRUE(StartSupervisor("s", {Worker("a")}).ok());

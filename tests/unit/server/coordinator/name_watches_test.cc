@@ -235,5 +235,18 @@ TEST_F(GroupNews, AGapBeginsTheSessionAnew) {
   EXPECT_TRUE(a.joined());
 }
 
+TEST_F(GroupNews, WhatANodeHasNoMoreWhenItResyncsIsToldToWhoKnewOfIt) {
+  FakeNode& a = AddNode("n1");
+  FakeNode& b = AddNode("n2");
+  b.WantGroups();
+  Settle();
+  a.TellGroup("g", {1}, {});
+  Settle();
+  network_.Break("n1-p1", "coord");  // while it is away its last member leaves
+  time_.RunFor(absl::Seconds(1));
+  ASSERT_TRUE(a.joined());
+  EXPECT_THAT(Told(b, "g"), ElementsAre("+1", "="));
+}
+
 }  // namespace
 }  // namespace banyan::testing
