@@ -75,6 +75,17 @@ TEST(Simulation, TheSameSeedIsTheSameRunWithWorkloadsToo) {
   }
 }
 
+TEST(Simulation, AChildThatCrashesItsNodesIsGivenUpAndNobodyElse) {
+  uint64_t given_up = 0;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    const RunOptions options{.seed = seed, .segfaults = true};
+    const RunResult r = RunOnce(options);
+    Judge(options, r);
+    given_up += r.marks.contains("a child was given up as poison");
+  }
+  EXPECT_GT(given_up, 0u);
+}
+
 // Seeds that once failed: "SEED PROFILE RULE why"; the profile, or what goes on beside the
 // children.
 TEST(Simulation, WhatOnceFailedHolds) {
