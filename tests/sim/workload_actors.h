@@ -15,7 +15,8 @@
 
 namespace banyan::sim {
 
-// A link or monitor that waits for its session may wait for a dial, and for the one that crossed it.
+// A link or monitor that waits for its session may wait for a dial, and for the one that crossed
+// it.
 inline constexpr absl::Duration kDialMax = absl::Seconds(10);
 
 // Processes that act at random on all nodes of a cluster while faults go on, and what is known of

@@ -57,7 +57,8 @@ INSTANTIATE_TEST_SUITE_P(
         QueueCase{"retried_oldest_first", {"p", "1", "p", "2", "r"}, {"1", "2"}},
         QueueCase{"inserted_in_order", {"i", "1", "2"}, {"1", "2"}},
         QueueCase{"inserted_before_retried", {"p", "1", "r", "i", "2", "3"}, {"2", "3", "1"}},
-        QueueCase{"inserted_before_inserted", {"i", "1", "2", "o", "i", "3", "4"}, {"1", "3", "4", "2"}},
+        QueueCase{
+            "inserted_before_inserted", {"i", "1", "2", "o", "i", "3", "4"}, {"1", "3", "4", "2"}},
         QueueCase{"retried_before_waiting", {"i", "1", "2", "p", "3", "r"}, {"3", "1", "2"}},
         QueueCase{"retried_again", {"p", "1", "p", "2", "r", "o", "p", "1", "r"}, {"1", "1", "2"}}),
     [](const auto& info) { return info.param.name; });
