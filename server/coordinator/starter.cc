@@ -35,7 +35,7 @@ std::string LaneOf(const Child& child) {
   if (child.spec->has_placement) {
     v1::Placement placement;
     wire::EncodePlacement(child.spec->placement, &placement);
-    lane += placement.SerializeAsString();
+    lane += StableBytes(placement);
   }
   for (const auto& [resource, amount] : child.spec->resources)
     lane += fmt::format("\n{}={}", resource, amount);

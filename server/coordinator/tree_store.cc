@@ -200,9 +200,12 @@ absl::Status Tree::Load() {
       snapshot.script.kind = static_cast<SupervisorSnapshot::Script::Kind>(record.script().kind());
       snapshot.script.starting = record.script().starting();
       snapshot.script.cause = record.script().cause();
-      const auto& members = script_of[sup->path_key].members();
+      // Older releases kept them in the supervisor's record.
+      const auto own = script_of.find(sup->path_key);
+      const auto& members =
+          own != script_of.end() ? own->second.members() : record.script().members();
       snapshot.script.members.assign(members.begin(), members.end());
-      sup->script_written = snapshot.script.members;
+      if (own != script_of.end()) sup->script_written = snapshot.script.members;
       snapshot.script.position = record.script().position();
       snapshot.script.exit_reason = wire::FromProto(record.script().exit_reason(), {});
     }

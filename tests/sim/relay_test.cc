@@ -65,6 +65,18 @@ class Relay : public ::testing::Test {
   void Run(int node, const std::shared_ptr<Actor>& actor, Script script) {
     cluster->runtime(node).Send(actor->pid, Payload::Local<Script>(std::move(script)));
   }
+  void Link(int node, const std::shared_ptr<Actor>& from, Pid to) {
+    Run(node, from, [to](Self& self) -> Task<void> {
+      self.Link(to);
+      co_return;
+    });
+  }
+  void Monitor(int node, const std::shared_ptr<Actor>& from, Pid to) {
+    Run(node, from, [to](Self& self) -> Task<void> {
+      self.Monitor(to);
+      co_return;
+    });
+  }
   // What a call of `to` by `from` ended with: what was asked, or the reason.
   std::string Call(int node, const std::shared_ptr<Actor>& from, Pid to) {
     auto answer = std::make_shared<std::string>();
@@ -153,10 +165,7 @@ TEST_F(Relay, EndsWithTheCoordinatorAndBeginsAnewWithTheNext) {
   CutPeers();
   auto a = Spawn(0), b = Spawn(1);
   const Pid to_b = Exported(1, b);
-  Run(0, a, [to_b](Self& self) -> Task<void> {
-    self.Link(to_b);
-    co_return;
-  });
+  Link(0, a, to_b);
   ASSERT_EQ(Call(0, a, to_b), "hello");
   cluster->CrashCoordinator();
   ASSERT_TRUE(Eventually(absl::Seconds(9), [&] { return !a->log.empty() && !b->log.empty(); }));
@@ -173,10 +182,7 @@ TEST_F(Relay, ANetworkThatIsCutUnderASessionCostsThatSessionOnly) {
   Begin();
   auto a = Spawn(0), b = Spawn(1);
   const Pid to_b = Exported(1, b);
-  Run(0, a, [to_b](Self& self) -> Task<void> {
-    self.Monitor(to_b);
-    co_return;
-  });
+  Monitor(0, a, to_b);
   ASSERT_EQ(Call(0, a, to_b), "hello");
   ASSERT_EQ(Session(), "direct");
   CutPeers();
@@ -191,10 +197,7 @@ TEST_F(Relay, IsLeftWhenNothingHangsOnItAndTheNetworkIsHealed) {
   CutPeers();
   auto a = Spawn(0), b = Spawn(1);
   const Pid to_b = Exported(1, b);
-  Run(0, a, [to_b](Self& self) -> Task<void> {
-    self.Link(to_b);
-    co_return;
-  });
+  Link(0, a, to_b);
   ASSERT_EQ(Call(0, a, to_b), "hello");
   cluster->network().Heal("n1", "n2");
   // A link is not broken for the sake of a better way.
@@ -215,10 +218,7 @@ TEST_F(Relay, DoesNotHideThatANodeHasDied) {
   CutPeers();
   auto a = Spawn(0), b = Spawn(1);
   const Pid to_b = Exported(1, b);
-  Run(0, a, [to_b](Self& self) -> Task<void> {
-    self.Monitor(to_b);
-    co_return;
-  });
+  Monitor(0, a, to_b);
   ASSERT_EQ(Call(0, a, to_b), "hello");
   cluster->CrashNode(1, /*watcher=*/true);
   ASSERT_TRUE(Eventually(absl::Seconds(2), [&] { return !a->log.empty(); }));

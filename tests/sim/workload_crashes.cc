@@ -16,7 +16,7 @@ constexpr uint64_t kMarks = 3;  // CoordinatorOptions::poison_marks_max
 constexpr absl::Duration kYoung = absl::Seconds(50);
 // Of a life that ends later it may be the lease that tells, and nobody's word.
 constexpr absl::Duration kBeforeLease = absl::Seconds(20);
-constexpr absl::Duration kTick = absl::Milliseconds(50);
+constexpr absl::Duration kCrashTick = absl::Milliseconds(50);
 
 }  // namespace
 
@@ -106,7 +106,7 @@ void CrashWorkload::Look() {
     cluster_->history().Violation(fmt::format(
         "INV-19: one child has taken down {} nodes, and {} is the most", Counted(), Limit()));
   }
-  cluster_->After(kTick, [this, live = std::weak_ptr<bool>(live_)] {
+  cluster_->After(kCrashTick, [this, live = std::weak_ptr<bool>(live_)] {
     if (!live.expired()) Look();
   });
 }

@@ -21,6 +21,15 @@ class Drains : public ClusterTest {
                   coordinator_->Drain({node, "", ""}, deadline, max_parallel, false, done);
                 }).ok());
   }
+  // s/a runs on n1 and is being started on n2, which does not answer yet.
+  void BeginSecondLife() {
+    AddNode("n1");
+    ASSERT_TRUE(StartSupervisor("s", {Available("a")}).ok());
+    AddNode("n2").on_start = [](auto&, auto*) { return false; };
+    Drain("n1");
+    Settle();
+    ASSERT_TRUE(node("n2").Has("s/a"));
+  }
   std::string NodeOf(const std::string& child) { return Children("s")[child].node(); }
 };
 
@@ -86,12 +95,7 @@ TEST_F(Drains, AnAvailableChildStaysWhenTheNextOneDoesNotStart) {
 
 // A node that ends stops its children itself when their time to move is over.
 TEST_F(Drains, ANextLifeIsGivenUpWhenTheNodeStopsThePresentOne) {
-  AddNode("n1");
-  ASSERT_TRUE(StartSupervisor("s", {Available("a")}).ok());
-  AddNode("n2").on_start = [](auto&, auto*) { return false; };
-  Drain("n1");
-  Settle();
-  ASSERT_TRUE(node("n2").Has("s/a"));
+  ASSERT_NO_FATAL_FAILURE(BeginSecondLife());
   AddNode("n3");
   node("n2").on_start = nullptr;
   node("n1").Stopped("s/a");
@@ -102,12 +106,7 @@ TEST_F(Drains, ANextLifeIsGivenUpWhenTheNodeStopsThePresentOne) {
 }
 
 TEST_F(Drains, BothLivesOutliveTheCoordinator) {
-  AddNode("n1");
-  ASSERT_TRUE(StartSupervisor("s", {Available("a")}).ok());
-  AddNode("n2").on_start = [](auto&, auto*) { return false; };
-  Drain("n1");
-  Settle();
-  ASSERT_TRUE(node("n2").Has("s/a"));
+  ASSERT_NO_FATAL_FAILURE(BeginSecondLife());
   RestartCoordinator();
   time_.RunFor(absl::Seconds(3));
   EXPECT_TRUE(node("n1").Has("s/a"));

@@ -5,7 +5,17 @@
 namespace banyan::testing {
 namespace {
 
-class Membership : public NodeTest {};
+class Membership : public NodeTest {
+ protected:
+  // Joins anew and counts what it says of its leave.
+  void JoinAndCountLeaves() {
+    hooks.left = [this] { ++left; };
+    Crash();
+    Boot();
+    Settle();
+  }
+  int left = 0;
+};
 
 TEST_F(Membership, JoinsAndBeats) {
   Join();
@@ -173,11 +183,7 @@ TEST_F(Membership, StopEndsChildrenInReverseOrderAndLeaves) {
 }
 
 TEST_F(Membership, StopIsOverWhenTheLeaveIsRecorded) {
-  int left = 0;
-  hooks.left = [&] { ++left; };
-  Crash();
-  Boot();
-  Settle();
+  JoinAndCountLeaves();
   c.record_leave = false;
   bool done = false;
   node->Stop(absl::Seconds(20), [&] { done = true; });
@@ -193,11 +199,7 @@ TEST_F(Membership, StopIsOverWhenTheLeaveIsRecorded) {
 }
 
 TEST_F(Membership, StopGoesOnWhenTheLeaveIsNotAnswered) {
-  int left = 0;
-  hooks.left = [&] { ++left; };
-  Crash();
-  Boot();
-  Settle();
+  JoinAndCountLeaves();
   c.record_leave = false;
   bool done = false;
   node->Stop(absl::Seconds(20), [&] { done = true; });
@@ -238,11 +240,7 @@ TEST_F(Membership, DrainWithThenLeaveLeavesWhenEmpty) {
 
 // As the last word of the drain: it has left, though not by its own leave.
 TEST_F(Membership, ADeadNodeThatWasToLeaveHasLeft) {
-  int left = 0;
-  hooks.left = [&] { ++left; };
-  Crash();
-  Boot();
-  Settle();
+  JoinAndCountLeaves();
   const Pid pid = Started({"sup", "a"}, 100);
   c.LetLeave(/*at_once=*/false);
   Settle();
@@ -261,11 +259,7 @@ TEST_F(Membership, ADeadNodeThatWasToLeaveHasLeft) {
 }
 
 TEST_F(Membership, ALeaveThatWasNotAnsweredIsSentAgain) {
-  int left = 0;
-  hooks.left = [&] { ++left; };
-  Crash();
-  Boot();
-  Settle();
+  JoinAndCountLeaves();
   c.record_leave = false;
   c.LetLeave(/*at_once=*/false);
   Settle();
