@@ -72,6 +72,7 @@ struct NodeHost::Parts {
   StateDir state;
   std::unique_ptr<FileLock> lock;
   NodeState remembered;  // on state_writer after the start
+  uint64_t start_number = 0;
   ThreadExecutor state_writer;
   std::unique_ptr<PageSink> page_sink;
   WatchPage* page = nullptr;
@@ -110,6 +111,14 @@ absl::Status NodeHost::Parts::OpenState() {
   absl::StatusOr<NodeState> loaded = LoadNodeState(state.File("node.state"));
   if (!loaded.ok()) return loaded.status();
   remembered = *std::move(loaded);
+  // On the disk before anybody hears of it: no two processes may have the same.
+  ++remembered.starts;
+  const std::string path = state.File("node.state");
+  if (absl::Status saved = SaveNodeState(path, remembered); saved.ok()) {
+    start_number = remembered.starts;
+  } else {
+    log::Error("state_not_saved", {{"path", path}, {"why", saved.ToString()}});
+  }
   return absl::OkStatus();
 }
 
@@ -186,9 +195,10 @@ void NodeHost::Parts::Joined(NodeState now, wire::NodeIdentity self) {
     if (crash && crash->incarnation() < incarnation) std::remove(crash_file.c_str());
   });
   Remember([now = std::move(now)](NodeState* state) {
-    const uint64_t revision = state->store_id == now.store_id ? state->revision : 0;
-    *state = now;
-    state->revision = revision;
+    if (state->store_id != now.store_id) state->revision = 0;
+    state->cluster_id = now.cluster_id;
+    state->store_id = now.store_id;
+    state->epoch = now.epoch;
   });
 }
 
@@ -216,6 +226,7 @@ void NodeHost::Parts::MakeNode() {
   options.boot_id = state.boot_id;
   options.process_id = RandomBytes(WatchPage::kProcessIdBytes);
   options.state_lock = lock != nullptr;
+  options.start_number = start_number;
   options.cluster_id = remembered.cluster_id;
   options.store_id = remembered.store_id;
   options.epoch_seen = remembered.epoch;

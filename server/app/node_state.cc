@@ -26,9 +26,9 @@ std::optional<std::string> FromHex(std::string_view hex) {
 }
 
 template <typename Number>
-bool ReadNumber(const std::string& text, Number* out) {
+bool ReadNumber(const std::string& text, Number* out, int base = 10) {
   const char* end = text.data() + text.size();
-  const auto [at, error] = std::from_chars(text.data(), end, *out);
+  const auto [at, error] = std::from_chars(text.data(), end, *out, base);
   return error == std::errc() && at == end;
 }
 
@@ -62,6 +62,8 @@ absl::StatusOr<NodeState> LoadNodeState(const std::string& path) {
       if (!ReadNumber(value, &state.epoch)) return broken(line);
     } else if (key == "revision") {
       if (!ReadNumber(value, &state.revision)) return broken(line);
+    } else if (key == "starts") {
+      if (!ReadNumber(value, &state.starts, 16)) return broken(line);
     }
   }
   return state;
@@ -69,8 +71,10 @@ absl::StatusOr<NodeState> LoadNodeState(const std::string& path) {
 
 absl::Status SaveNodeState(const std::string& path, const NodeState& state) {
   return WriteFileAtomically(
-      path, fmt::format("cluster {}\nstore {}\nepoch {}\nrevision {}\n", ToHex(state.cluster_id),
-                        ToHex(state.store_id), state.epoch, state.revision));
+      // What a release does not know it reads as bytes.
+      path, fmt::format("cluster {}\nstore {}\nepoch {}\nrevision {}\nstarts {:016x}\n",
+                        ToHex(state.cluster_id), ToHex(state.store_id), state.epoch, state.revision,
+                        state.starts));
 }
 
 }  // namespace banyan::app

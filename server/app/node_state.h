@@ -14,6 +14,7 @@ struct NodeState {
   std::string store_id;    // bytes
   uint32_t epoch = 0;
   uint64_t revision = 0;  // of that store, the highest seen
+  uint64_t starts = 0;    // of processes that held the folder's lock
   friend bool operator==(const NodeState&, const NodeState&) = default;
 };
 

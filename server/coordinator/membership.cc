@@ -25,6 +25,9 @@ absl::Status DeadError() {
 bool Supersedes(const internal::v1::Hello& hello, const internal::v1::NodeRecord& record) {
   if (hello.machine_id().empty() || hello.machine_id() != record.machine_id()) return false;
   const bool locked = hello.state_lock() && record.state_lock();
+  // A hello may be read after that of the process that came next.
+  const bool ordered = hello.start_number() != 0 && record.start_number() != 0;
+  if (ordered && hello.start_number() <= record.start_number()) return false;
   const bool rebooted =
       !hello.boot_id().empty() && !record.boot_id().empty() && hello.boot_id() != record.boot_id();
   return locked || rebooted;
@@ -251,6 +254,7 @@ void Membership::TakeOver(Member* member, const internal::v1::Hello& hello) {
   record.set_machine_id(hello.machine_id());
   record.set_boot_id(hello.boot_id());
   record.set_state_lock(hello.state_lock());
+  record.set_start_number(hello.start_number());
   record.set_version(hello.version());
   record.set_level(hello.protocol().minor());
   member->modules.assign(hello.modules().begin(), hello.modules().end());

@@ -118,6 +118,7 @@ void ControlClient::SendHello() {
   hello->set_machine_id(o.machine_id);
   hello->set_boot_id(o.boot_id);
   hello->set_state_lock(o.state_lock);
+  hello->set_start_number(o.start_number);
   hello->set_has_watcher(o.has_watcher);
   hello->set_address(o.address);
   hello->mutable_labels()->insert(o.labels.begin(), o.labels.end());

@@ -82,6 +82,7 @@ SimCluster::NodeProcess::NodeProcess(SimCluster* c, int slot)
   options.boot_id = "boot";
   options.process_id = fmt::format("{}-{}", address, life->lives);
   options.state_lock = true;
+  options.start_number = life->lives;
   options.has_watcher = true;
   options.peer = c->options_.peer;
   options.epoch_seen = life->epoch_seen;

@@ -110,6 +110,7 @@ void FakeNode::SendHello() {
   hello->set_machine_id(identity_.machine_id);
   hello->set_boot_id(identity_.boot_id);
   hello->set_state_lock(identity_.state_lock);
+  hello->set_start_number(identity_.start_number);
   hello->set_address(name_ + ":7400");
   hello->mutable_capacity()->insert(capacity.begin(), capacity.end());
   hello->mutable_labels()->insert(labels.begin(), labels.end());

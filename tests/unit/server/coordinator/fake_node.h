@@ -28,6 +28,7 @@ class FakeNode {
     std::string machine_id = "m1";
     std::string boot_id = "b1";
     bool state_lock = true;
+    uint64_t start_number = 0;
   };
   FakeNode(SimNetwork* network, VirtualTime* time, std::string name, std::shared_ptr<Trace> trace);
   FakeNode(SimNetwork* network, VirtualTime* time, std::string name, std::shared_ptr<Trace> trace,

@@ -112,6 +112,29 @@ TEST_F(Membership, NewProcessOfTheSameStateDirectorySupersedes) {
   EXPECT_EQ(second.incarnation(), 2u);
 }
 
+// Its hello was on its way when it ended, and is read last.
+TEST_F(Membership, AFormerProcessOfTheSameStateDirectorySupersedesNobody) {
+  AddNode("n1");
+  KillNode("n1");
+  FakeNode present(
+      &network_, &time_, "n1", trace_,
+      {.process_id = "p3", .machine_id = "machine-n1", .boot_id = "b2", .start_number = 3});
+  present.Connect();
+  Settle();
+  ASSERT_TRUE(present.joined());
+  for (const char* boot : {"b1", "b2"}) {
+    FakeNode late(
+        &network_, &time_, "n1", trace_,
+        {.process_id = "p2", .machine_id = "machine-n1", .boot_id = boot, .start_number = 2});
+    late.Connect();
+    Settle();
+    EXPECT_FALSE(late.joined()) << boot;
+    EXPECT_EQ(ErrorReason(late.last_close()), "NAME_IN_USE") << boot;
+  }
+  EXPECT_EQ(NodeInfo("n1").incarnation(), 2u);
+  EXPECT_TRUE(present.joined());
+}
+
 TEST_F(Membership, WatcherCertificateIsDeathAtOnce) {
   AddNode("n1");
   node("n1").OpenWatcher();
