@@ -31,7 +31,7 @@ struct NodeOptions {
   std::string process_id;  // random bytes, new in every process
   bool state_lock = false;
   uint64_t start_number = 0;  // of the processes that held the lock; 0: not known
-  std::string cluster_id;  // last joined; empty: never
+  std::string cluster_id;     // last joined; empty: never
   std::string store_id;
   uint64_t store_revision = 0;  // the highest seen of that store
   uint32_t epoch_seen = 0;

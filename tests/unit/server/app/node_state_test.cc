@@ -18,7 +18,8 @@ class NodeStateTest : public ::testing::Test {
 
 TEST_F(NodeStateTest, ReadsBackWhatWasSaved) {
   EXPECT_EQ(*LoadNodeState(path()), NodeState());
-  const NodeState state{std::string("\0\xff ab", 5), std::string(16, '\n'), 7, uint64_t{1} << 40, 26};
+  const NodeState state{std::string("\0\xff ab", 5), std::string(16, '\n'), 7, uint64_t{1} << 40,
+                        26};
   ASSERT_TRUE(SaveNodeState(path(), state).ok());
   EXPECT_EQ(*LoadNodeState(path()), state);
 }
@@ -29,8 +30,8 @@ TEST_F(NodeStateTest, AnEarlierReleasesFileIsRead) {
 }
 
 TEST_F(NodeStateTest, ADamagedFileIsRefused) {
-  for (const char* bad :
-       {"cluster", "cluster 0g\n", "cluster 123\n", "epoch x\n", "epoch -1\n", "revision x\n", "starts x\n"}) {
+  for (const char* bad : {"cluster", "cluster 0g\n", "cluster 123\n", "epoch x\n", "epoch -1\n",
+                          "revision x\n", "starts x\n"}) {
     std::ofstream(path()) << bad;
     EXPECT_EQ(LoadNodeState(path()).status().code(), absl::StatusCode::kDataLoss) << bad;
   }
