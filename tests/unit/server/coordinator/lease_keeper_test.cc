@@ -11,22 +11,6 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-class LeaseKeeping : public ClusterTest {
- protected:
-  bool AllActive(int nodes) {
-    for (int i = 1; i <= nodes; ++i) {
-      if (NodeInfo("n" + std::to_string(i)).state() != v1::NODE_STATE_ACTIVE) return false;
-    }
-    return true;
-  }
-  // `count` children that only `node` may have.
-  static std::vector<ChildSpec> Many(int count) {
-    std::vector<ChildSpec> children;
-    for (int i = 0; i < count; ++i) children.push_back(Worker("c" + std::to_string(i)));
-    return children;
-  }
-};
-
 // An executor and timers that can be stopped, as SIGSTOP stops a process: what is due waits.
 class Pausable : public Timers, public Executor {
  public:
@@ -51,12 +35,41 @@ class Pausable : public Timers, public Executor {
   std::deque<std::function<void()>> held_;
 };
 
+class LeaseKeeping : public ClusterTest {
+ protected:
+  bool AllActive(int nodes) {
+    for (int i = 1; i <= nodes; ++i) {
+      if (NodeInfo("n" + std::to_string(i)).state() != v1::NODE_STATE_ACTIVE) return false;
+    }
+    return true;
+  }
+  // The coordinator, anew.
+  void RunOn(Pausable* process) {
+    CrashCoordinator();
+    timers_ = process;
+    executor_ = process;
+    StartCoordinator();
+  }
+  // n1, that was mute.
+  void ComesBackInItsLife() {
+    node("n1").Unmute();
+    network_.Break("n1-p1", "coord");
+    node("n1").Connect();
+    time_.RunFor(absl::Seconds(6));
+    EXPECT_EQ(NodeInfo("n1").state(), v1::NODE_STATE_ACTIVE);
+    EXPECT_EQ(NodeInfo("n1").incarnation(), 1u);
+  }
+  // `count` children that only `node` may have.
+  static std::vector<ChildSpec> Many(int count) {
+    std::vector<ChildSpec> children;
+    for (int i = 0; i < count; ++i) children.push_back(Worker("c" + std::to_string(i)));
+    return children;
+  }
+};
+
 TEST_F(LeaseKeeping, L4AStalledCoordinatorForgivesTheTimeThatItStoodStill) {
   Pausable process(&time_);
-  CrashCoordinator();
-  timers_ = &process;
-  executor_ = &process;
-  StartCoordinator();
+  RunOn(&process);
   AddNode("n1");
   time_.RunFor(absl::Seconds(5));
   // Heartbeats of that time are lost, not only late.
@@ -66,22 +79,14 @@ TEST_F(LeaseKeeping, L4AStalledCoordinatorForgivesTheTimeThatItStoodStill) {
   process.Resume();
   time_.RunFor(absl::Seconds(5));
   EXPECT_NE(NodeInfo("n1").state(), v1::NODE_STATE_DEAD);
-  node("n1").Unmute();
-  network_.Break("n1-p1", "coord");
-  node("n1").Connect();
-  time_.RunFor(absl::Seconds(6));
-  EXPECT_EQ(NodeInfo("n1").state(), v1::NODE_STATE_ACTIVE);
-  EXPECT_EQ(NodeInfo("n1").incarnation(), 1u);
+  ComesBackInItsLife();
   CrashCoordinator();  // before what it runs on
 }
 
 // Heard before the stall is noticed, with a heartbeat that had waited for its end.
 TEST_F(LeaseKeeping, L4WhoIsHeardAfterAStallHasNoMoreTimeThanOthers) {
   Pausable process(&time_);
-  CrashCoordinator();
-  timers_ = &process;
-  executor_ = &process;
-  StartCoordinator();
+  RunOn(&process);
   time_.RunFor(absl::Milliseconds(100));  // heartbeats come between two looks
   AddNode("n1");
   time_.RunFor(absl::Seconds(5));
@@ -112,12 +117,7 @@ TEST_F(LeaseKeeping, L3ATermBeginsWhenTheStoreHasIt) {
   time_.RunFor(absl::Seconds(5));
   EXPECT_EQ(ready_, absl::OkStatus());
   EXPECT_EQ(NodeInfo("n1").state(), v1::NODE_STATE_SUSPECT);
-  node("n1").Unmute();
-  network_.Break("n1-p1", "coord");
-  node("n1").Connect();
-  time_.RunFor(absl::Seconds(6));
-  EXPECT_EQ(NodeInfo("n1").state(), v1::NODE_STATE_ACTIVE);
-  EXPECT_EQ(NodeInfo("n1").incarnation(), 1u);
+  ComesBackInItsLife();
 }
 
 // The decision counts, not its record: an acknowledgement after it would let the child run on.
