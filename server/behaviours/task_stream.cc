@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <utility>
-
-#include "absl/container/flat_hash_set.h"
 
 #include "common/base/error.h"
 #include "server/runtime/runtime.h"
@@ -21,7 +20,7 @@ struct Watch {
 // Lives as long as the consumer and kills the tasks that are under way when that ends.
 Task<ExitReason> Guard(Self& self, Pid consumer) {
   const Ref gone = self.Monitor(consumer);
-  absl::flat_hash_set<Pid> tasks;
+  std::set<Pid> tasks;
   for (;;) {
     std::optional<Message> m = co_await self.Receive();
     if (m->is_down() && m->ref() == gone) break;

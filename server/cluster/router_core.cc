@@ -178,7 +178,8 @@ void PeerRouter::Core::SetBusy(Peer* peer, bool busy) {
   std::vector<uint64_t> held(peer->held.begin(), peer->held.end());
   std::sort(held.begin(), held.end());
   peer->held.clear();
-  for (uint64_t id : held) deps_.runtime->ReleaseSender(Pid{0, 0, id});
+  for (uint64_t id : held)  // seam: sorted
+    deps_.runtime->ReleaseSender(Pid{0, 0, id});
 }
 
 void PeerRouter::Core::HoldIfBusy(Peer* peer, SignalKind kind, Pid from) {

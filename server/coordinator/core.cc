@@ -75,7 +75,8 @@ Coordinator::Core::Core(Deps d, CoordinatorOptions o)
       fences_(0) {}
 
 Coordinator::Core::~Core() {
-  for (const auto& [id, timer] : timers_) deps.timers->Cancel(timer);
+  for (const auto& [id, timer] : timers_)  // seam: in whatever order
+    deps.timers->Cancel(timer);
 }
 
 void Coordinator::Core::PostRaw(std::function<void()> fn) {

@@ -158,7 +158,7 @@ void ClusterRequests::Step(Member* member) {
   if (member->children.empty()) return EndDrain(member);
   if (drain->has_deadline() && core_->wall() >= wire::FromProto(drain->deadline()))
     return Force(member);
-  std::map<ClusterSupervisor*, uint32_t> away;
+  std::map<ClusterSupervisor*, uint32_t> away;  // seam: only found in
   core_->tree.ForEach([&](ClusterSupervisor* sup) {
     for (const auto& [key, child] : sup->children) {
       const ChildRecord* record = sup->planner->Find(key);

@@ -81,7 +81,7 @@ void Runtime::Shutdown() {
     if (options_.workers == 0) {
       scheduler_->RunInline();
     } else {
-      std::this_thread::yield();
+      std::this_thread::yield();  // seam: the scheduler's own threads end
     }
   }
   external_->Shutdown();
