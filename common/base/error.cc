@@ -14,6 +14,7 @@ namespace banyan {
 namespace {
 
 constexpr char kTypeUrl[] = "type.banyan/ErrorInfo";
+constexpr char kAnsweredKey[] = "type.banyan/Answered";
 constexpr int kRetryAfterMs = 50;
 
 enum class Ran : uint8_t { kNo, kUnknown, kNotSaid };
@@ -188,5 +189,18 @@ absl::Status WithErrorInfo(absl::Status status, const ErrorInfo& info) {
   Attach(status, merged);
   return status;
 }
+
+absl::Status MarkAnswered(absl::Status status) {
+  if (status.ok()) return status;
+  if (std::optional<ErrorInfo> info = GetErrorInfo(status)) {
+    info->metadata.erase("outcome");
+    info->retry_after_ms = 0;
+    Attach(status, *info);
+  }
+  status.SetPayload(kAnsweredKey, absl::Cord("1"));
+  return status;
+}
+
+bool IsAnswered(const absl::Status& status) { return status.GetPayload(kAnsweredKey).has_value(); }
 
 }  // namespace banyan

@@ -48,4 +48,9 @@ std::string ErrorReason(const absl::Status& status);
 // The same error with further info merged in (used by common/wire when decoding).
 absl::Status WithErrorInfo(absl::Status status, const ErrorInfo& info);
 
+// An error that a process answered with, perhaps one that a call of its own had ended with. What
+// that says of its own request, outcome and retry, is not said any more: the process's request ran.
+absl::Status MarkAnswered(absl::Status status);
+bool IsAnswered(const absl::Status& status);
+
 }  // namespace banyan

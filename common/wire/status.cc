@@ -16,8 +16,8 @@
 namespace banyan::wire {
 namespace {
 
-constexpr char kActorKey[] = "type.banyan/ActorError";
 constexpr std::string_view kDetailPrefix = "type.googleapis.com/";
+constexpr std::string_view kErrorInfoUrl = "type.googleapis.com/google.rpc.ErrorInfo";
 // gRPC's default limit for all metadata of a call is 8 KiB; base64 takes a third more.
 constexpr size_t kDetailBytesMax = 4 * 1024;
 constexpr size_t kMessageBytesMax = 1024;
@@ -88,9 +88,15 @@ void AddInfo(const ErrorInfo& info, const NodeIdentity& self, google::rpc::Statu
   if (info.exit_reason) out->add_details()->PackFrom(ToProto(*info.exit_reason, self));
 }
 
+// The platform's own ErrorInfo is none of them: one that is there all the same was made up.
 void AddForeignDetails(const absl::Status& in, google::rpc::Status* out) {
   in.ForEachPayload([out](absl::string_view url, const absl::Cord& bytes) {
     if (!View(url).starts_with(kDetailPrefix)) return;
+    google::rpc::ErrorInfo error;
+    if (View(url) == kErrorInfoUrl &&
+        (!error.ParseFromString(std::string(bytes)) || error.domain() == kDomain)) {
+      return;
+    }
     auto* detail = out->add_details();
     detail->set_type_url(std::string(url));
     detail->set_value(std::string(bytes));
@@ -245,28 +251,11 @@ absl::Status FromGrpc(const grpc::Status& in, const NodeIdentity& self) {
   return FromProto(proto, self);
 }
 
-absl::Status MarkActorError(absl::Status status) {
-  if (status.ok()) return status;
-  const google::rpc::Status proto = ToProto(status);
-  absl::Status out(status.code(), status.message());
-  for (const google::protobuf::Any& any : proto.details()) {
-    google::rpc::ErrorInfo error;
-    if (any.Is<google::rpc::ErrorInfo>() && (!any.UnpackTo(&error) || error.domain() == kDomain)) {
-      continue;
-    }
-    out.SetPayload(any.type_url(), absl::Cord(any.value()));
-  }
-  out.SetPayload(kActorKey, absl::Cord("1"));
-  return out;
-}
-
-bool IsActorError(const absl::Status& status) { return status.GetPayload(kActorKey).has_value(); }
-
 std::vector<std::pair<std::string, std::string>> Trailers(const absl::Status& status) {
   if (status.ok()) return {};
   std::vector<std::pair<std::string, std::string>> out;
-  if (IsActorError(status)) {
-    out.emplace_back(kOriginTrailer, "actor");
+  if (IsAnswered(status)) {
+    out.emplace_back(kOriginTrailer, kActorOrigin);
     const std::optional<absl::Duration> delay = ActorRetryDelay(status);
     out.emplace_back(kPushbackTrailer,
                      delay ? fmt::format("{}", absl::ToInt64Milliseconds(*delay)) : "-1");

@@ -24,6 +24,7 @@ namespace banyan::wire {
 
 inline constexpr char kDomain[] = "banyan";
 inline constexpr char kOriginTrailer[] = "banyan-origin";
+inline constexpr char kActorOrigin[] = "actor";
 inline constexpr char kPushbackTrailer[] = "grpc-retry-pushback-ms";
 
 void ToProto(const absl::Status& in, const NodeIdentity& self, google::rpc::Status* out);
@@ -35,11 +36,6 @@ absl::Status FromProto(const google::rpc::Status& in, const NodeIdentity& self =
 // and would hide the error itself: stack and cause go first, then further field violations.
 grpc::Status ToGrpc(const absl::Status& in, const NodeIdentity& self = {});
 absl::Status FromGrpc(const grpc::Status& in, const NodeIdentity& self = {});
-
-// An error that the actor itself answered with. Marks it as such and drops an ErrorInfo of the
-// platform's domain, which an actor must not use.
-absl::Status MarkActorError(absl::Status status);
-bool IsActorError(const absl::Status& status);
 
 // The trailers that go with a failed call, key and value; empty for OK. They say who failed and
 // steer the client library's own retries: the delay if it did not run and trying again may help, -1

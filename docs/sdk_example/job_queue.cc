@@ -20,9 +20,9 @@ Task<Next> JobQueue::OnMessage(Message message) {
   if (is_job && jobs_.size() < Capacity()) {
     jobs_.push_back({message.payload(), message.is_call() ? message.call_from() : CallFrom{}, 0});
   } else if (message.is_call()) {
-    self().AnswerError(message.call_from(),
-                       MakeError("MAILBOX_FULL", "as many jobs wait already as the queue takes",
-                                 {{"limit", std::to_string(Capacity())}}));
+    self().Refuse(message.call_from(),
+                  MakeError("MAILBOX_FULL", "as many jobs wait already as the queue takes",
+                            {{"limit", std::to_string(Capacity())}}));
   }
   return Idle();
 }

@@ -157,8 +157,8 @@ Task<Next> OnMessage(Loop& loop, std::optional<Message> message) {
   if (message->is_system()) return ServeSystem(loop, *std::move(message));
   if (loop.sys.IsParentExit(*message)) return Next::Stop(message->reason());
   if (Expired(loop, *message)) {
-    loop.self.AnswerError(message->call_from(),
-                          MakeError("CALL_EXPIRED", "the caller's deadline has passed"));
+    loop.self.Refuse(message->call_from(),
+                     MakeError("CALL_EXPIRED", "the caller's deadline has passed"));
     return std::move(loop.next);
   }
   if (behaviour.debugging()) [[unlikely]]

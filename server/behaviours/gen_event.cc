@@ -105,7 +105,7 @@ Task<void> GenEvent::Serve(GenEventRequest request, CallFrom from) {
   if (answer.ok()) {
     self().Answer(from, *std::move(answer));
   } else {
-    self().AnswerError(from, answer.status());
+    self().Refuse(from, answer.status());
   }
 }
 

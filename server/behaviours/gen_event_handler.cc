@@ -20,10 +20,16 @@ Task<EventHandler::Result> EventHandler::HandleInfo(const Message& message) {
   return Result(Ok());
 }
 
+EventHandler::CallResult EventHandler::Reply(absl::StatusOr<Payload> reply, Result then) {
+  if (!reply.ok()) reply = MarkAnswered(reply.status());
+  return {std::move(reply), std::move(then)};
+}
+
 EventHandler::CallResult EventHandler::NotHandled(const Payload& request) {
   std::string type(request.type_name());
-  return Reply(MakeError("CALL_NOT_HANDLED", "this event handler does not know such a request",
-                         {{"type", type}}));
+  return {MakeError("CALL_NOT_HANDLED", "this event handler does not know such a request",
+                    {{"type", type}}),
+          Okay()};
 }
 
 absl::StatusOr<Payload> EventHandler::GetState() {

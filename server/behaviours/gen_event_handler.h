@@ -135,10 +135,8 @@ class EventHandler {
     return {std::move(args), std::move(to), std::move(to_args)};
   }
   static Failing Fail(ExitReason reason) { return {std::move(reason)}; }
-  // An error is the handler's own; the caller gets it as it is.
-  static CallResult Reply(absl::StatusOr<Payload> reply, Result then = Okay()) {
-    return {std::move(reply), std::move(then)};
-  }
+  // An error is the handler's own, or one that a call of its own ended with: the request ran.
+  static CallResult Reply(absl::StatusOr<Payload> reply, Result then = Okay());
   // CALL_NOT_HANDLED: the answer to a request of a type that the handler does not know.
   static CallResult NotHandled(const Payload& request);
 

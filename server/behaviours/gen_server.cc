@@ -16,7 +16,7 @@ GenServer::~GenServer() {
 
 GenServer::CallResult GenServer::NotHandled(const Payload& request) {
   std::string type(request.type_name());
-  return ReplyError(MakeError(
+  return Refuse(MakeError(
       "CALL_NOT_HANDLED",
       fmt::format("this server has no handler for {}", type.empty() ? "such a request" : type),
       {{"type", type}}));
@@ -89,7 +89,7 @@ Next GenServer::Finish(CallResult result, const CallFrom& from) {
     } else if (result.error_.ok()) {
       self().Answer(from, std::move(result.reply_));
     } else {
-      self().AnswerError(from, std::move(result.error_));
+      self().Refuse(from, std::move(result.error_));
     }
   }
   return std::move(result.next_);

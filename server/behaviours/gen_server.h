@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 
+#include "common/base/error.h"
 #include "server/behaviours/behaviour.h"
 #include "server/behaviours/init_steps.h"
 
@@ -125,8 +126,12 @@ class GenServer : public Behaviour {
   static CallResult Reply(Payload reply) {
     return {std::move(reply), absl::OkStatus(), std::nullopt};
   }
-  // An error of the server's own; the caller gets it as it is.
-  static CallResult ReplyError(absl::Status error) { return {{}, std::move(error), std::nullopt}; }
+  // An error of the server's own, or one that a call of its own ended with: the request ran.
+  static CallResult ReplyError(absl::Status error) {
+    return Refuse(MarkAnswered(std::move(error)));
+  }
+  // Nothing was done for the request; the error's outcome and retry delay say so to the caller.
+  static CallResult Refuse(absl::Status error) { return {{}, std::move(error), std::nullopt}; }
   // Terminate runs first, then the caller gets the reply, even if Terminate fails.
   static CallResult StopReply(ExitReason reason, Payload reply) {
     return {std::move(reply), absl::OkStatus(), std::move(reason)};

@@ -79,15 +79,15 @@ Task<Next> PgScope::OnMessage(Message message) {
   if (message.is_call()) {
     const auto* request = message.payload().As<PgRequest>();
     if (request == nullptr) {
-      self().AnswerError(message.call_from(),
-                         MakeError("CALL_NOT_HANDLED", "a scope answers the functions of pg only"));
+      self().Refuse(message.call_from(),
+                    MakeError("CALL_NOT_HANDLED", "a scope answers the functions of pg only"));
       return Next::Wait();
     }
     absl::StatusOr<Payload> answer = Serve(*request, message.from());
     if (answer.ok()) {
       self().Answer(message.call_from(), *std::move(answer));
     } else {
-      self().AnswerError(message.call_from(), answer.status());
+      self().Refuse(message.call_from(), answer.status());
     }
   } else if (message.is_down()) {
     OnDown(message.ref(), message.from());

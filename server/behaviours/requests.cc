@@ -28,10 +28,9 @@ RequestId SendRequest(Self& self, ServerRef server, Payload request) {
   }
   const std::string& name = std::get<std::string>(server);
   const Ref ref = self.OpenAliasToMailbox();
-  self.AnswerError(
-      {self.pid(), ref, {}},
-      MakeError("NAME_NOT_REGISTERED", fmt::format("no process is registered as \"{}\"", name),
-                {{"name", name}}));
+  self.Refuse({self.pid(), ref, {}},
+              MakeError("NAME_NOT_REGISTERED",
+                        fmt::format("no process is registered as \"{}\"", name), {{"name", name}}));
   return {ref, std::move(server), {}};
 }
 

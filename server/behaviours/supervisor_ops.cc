@@ -100,14 +100,14 @@ Task<Next> Supervisor::OnCall(Message message) {
   const auto* request = message.payload().As<SupervisorRequest>();
   if (!request) {
     std::string type(message.payload().type_name());
-    self().AnswerError(
+    self().Refuse(
         from, MakeError("CALL_NOT_HANDLED", fmt::format("a supervisor does not handle {}", type),
                         {{"type", type}}));
     return NextStep();
   }
   if (AnswerQuery(*request, from)) return NextStep();
   if (absl::Status bad = Check(*request); !bad.ok()) {
-    self().AnswerError(from, std::move(bad));
+    self().Refuse(from, std::move(bad));
     return NextStep();
   }
   if (std::optional<OpResult::Code> word = Refuse(*request)) {

@@ -162,7 +162,7 @@ Task<std::optional<ExitReason>> SysServer::ServeOne(Message message) {
   if (answer.ok()) {
     self_.Answer(from, *std::move(answer));
   } else {
-    self_.AnswerError(from, answer.status());
+    self_.Refuse(from, answer.status());
   }
   co_return stop;
 }

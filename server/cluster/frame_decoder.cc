@@ -118,7 +118,7 @@ absl::Status FrameDecoder::DecodeReply(pb::Frame& frame, const Strings& strings,
   s->ref = reply.alias();
   switch (reply.result_case()) {
     case pb::ReplyFrame::kActorError:
-      s->status = wire::FromProto(reply.actor_error(), self_);
+      s->status = MarkAnswered(wire::FromProto(reply.actor_error(), self_));
       break;
     case pb::ReplyFrame::kNodeError:
       s->status = wire::FromProto(reply.node_error(), self_);

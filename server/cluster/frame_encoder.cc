@@ -67,11 +67,8 @@ absl::Status FrameEncoder::FillReply(const Signal& s, pb::ReplyFrame* out) {
     // The caller must not wait for a reply that cannot travel; that the request ran it must know.
     status = LocalPayload({{"outcome", std::string(kOutcomeUnknown)}});
   }
-  if (GetErrorInfo(status).has_value()) {
-    wire::ToProto(status, self_, out->mutable_node_error());
-  } else {
-    wire::ToProto(status, self_, out->mutable_actor_error());
-  }
+  wire::ToProto(status, self_,
+                IsAnswered(status) ? out->mutable_actor_error() : out->mutable_node_error());
   return absl::OkStatus();
 }
 

@@ -20,7 +20,8 @@ namespace banyan::rpc {
 inline constexpr int kRoutesMax = 6;
 inline constexpr absl::Duration kRouteAgainFirst = absl::Milliseconds(10);
 
-inline bool MayRouteAgain(const grpc::Status& status) {
+inline bool MayRouteAgain(const grpc::Status& status, const grpc::ClientContext& client) {
+  if (FromActor(client)) return false;
   const std::string reason = ErrorReason(FromGrpcStatus(status));
   return reason == "NOPROC" || reason == "NOT_DELIVERED";
 }
@@ -74,7 +75,7 @@ void CoordinatorBackend::Route(const CallContext& context, Request request,
               if (status.ok()) return answer.Done(std::move(*response));
               const Instant again = deps_.clock->Now() + kRouteAgainFirst * (1 << tries);
               if (kept == nullptr || answer.closed() || again >= deadline ||
-                  !MayRouteAgain(status)) {
+                  !MayRouteAgain(status, client)) {
                 return Forwarder::PassError(answer, status, client);
               }
               deps_.timers->ScheduleAt(

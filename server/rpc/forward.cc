@@ -54,6 +54,12 @@ void CopyTrailers(const grpc::ClientContext& from, grpc::CallbackServerContext* 
   }
 }
 
+bool FromActor(const grpc::ClientContext& client) {
+  const auto& trailers = client.GetServerTrailingMetadata();
+  const auto origin = trailers.find(wire::kOriginTrailer);
+  return origin != trailers.end() && origin->second == wire::kActorOrigin;
+}
+
 absl::Status CheckHops(const CallContext& context) {
   if (context.hops < kForwardsMax) return absl::OkStatus();
   return MakeError("FORWARD_LOOP",

@@ -27,6 +27,8 @@ grpc::Status ExplainHop(const grpc::Status& status, Hop hop, const std::string& 
                         const grpc::ClientContext& client);
 // Copies what the other server said beside its error.
 void CopyTrailers(const grpc::ClientContext& from, grpc::CallbackServerContext* to);
+// Whether the answer, an error, is a process's own.
+bool FromActor(const grpc::ClientContext& client);
 // FORWARD_LOOP if it was passed on too often already.
 absl::Status CheckHops(const CallContext& context);
 

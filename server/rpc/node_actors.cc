@@ -22,6 +22,8 @@ constexpr int kResolvesMax = 6;
 constexpr absl::Duration kResolveAgainFirst = absl::Milliseconds(10);
 
 bool HolderIsGone(const absl::Status& status, Pid callee) {
+  // It may pass on what a call of its own ended with.
+  if (IsAnswered(status)) return false;
   const std::string reason = ErrorReason(status);
   if (reason == "NOPROC" || reason == "NOT_DELIVERED") return true;
   // It ended with the call in its mailbox; not another process that it had called.

@@ -203,6 +203,10 @@ void Self::Answer(const CallFrom& to, Payload payload) {
 }
 
 void Self::AnswerError(const CallFrom& to, absl::Status status) {
+  Refuse(to, MarkAnswered(std::move(status)));
+}
+
+void Self::Refuse(const CallFrom& to, absl::Status status) {
   SignalPtr s = MakeSignal(SignalKind::kReply, to.caller, {});
   s->status = std::move(status);
   SendAnswer(p_, to, std::move(s));

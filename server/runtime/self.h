@@ -142,7 +142,10 @@ class Self {
   void CloseAlias(Ref alias);
   // Answers a call; by whoever has the CallFrom. Only the first answer counts.
   void Answer(const CallFrom& to, Payload payload);
+  // An error of one's own, or one that a call of one's own ended with: the request ran.
   void AnswerError(const CallFrom& to, absl::Status status);
+  // Nothing was done for the request; the error's outcome and retry delay say so to the caller.
+  void Refuse(const CallFrom& to, absl::Status status);
   // Opens an alias without a request, for another process to answer through (start handshakes). The
   // wait ends with kDown when `watched`, which must be linked or monitored, ends first.
   Ref OpenAlias(Pid watched);

@@ -96,5 +96,24 @@ TEST_F(HandOff, ACallThatItsHolderNeverLookedAtIsMadeToTheNext) {
   EXPECT_EQ(outcomes[1].reason, "CALLEE_EXITED") << outcomes[1];
 }
 
+TEST_F(HandOff, AnErrorThatAServerPassesOnIsNoReasonToAskItAgain) {
+  v1::ChildSpec spec = KvChild("asker", "asker");
+  spec.mutable_start()->set_module("crasher");
+  StartSupervisor("a", v1::SupervisorSpec::STRATEGY_ONE_FOR_ONE, {spec});
+  Client clients[] = {coordinator_client(), client("n1"), client("n2")};
+  int calls = 0;
+  for (Client& by : clients) {
+    google::protobuf::StringValue word, reply;
+    word.set_value("ask nobody");
+    const Outcome outcome = by.Call(Named("asker"), word, &reply);
+    EXPECT_EQ(outcome.reason, "NOPROC") << outcome;
+    EXPECT_FALSE(outcome.metadata.contains("outcome")) << "it ran";
+    word.set_value("asked");
+    EXPECT_TRUE(by.Call(Named("asker"), word, &reply).ok());
+    calls += 2;
+    EXPECT_EQ(reply.value(), std::to_string(calls));
+  }
+}
+
 }  // namespace
 }  // namespace banyan::test

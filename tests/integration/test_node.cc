@@ -1,7 +1,10 @@
-// banyand with modules for tests: `crasher`, whose code takes the whole process along when told to,
-// and `counter`, which answers every call with how often it was called, in all its lives.
+// banyand with modules for tests: `crasher`, whose code takes the whole process along when told to
+// and answers "asked" with how many calls it had, and `counter`, which answers every call with how
+// often it was called, in all its lives.
 #include <csignal>
 #include <cstdlib>
+#include <string>
+#include <tuple>
 
 #include "google/protobuf/wrappers.pb.h"
 
@@ -40,6 +43,9 @@ class Crasher : public GenServer {
     if (!how.ok()) co_return ReplyError(how.status());
     const std::string word = how->value();
     if (word == "wait" && context().restarts == 0) co_await self().Sleep(absl::Hours(1));
+    ++asked_;
+    if (word == "asked") co_return Reply(wire::MakePayload(StringValue(Asked())));
+    if (word == "ask nobody") co_return ReplyError(co_await AskNobody());
     if (word == "blocking") co_await self().Blocking([] { return Crash("segv"); });
     co_return Reply(wire::MakePayload(StringValue(*how)));
   }
@@ -47,6 +53,20 @@ class Crasher : public GenServer {
     Crash(wire::UnpackOrError<StringValue>(request)->value());
     co_return NoReply();
   }
+
+ private:
+  StringValue Asked() const {
+    StringValue value;
+    value.set_value(std::to_string(asked_));
+    return value;
+  }
+  Task<absl::Status> AskNobody() {
+    const auto gone =
+        self().Spawn([](Self&) -> Task<ExitReason> { co_return ExitReason::Normal(); }, {});
+    std::ignore = co_await self().Call(gone->pid, {});
+    co_return (co_await self().Call(gone->pid, {})).status();
+  }
+  int asked_ = 0;
 };
 
 class Counter : public GenServer {

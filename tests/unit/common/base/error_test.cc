@@ -42,6 +42,19 @@ TEST(MakeError, KeepsAnOutcomeThatTheCallerKnowsBetter) {
   EXPECT_EQ(GetErrorInfo(s)->metadata.at("outcome"), "unknown");
 }
 
+TEST(MarkAnswered, WhatAnInnerCallSaysOfItselfIsNotSaidOfTheOuter) {
+  const absl::Status inner = MakeError("NODE_OVERLOADED", "x", {{"node", "n"}});
+  const absl::Status outer = MarkAnswered(inner);
+  EXPECT_FALSE(IsAnswered(inner));
+  EXPECT_TRUE(IsAnswered(outer));
+  EXPECT_EQ(outer.code(), inner.code());
+  const std::optional<ErrorInfo> info = GetErrorInfo(outer);
+  EXPECT_EQ(info->reason, "NODE_OVERLOADED");
+  EXPECT_THAT(info->metadata, ElementsAre(Pair("node", "n")));
+  EXPECT_EQ(info->retry_after_ms, 0);
+  EXPECT_TRUE(MarkAnswered(absl::OkStatus()).ok());
+}
+
 TEST(MakeError, AWordOfAModule) {
   absl::Status s = MakeError("SOLD_OUT", "no seats", {{"show", "7"}});
   EXPECT_EQ(s.code(), absl::StatusCode::kUnknown);

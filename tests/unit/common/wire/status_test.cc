@@ -104,8 +104,8 @@ TEST(ActorError, PassesThroughButForThePlatformsDomain) {
   google::rpc::ErrorInfo forged;
   forged.set_domain("banyan");
   in.SetPayload("type.googleapis.com/google.rpc.ErrorInfo", Bytes(forged));
-  const absl::Status marked = MarkActorError(in);
-  EXPECT_TRUE(IsActorError(marked));
+  const absl::Status marked = MarkAnswered(in);
+  EXPECT_TRUE(IsAnswered(marked));
   const google::rpc::Status proto = ToProto(marked);
   ASSERT_EQ(proto.details_size(), 1);
   EXPECT_EQ(proto.details(0).type_url(), kActorDetail);
@@ -120,7 +120,7 @@ TEST(ActorError, ItsOwnRetryInfoIsThePushback) {
   absl::Status s = absl::UnavailableError("later");
   s.SetPayload("type.googleapis.com/google.rpc.RetryInfo", Bytes(retry));
   EXPECT_THAT(
-      Trailers(MarkActorError(s)),
+      Trailers(MarkAnswered(s)),
       UnorderedElementsAre(Pair("banyan-origin", "actor"), Pair("grpc-retry-pushback-ms", "2000")));
 }
 

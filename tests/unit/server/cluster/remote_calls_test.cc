@@ -117,6 +117,27 @@ TEST_F(RemoteCalls, ACallThatItNeverLookedAtHasNotRun) {
   EXPECT_THAT(outcomes, ::testing::UnorderedElementsAre(kOutcomeUnknown, kNotExecuted));
 }
 
+TEST_F(RemoteCalls, WhatAServerPassesOnIsItsAnswer) {
+  auto gone = Spawn(*b);
+  b->runtime.Send(gone->pid, Text("return"));
+  Settle();
+  const absl::Status passed =
+      Call(Server([pid = gone->pid](Self& self, CallFrom from) -> Task<void> {
+        self.AnswerError(from, (co_await self.Call(pid, {})).status());
+      })).status();
+  EXPECT_EQ(ErrorReason(passed), "NOPROC");
+  EXPECT_TRUE(IsAnswered(passed));
+  EXPECT_FALSE(GetErrorInfo(passed)->metadata.contains("outcome")) << "it ran";
+
+  const absl::Status refused = Call(Server([](Self& self, CallFrom from) -> Task<void> {
+                                 self.Refuse(from, MakeError("MAILBOX_FULL", "x"));
+                                 co_return;
+                               })).status();
+  EXPECT_FALSE(IsAnswered(refused));
+  EXPECT_EQ(GetErrorInfo(refused)->metadata["outcome"], kNotExecuted);
+  EXPECT_FALSE(IsAnswered(Call(gone).status()));
+}
+
 TEST_F(RemoteCalls, SIG151NobodyIsThere) {
   auto server = Spawn(*b);
   b->runtime.Send(server->pid, Text("return"));
