@@ -47,15 +47,33 @@ SignalPtr FrameDecoder::NewSignal(SignalKind kind, const pb::Frame& frame) const
   return s;
 }
 
-absl::Status FrameDecoder::ResolveName(const Strings& strings, pb::Frame* frame,
-                                       bool* found) const {
+absl::Status FrameDecoder::ResolveName(const Strings& strings, pb::Frame* frame, bool* found) {
   *found = true;
   if (frame->dst() != 0 || frame->dst_name() == 0) return absl::OkStatus();
   BANYAN_ASSIGN_OR_RETURN(std::string name, StringAt(strings, frame->dst_name()));
-  std::optional<Pid> pid = runtime_->Whereis(name);
-  *found = pid.has_value();
-  if (pid) frame->set_dst(pid->id);
+  const std::optional<uint64_t> dst = FindWatched(*frame, name);
+  *found = dst.has_value();
+  if (dst) frame->set_dst(*dst);
   return absl::OkStatus();
+}
+
+std::optional<uint64_t> FrameDecoder::FindWatched(const pb::Frame& frame, const std::string& name) {
+  const auto had = [&](uint64_t ref) -> std::optional<uint64_t> {
+    auto watched = watched_by_name_.extract(Watch(frame.src(), ref));
+    if (watched.empty()) return std::nullopt;
+    return watched.mapped();
+  };
+  if (frame.has_demonitor()) return had(frame.demonitor().ref());
+  if (frame.has_cancel()) return had(frame.cancel().alias());
+  const std::optional<Pid> pid = runtime_->Whereis(name);
+  if (!pid) return std::nullopt;
+  return pid->id;
+}
+
+void FrameDecoder::OnSend(const Signal& signal) {
+  if (watched_by_name_.empty()) return;
+  if (signal.kind == SignalKind::kReply || signal.kind == SignalKind::kDown)
+    watched_by_name_.erase(Watch(signal.to.id, signal.ref));
 }
 
 void FrameDecoder::AnswerDown(const pb::Frame& frame, uint64_t ref, Inbound* out) const {
@@ -106,6 +124,7 @@ absl::Status FrameDecoder::DecodeCall(pb::Frame& frame, const Strings& strings, 
   }
   SignalPtr s = NewSignal(SignalKind::kCall, frame);
   s->ref = call.alias();
+  if (frame.dst_name() != 0) watched_by_name_[{frame.src(), call.alias()}] = frame.dst();
   s->payload = *std::move(payload);
   if (call.budget_ms() != 0) s->deadline = now + absl::Milliseconds(call.budget_ms());
   out->signals.push_back(std::move(s));
@@ -205,6 +224,8 @@ absl::Status FrameDecoder::Decode(pb::Frame frame, const Strings& strings, Insta
         AnswerDown(frame, frame.monitor().ref(), out);
       } else {
         simple(SignalKind::kMonitor, frame.monitor().ref());
+        if (frame.dst_name() != 0)
+          watched_by_name_[{frame.src(), frame.monitor().ref()}] = frame.dst();
       }
       return absl::OkStatus();
     case pb::Frame::kDemonitor:

@@ -80,6 +80,7 @@ void PeerSession::BecomeUp() {
 // ----------------------------------------------------------------- sending
 
 void PeerSession::Push(SignalPtr signal) {
+  if (decoder_) decoder_->OnSend(*signal);
   absl::Status ok = outbox_.Check(*signal);
   if (!ok.ok()) return Refuse(std::move(signal), std::move(ok));
   outbox_.Push(std::move(signal), context_.deps.clock->Now());

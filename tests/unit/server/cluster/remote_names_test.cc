@@ -121,6 +121,32 @@ TEST_F(RemoteNames, AMonitorThatIsTakenBackFiresNotAndIsForgotten) {
   EXPECT_THAT(from_->lines, IsEmpty());
 }
 
+TEST_F(RemoteNames, WhoHadTheNameForgetsTheMonitorToo) {
+  auto next = Spawn(*b);
+  for (const bool call : {false, true}) {
+    SCOPED_TRACE(call);
+    auto caller = Spawn(*a);
+    Run(*a, caller, [call](Self& self) -> Task<void> {
+      if (call) {
+        std::ignore = co_await self.Call({"n", "b"}, Text("mute"), absl::Seconds(1));
+        co_return;
+      }
+      const Ref ref = self.Monitor({"n", "b"});
+      co_await self.Sleep(absl::Seconds(1));
+      self.Demonitor(ref);
+    });
+    Settle();
+    EXPECT_EQ(WatchersOf(*b, to_->pid), 2u);
+    ASSERT_TRUE(b->runtime.Unregister("n"));
+    ASSERT_TRUE(b->runtime.Register("n", next->pid));
+    time.RunFor(absl::Seconds(2));
+    EXPECT_EQ(WatchersOf(*b, to_->pid), 1u);
+    EXPECT_EQ(WatchersOf(*b, next->pid), 1u);
+    ASSERT_TRUE(b->runtime.Unregister("n"));
+    ASSERT_TRUE(b->runtime.Register("n", to_->pid));
+  }
+}
+
 TEST_F(RemoteNames, ACallThatTimesOutIsForgotten) {
   auto caller = Spawn(*a);
   std::string said;
