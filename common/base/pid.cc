@@ -7,7 +7,7 @@
 namespace banyan {
 
 std::string FormatPid(const Pid& pid, std::string_view node) {
-  if (const std::string* name = NameOf(pid)) {
+  if (const auto name = NameOf(pid)) {
     return pid.local() ? *name : fmt::format("{}@{}:{}", *name, pid.node_id, pid.incarnation);
   }
   std::string out = node.empty() ? fmt::format("{}:{}:{}", pid.node_id, pid.incarnation, pid.slot())

@@ -75,7 +75,7 @@ absl::Status FrameEncoder::FillReply(const Signal& s, pb::ReplyFrame* out) {
 absl::Status FrameEncoder::Fill(const Signal& s, pb::Frame* out) {
   // A sender that is not of this node cannot be named in a frame: it becomes the node itself.
   out->set_src(s.from.local() ? s.from.id : 0);
-  if (const std::string* name = NameOf(s.to)) {
+  if (const auto name = NameOf(s.to)) {
     out->set_dst_name(Intern(*name));
   } else {
     out->set_dst(s.to.id);

@@ -212,8 +212,8 @@ void PeerRouter::Core::Fail(SignalPtr s, const ExitReason& reason) {
     std::string node = fmt::format("{}", s->to.node_id);
     std::string text = fmt::format("there is no connection to node {}", node);
     if (s->to.node_id == kNoNodeId) {
-      const std::string& address = *NameOf(s->to);
-      node = address.substr(address.rfind('@') + 1);
+      const auto address = NameOf(s->to);
+      node = address->substr(address->rfind('@') + 1);
       text = fmt::format("there is no node \"{}\" in the cluster", node);
     }
     call_error = MakeError("NOT_DELIVERED", text, {{"node", node}});

@@ -39,7 +39,7 @@ class Process {
     bool active() const { return unlink_id == 0; }
   };
   struct Alias {
-    Pid watched;
+    KeptPid watched;
     bool done = false;
     bool to_mailbox = false;  // the response becomes a message, and uses the alias up
     CallReply reply;
@@ -49,8 +49,8 @@ class Process {
   struct Tables {
     LazyMap<Pid, Link> links;
     LazyMap<WatcherKey, bool> watchers;  // of me: monitors and open calls
-    LazyMap<Ref, Pid> monitors;          // mine: ref -> target
-    LazyMap<Ref, Pid> names;             // of monitors by a name of this node: what a DOWN tells
+    LazyMap<Ref, KeptPid> monitors;      // mine: ref -> target
+    LazyMap<Ref, KeptPid> names;         // of monitors by a name of this node: what a DOWN tells
     LazyMap<Ref, Alias> aliases;         // open reply addresses
     LazyMap<Ref, Timers::Id> timers;     // started with StartTimer
   };

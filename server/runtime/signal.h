@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 
 #include "common/base/exit_reason.h"
+#include "common/base/named_pid.h"
 #include "common/base/payload.h"
 #include "common/base/pid.h"
 #include "common/base/slab.h"
@@ -41,8 +42,8 @@ struct Signal : InSlab {
   Signal* next = nullptr;  // the queue's
   SignalKind kind;
   bool monitors = false;  // kCall, kSystem: counts in the callee's table of watchers (internal)
-  Pid from;               // local sender: node_id 0. Invalid pid: somebody outside the runtime
-  Pid to;
+  KeptPid from;           // local sender: node_id 0. Invalid pid: somebody outside the runtime
+  KeptPid to;
   Ref ref = 0;
   Payload payload;
   ExitReason reason;

@@ -108,6 +108,20 @@ TEST_F(RemoteNames, AMonitorTellsOfTheNameAndStaysWithWhoHadIt) {
   EXPECT_EQ(told.node_id, b->id.node_id);
 }
 
+TEST_F(RemoteNames, AMonitorKeepsItsNameHoweverManyOthersAreUsed) {
+  std::string told;
+  InA([&told](Self& self) -> Task<void> {
+    const Ref ref = self.Monitor({"n", "b"});
+    std::optional<Message> m =
+        co_await self.ReceiveIf([ref](const Message& x) { return x.is_down() && x.ref() == ref; });
+    told = FormatPid(m->from());
+  });
+  for (size_t i = 0; i <= kNamedPidsIdleMax; ++i) NamedPid(2, 1, "other" + std::to_string(i));
+  b->runtime.Send(to_->pid, Text("exit own"));
+  Settle();
+  EXPECT_EQ(told, "n@2:1");
+}
+
 TEST_F(RemoteNames, AMonitorThatIsTakenBackFiresNotAndIsForgotten) {
   Monitor({"n", "b"});
   EXPECT_EQ(WatchersOf(*b, to_->pid), 2u);  // the test's own too
