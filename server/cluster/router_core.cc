@@ -188,7 +188,8 @@ void PeerRouter::Core::HoldIfBusy(Peer* peer, SignalKind kind, Pid from) {
 }
 
 void PeerRouter::Core::Hang(Peer* peer, uint64_t local_id) {
-  if (!peer->hanging.insert(local_id).second || peer->hanging.size() < peer->prune_at) return;
+  const bool added = peer->hanging.insert_or_assign(local_id, ++last_hang_).second;
+  if (!added || peer->hanging.size() < peer->prune_at) return;
   // What is left doubles the next limit, so that this costs little in sum.
   PruneHanging(peer);
   peer->prune_at = std::max<size_t>(4096, 2 * peer->hanging.size());
@@ -198,7 +199,7 @@ void PeerRouter::Core::Hang(Peer* peer, uint64_t local_id) {
 void PeerRouter::Core::PruneHanging(Peer* peer) {
   for (auto it = peer->hanging.begin(); it != peer->hanging.end();) {
     auto now = it++;
-    if (!deps_.runtime->IsAlive(Pid{0, 0, *now})) peer->hanging.erase(now);
+    if (!deps_.runtime->IsAlive(Pid{0, 0, now->first})) peer->hanging.erase(now);
   }
 }
 

@@ -65,9 +65,13 @@ class PeerRouter::Core : public PeerSessionOwner,
     // Processes whose messages have made it busy.
     bool busy = false;
     absl::flat_hash_set<uint64_t> held;
-    // Local processes that may have something hanging on the session.
-    absl::flat_hash_set<uint64_t> hanging;
+    // Local processes that may have something hanging on the session, and when they last got or
+    // sent what does (Core::last_hang_).
+    absl::flat_hash_map<uint64_t, uint64_t> hanging;
     size_t prune_at = 4096;
+    size_t asked = 0;      // that have not said yet whether something does
+    bool says_so = false;  // one of them has
+    Instant ask_at;
     // Those that have not yet acted on a lost session: what they ask for meanwhile would be taken
     // away by it here while it lives on there, so it fails at once instead. Counts, for sessions in
     // a row.
@@ -122,6 +126,10 @@ class PeerRouter::Core : public PeerSessionOwner,
   void TeardownSlice(uint32_t node_id);
   void Bury(std::unique_ptr<PeerSession> session);
   void IdleCheck();
+  void CloseIfIdle(Peer* peer);
+  void AskHanging(Peer* peer);
+  void OnHangingSaid(uint32_t node_id, uint64_t local_id, uint64_t asked_at, bool hangs);
+  absl::Duration IdleLimit(const Peer& peer) const;
   void PostSelf(void (Core::*fn)());
 
   const Deps deps_;
@@ -132,6 +140,7 @@ class PeerRouter::Core : public PeerSessionOwner,
   wire::NodeIdentity self_;
   std::string relay_;  // the coordinator's address, while it relays
   uint64_t next_session_ = 1;
+  uint64_t last_hang_ = 0;
   std::map<uint32_t, std::unique_ptr<Peer>> peers_;
   // Accepted streams whose Hello has not come or cannot be answered yet.
   std::list<std::unique_ptr<PeerSession>> greeting_;

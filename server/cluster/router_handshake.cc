@@ -19,6 +19,7 @@ constexpr size_t kGreetingMax = 4096;
 // How long a Hello that may have crossed our own is left alone; its sender takes it back if it did.
 constexpr absl::Duration kCrossingGrace = absl::Milliseconds(500);
 constexpr absl::Duration kGraveTime = absl::Seconds(5);
+constexpr size_t kAskedAtOnce = 256;
 
 }  // namespace
 
@@ -287,8 +288,11 @@ void PeerRouter::Core::TearDown(Peer* peer, std::unique_ptr<PeerSession> session
   std::vector<SignalPtr> unsent = session->outbox().TakeAll();
   peer->tearing_down = true;
   peer->teardown_id = session->peer();
-  for (uint64_t id : peer->hanging) ++peer->fenced[id];
-  peer->teardown.assign(peer->hanging.begin(), peer->hanging.end());
+  peer->teardown.clear();
+  for (const auto& [id, hung] : peer->hanging) {
+    ++peer->fenced[id];
+    peer->teardown.push_back(id);
+  }
   // The order of a hash set is not the same in every process; a run must be.
   std::sort(peer->teardown.begin(), peer->teardown.end());
   peer->hanging.clear();
@@ -355,21 +359,65 @@ void PeerRouter::Core::OnStreamOver(PeerSession* session) {
   });
 }
 
+absl::Duration PeerRouter::Core::IdleLimit(const Peer& peer) const {
+  return peer.session->relayed() ? options_.relay_idle_close : options_.idle_close;
+}
+
 void PeerRouter::Core::IdleCheck() {
-  const Instant now = deps_.clock->Now();
-  for (auto& [id, peer] : peers_) {
-    if (!peer->session) continue;
-    const bool relayed = peer->session->relayed();
-    if (now - peer->session->last_used() <
-        (relayed ? options_.relay_idle_close : options_.idle_close)) {
-      continue;
-    }
-    if (relayed) PruneHanging(peer.get());
-    if (!peer->hanging.empty()) continue;
-    peer->session->Close(pb::CloseFrame::REASON_NORMAL, "nothing hangs on it");
-  }
+  for (auto& [id, peer] : peers_) CloseIfIdle(peer.get());
   const absl::Duration soonest = std::min(options_.idle_close, options_.relay_idle_close);
-  idle_timer_.Set(now + soonest / 4, [this] { IdleCheck(); });
+  idle_timer_.Set(deps_.clock->Now() + soonest / 4, [this] { IdleCheck(); });
+}
+
+void PeerRouter::Core::CloseIfIdle(Peer* peer) {
+  if (!peer->session) return;
+  PeerSession& session = *peer->session;
+  if (deps_.clock->Now() - session.last_used() < IdleLimit(*peer)) return;
+  const wire::NodeIdentity id = session.peer();
+  if (!session.outbox().empty() || deps_.runtime->WaitsOutside(id.node_id, id.incarnation)) return;
+  if (!peer->hanging.empty()) return AskHanging(peer);
+  session.Close(pb::CloseFrame::REASON_NORMAL, "nothing hangs on it");
+}
+
+// Only processes themselves know. A few at a time, for one that says yes is enough.
+void PeerRouter::Core::AskHanging(Peer* peer) {
+  if (peer->asked > 0 || deps_.clock->Now() < peer->ask_at) return;
+  std::vector<uint64_t> ids;
+  ids.reserve(peer->hanging.size());
+  for (const auto& [id, hung] : peer->hanging) ids.push_back(id);
+  // The order of a hash map is not the same in every process; a run must be.
+  std::sort(ids.begin(), ids.end());
+  ids.resize(std::min(ids.size(), kAskedAtOnce));
+  peer->asked = ids.size();
+  peer->says_so = false;
+  const wire::NodeIdentity life = peer->session->peer();
+  for (uint64_t local_id : ids) {
+    deps_.runtime->AskWhetherHanging(
+        Pid{0, 0, local_id}, life.node_id, life.incarnation,
+        [weak = weak_from_this(), executor = deps_.executor, node_id = life.node_id, local_id,
+         asked_at = last_hang_](bool hangs) {
+          executor->Post([weak, node_id, local_id, asked_at, hangs] {
+            if (std::shared_ptr<Core> self = weak.lock())
+              self->OnHangingSaid(node_id, local_id, asked_at, hangs);
+          });
+        });
+  }
+}
+
+void PeerRouter::Core::OnHangingSaid(uint32_t node_id, uint64_t local_id, uint64_t asked_at,
+                                     bool hangs) {
+  Peer* peer = Find(node_id);
+  if (!peer || peer->asked == 0) return;
+  peer->says_so |= hangs;
+  // Something may have come or gone meanwhile, that it did not know of yet.
+  auto it = peer->hanging.find(local_id);
+  if (!hangs && it != peer->hanging.end() && it->second <= asked_at) peer->hanging.erase(it);
+  if (--peer->asked > 0 || !peer->session) return;
+  if (peer->says_so) {
+    peer->ask_at = deps_.clock->Now() + IdleLimit(*peer);
+  } else {
+    CloseIfIdle(peer);
+  }
 }
 
 }  // namespace banyan

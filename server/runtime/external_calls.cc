@@ -78,6 +78,16 @@ void ExternalCalls::ConnectionLost(uint32_t node_id, uint32_t incarnation) {
     Finish(std::move(e), {CallReply::Outcome::kDown, {}, {}, ExitReason::NoConnection(), {}});
 }
 
+bool ExternalCalls::WaitsFor(uint32_t node_id, uint32_t incarnation) {
+  for (Shard& s : shards_) {
+    MutexLock lock(&s.mu);
+    for (const auto& [ref, e] : s.entries) {  // seam: any of them will do
+      if (e.target.node_id == node_id && e.target.incarnation == incarnation) return true;
+    }
+  }
+  return false;
+}
+
 void ExternalCalls::Shutdown() {
   for (Entry& e : TakeAll([](const Entry&) { return true; })) {
     // It may have been on its way, or have run elsewhere.

@@ -22,6 +22,7 @@ class ExternalCalls {
   // A kReply or kDown for somebody outside.
   void Deliver(SignalPtr signal);
   void ConnectionLost(uint32_t node_id, uint32_t incarnation);
+  bool WaitsFor(uint32_t node_id, uint32_t incarnation);
   // Answers everything that is still open with NODE_STOPPING.
   void Shutdown();
 

@@ -97,6 +97,8 @@ class Process {
   size_t mailbox_length() const;
   // Called when a message is handed to the code.
   void CountHandled();
+  // Something of it must hear when the connection with that life of a node is lost.
+  bool HangsOn(uint32_t node_id, uint32_t incarnation) const;
   bool MayGoOn();  // within budget, not exiting, not held, not frozen
   void ArmWait(Wait wait, Ref ref, Instant deadline, std::coroutine_handle<> h);
   void DisarmWait();

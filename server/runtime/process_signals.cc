@@ -170,6 +170,20 @@ void Process::ConfirmConnectionLost(const Signal& s) {
   rt_->Enqueue(std::move(confirm));
 }
 
+bool Process::HangsOn(uint32_t node_id, uint32_t incarnation) const {
+  bool found = false;
+  const auto look = [&](const Pid& p) {
+    found |= p.node_id == node_id && p.incarnation == incarnation;
+  };
+  tables_.links.ForEach([&](const Pid& p, const Link&) { look(p); });
+  tables_.watchers.ForEach([&](const WatcherKey& w, bool) { look(w.first); });
+  tables_.monitors.ForEach([&](Ref, const Pid& p) { look(p); });
+  tables_.aliases.ForEach([&](Ref, const Alias& a) {
+    if (!a.done) look(a.watched);
+  });
+  return found;
+}
+
 void Process::HandleConnectionLost(uint32_t node_id, uint32_t incarnation) {
   auto lost = [&](const Pid& p) { return p.node_id == node_id && p.incarnation == incarnation; };
   std::vector<Pid> links;

@@ -400,6 +400,23 @@ void Runtime::Inspect(Pid pid, std::function<void(std::optional<ProcessSnapshot>
   Enqueue(std::move(s));
 }
 
+void Runtime::AskWhetherHanging(Pid pid, uint32_t node_id, uint32_t incarnation,
+                                std::function<void(bool)> done) {
+  Process* target = pid.local() ? table_->Get(pid) : nullptr;
+  if (!target) return done(false);
+  auto s = std::make_unique<Signal>(SignalKind::kWake);
+  s->to = pid;
+  s->payload = Payload::Local(std::function<void(Process&)>(
+      [pid, node_id, incarnation, done = std::move(done)](Process& p) {
+        done(p.Alive(pid.generation()) && p.HangsOn(node_id, incarnation));
+      }));
+  Enqueue(std::move(s));
+}
+
+bool Runtime::WaitsOutside(uint32_t node_id, uint32_t incarnation) {
+  return external_->WaitsFor(node_id, incarnation);
+}
+
 // ------------------------------------------------------------------- lease
 
 bool Runtime::LeaseValid() const {

@@ -150,6 +150,13 @@ class Runtime {
   // noconnection, and calls from outside.
   void ConnectionLost(uint32_t node_id, uint32_t incarnation, const std::vector<uint64_t>& pids);
 
+  // Whether the process has a link, a monitor or an open call with that life of a node, from either
+  // side. `done` runs once, on a worker.
+  void AskWhetherHanging(Pid pid, uint32_t node_id, uint32_t incarnation,
+                         std::function<void(bool)> done);
+  // Whether calls or monitors of those who are no process wait for that life of a node.
+  bool WaitsOutside(uint32_t node_id, uint32_t incarnation);
+
   // What waits for another node is too much, or no longer: until it is released, which must follow,
   // the process does not go on from where it waits next (OTP's busy_dist_port). Exit signals act.
   void HoldSender(Pid pid);

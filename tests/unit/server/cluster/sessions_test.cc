@@ -237,6 +237,54 @@ TEST_F(Sessions, IdleOnesCloseOrderly) {
   EXPECT_THAT(y->lines, ElementsAre("msg x", "msg y"));
 }
 
+TEST_F(Sessions, WhatHungOnOneThatIsIdleDoesNotKeepIt) {
+  auto x = Spawn(*a, true), y = Spawn(*b, true);
+  const Pid far = b->Export(y->pid);
+  Ref ref = 0;
+  Run(*a, x, [far, &ref](Self& self) -> Task<void> {
+    std::ignore = co_await self.Call(far, Text("c"));
+    std::ignore = co_await self.Call(far, Text("mute"), absl::Seconds(1));
+    self.Link(far);
+    self.Unlink(far);
+    ref = self.Monitor(far);
+  });
+  time.RunFor(absl::Minutes(40));
+  EXPECT_EQ(network.OpenStreams("a:1", "b:1"), 1u) << "there is a monitor";
+  Run(*a, x, [&ref](Self& self) -> Task<void> {
+    self.Demonitor(ref);
+    co_return;
+  });
+  time.RunFor(absl::Minutes(9));
+  EXPECT_EQ(network.OpenStreams("a:1", "b:1"), 1u);
+  time.RunFor(absl::Minutes(6));
+  EXPECT_EQ(network.OpenStreams("a:1", "b:1"), 0u);
+  EXPECT_FALSE(x->ended || y->ended);
+  EXPECT_EQ(x->Count("DOWN") + x->Count("EXIT") + y->Count("EXIT"), 0u);
+}
+
+TEST_F(Sessions, ALinkKeepsAnIdleOne) {
+  auto x = Spawn(*a, true), y = Spawn(*b, true);
+  Run(*a, x, [far = b->Export(y->pid)](Self& self) -> Task<void> {
+    self.Link(far);
+    co_return;
+  });
+  time.RunFor(absl::Hours(1));
+  EXPECT_EQ(network.OpenStreams("a:1", "b:1"), 1u);
+}
+
+TEST_F(Sessions, ACallFromOutsideKeepsAnIdleOne) {
+  auto y = Spawn(*b);
+  std::string said;
+  a->runtime.Call(b->Export(y->pid), Text("mute"), time.Now() + absl::Hours(1),
+                  [&said](absl::StatusOr<Payload> r, Pid) { said = ErrorReason(r.status()); });
+  time.RunFor(absl::Minutes(59));
+  EXPECT_EQ(said, "");
+  time.RunFor(absl::Minutes(2));
+  EXPECT_EQ(said, "CALL_TIMEOUT");
+  time.RunFor(absl::Minutes(15));
+  EXPECT_EQ(network.OpenStreams("a:1", "b:1"), 0u);
+}
+
 TEST_F(Sessions, HooksTellUpAndDown) {
   auto y = Spawn(*b);
   a->runtime.Send(b->Export(y->pid), Text("x"));
