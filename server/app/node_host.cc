@@ -93,6 +93,7 @@ struct NodeHost::Parts {
   std::string address;
 
   absl::Status OpenState();
+  bool SaveState();
   absl::Status Serve();
   void MakeRuntime();
   void MakeNode();
@@ -113,13 +114,16 @@ absl::Status NodeHost::Parts::OpenState() {
   remembered = *std::move(loaded);
   // On the disk before anybody hears of it: no two processes may have the same.
   ++remembered.starts;
-  const std::string path = state.File("node.state");
-  if (absl::Status saved = SaveNodeState(path, remembered); saved.ok()) {
-    start_number = remembered.starts;
-  } else {
-    log::Error("state_not_saved", {{"path", path}, {"why", saved.ToString()}});
-  }
+  if (SaveState()) start_number = remembered.starts;
   return absl::OkStatus();
+}
+
+// False: it could not be written down, which is logged.
+bool NodeHost::Parts::SaveState() {
+  const std::string path = state.File("node.state");
+  const absl::Status saved = SaveNodeState(path, remembered);
+  if (!saved.ok()) log::Error("state_not_saved", {{"path", path}, {"why", saved.ToString()}});
+  return saved.ok();
 }
 
 absl::Status NodeHost::Parts::Serve() {
@@ -207,10 +211,7 @@ void NodeHost::Parts::Remember(std::function<void(NodeState*)> change) {
   state_writer.Post([this, change = std::move(change)] {
     const NodeState before = remembered;
     change(&remembered);
-    if (remembered == before) return;
-    const std::string path = state.File("node.state");
-    if (absl::Status saved = SaveNodeState(path, remembered); !saved.ok())
-      log::Error("state_not_saved", {{"path", path}, {"why", saved.ToString()}});
+    if (remembered != before) SaveState();
   });
 }
 
