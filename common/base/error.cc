@@ -139,7 +139,10 @@ ErrorInfo InfoFor(const ReasonRow& row, std::map<std::string, std::string> metad
   info.metadata = std::move(metadata);
   if (row.ran == Ran::kNo) info.metadata.try_emplace("outcome", kNotExecuted);
   if (row.ran == Ran::kUnknown) info.metadata.try_emplace("outcome", kOutcomeUnknown);
-  if (row.retry) info.retry_after_ms = kRetryAfterMs;
+  // One that may have run is not for everybody to send again.
+  const auto outcome = info.metadata.find("outcome");
+  const bool ran = outcome != info.metadata.end() && outcome->second == kOutcomeUnknown;
+  if (row.retry && !ran) info.retry_after_ms = kRetryAfterMs;
   return info;
 }
 
@@ -188,6 +191,16 @@ absl::Status WithErrorInfo(absl::Status status, const ErrorInfo& info) {
   if (info.retry_after_ms != 0) merged.retry_after_ms = info.retry_after_ms;
   Attach(status, merged);
   return status;
+}
+
+absl::Status MayHaveRun(const absl::Status& status) {
+  std::optional<ErrorInfo> info = GetErrorInfo(status);
+  if (!info) return status;
+  info->metadata["outcome"] = std::string(kOutcomeUnknown);
+  info->retry_after_ms = 0;
+  absl::Status out = status;
+  Attach(out, *info);
+  return out;
 }
 
 absl::Status MarkAnswered(absl::Status status) {

@@ -48,6 +48,10 @@ std::string ErrorReason(const absl::Status& status);
 // The same error with further info merged in (used by common/wire when decoding).
 absl::Status WithErrorInfo(absl::Status status, const ErrorInfo& info);
 
+// The same error of a request that may have run all the same, at an earlier try: outcome unknown,
+// and nobody is told to try again.
+absl::Status MayHaveRun(const absl::Status& status);
+
 // An error that a process answered with, perhaps one that a call of its own had ended with. What
 // that says of its own request, outcome and retry, is not said any more: the process's request ran.
 absl::Status MarkAnswered(absl::Status status);

@@ -136,10 +136,6 @@ Task<bool> Initialise(Loop& loop, std::vector<Payload> args, StartAck ack) {
   co_return false;
 }
 
-bool Expired(const Loop& loop, const Message& m) {
-  return m.is_call() && !m.deadline().infinite() && loop.self.Now() > m.deadline();
-}
-
 Task<Next> ServeSystem(Loop& loop, Message request) {
   loop.next.stop = co_await loop.sys.Serve(std::move(request));
   co_return std::move(loop.next);
@@ -156,7 +152,8 @@ Task<Next> OnMessage(Loop& loop, std::optional<Message> message) {
   // After a system request `next` stays, so a timeout starts again in full.
   if (message->is_system()) return ServeSystem(loop, *std::move(message));
   if (loop.sys.IsParentExit(*message)) return Next::Stop(message->reason());
-  if (Expired(loop, *message)) {
+  if (message->is_call() && loop.self.TakeCancelled(*message)) return std::move(loop.next);
+  if (message->expires() && loop.self.Now() > message->deadline()) {
     loop.self.Refuse(message->call_from(),
                      MakeError("CALL_EXPIRED", "the caller's deadline has passed"));
     return std::move(loop.next);

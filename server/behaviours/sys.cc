@@ -148,7 +148,7 @@ Task<absl::Status> Stop(Self& self, Pid target, ExitReason reason, absl::Duratio
 void Request(Runtime& runtime, Pid target, SysRequest request, Instant deadline,
              Runtime::CallDone done) {
   runtime.Call(target, Payload::Local(std::move(request)), deadline, std::move(done),
-               SignalKind::kSystem);
+               {.kind = SignalKind::kSystem});
 }
 
 }  // namespace banyan::sys

@@ -110,8 +110,10 @@ absl::Status FrameDecoder::DecodeCall(pb::Frame& frame, const Strings& strings, 
                                                    : ReadData(*call.mutable_data(), strings);
   BANYAN_RETURN_IF_ERROR(payload.status());
   const Pid to{0, 0, frame.dst()};
-  const bool by_name = frame.dst_name() != 0 || call.reg_version() != 0;
-  if (by_name && (!to.valid() || !runtime_->IsAlive(to))) {
+  const uint64_t version = call.reg_version();
+  const bool by_name = frame.dst_name() != 0 || version != 0;
+  const bool moved = version != 0 && holds_ && !holds_(to, version);
+  if (by_name && (!to.valid() || !runtime_->IsAlive(to) || moved)) {
     pb::Frame& stale = out->answers.emplace_back();
     stale.set_src(frame.dst());
     stale.set_dst(frame.src());
@@ -182,11 +184,12 @@ void FrameDecoder::DecodeStaleRoute(pb::Frame& frame, Inbound* out) {
   SignalPtr s = NewSignal(SignalKind::kReply, frame);
   s->ref = stale.alias();
   const std::string target = FormatPid(out->stale_pid);
-  s->status = MakeError("NOPROC",
-                        out->stale_pid.valid()
-                            ? fmt::format("{} is not there any more", target)
-                            : fmt::format("no process of node {} has that name", peer_.node_id),
-                        {{"target", target}});
+  s->status =
+      MakeError("NOPROC",
+                out->stale_pid.valid()
+                    ? fmt::format("{} is not there, or not under that name, any more", target)
+                    : fmt::format("no process of node {} has that name", peer_.node_id),
+                {{"target", target}});
   out->signals.push_back(std::move(s));
 }
 
@@ -232,7 +235,7 @@ absl::Status FrameDecoder::Decode(pb::Frame frame, const Strings& strings, Insta
       simple(SignalKind::kDemonitor, frame.demonitor().ref());
       return absl::OkStatus();
     case pb::Frame::kCancel:
-      simple(SignalKind::kDemonitor, frame.cancel().alias());
+      simple(SignalKind::kCancel, frame.cancel().alias());
       return absl::OkStatus();
     case pb::Frame::kDown:
       simple(SignalKind::kDown, frame.down().ref());

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -28,8 +30,11 @@ struct Inbound {
 // anything.
 class FrameDecoder {
  public:
-  FrameDecoder(Runtime* runtime, wire::NodeIdentity self, wire::NodeIdentity peer)
-      : runtime_(runtime), self_(self), peer_(peer) {}
+  // Whether a local process has a name still that was registered for it under this number.
+  using Holds = std::function<bool(Pid pid, uint64_t reg_version)>;
+  FrameDecoder(Runtime* runtime, wire::NodeIdentity self, wire::NodeIdentity peer,
+               Holds holds = nullptr)
+      : runtime_(runtime), self_(self), peer_(peer), holds_(std::move(holds)) {}
 
   using Strings = google::protobuf::RepeatedPtrField<std::string>;
   absl::Status Decode(internal::v1::Frame frame, const Strings& strings, Instant now, Inbound* out);
@@ -54,6 +59,7 @@ class FrameDecoder {
   Runtime* const runtime_;
   const wire::NodeIdentity self_;
   const wire::NodeIdentity peer_;
+  const Holds holds_;
   // Who had the name that a monitor or call was for, until that has fired or is taken back: others
   // may have the name by then.
   absl::flat_hash_map<Watch, uint64_t> watched_by_name_;

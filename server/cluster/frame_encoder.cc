@@ -56,6 +56,7 @@ absl::Status FrameEncoder::FillCall(const Signal& s, pb::CallFrame* out) {
     out->set_budget_ms(
         static_cast<uint32_t>(std::min<int64_t>(ms, std::numeric_limits<uint32_t>::max())));
   }
+  out->set_reg_version(s.reg_version);
   return FillData(s.payload, out->mutable_data());
 }
 
@@ -108,6 +109,9 @@ absl::Status FrameEncoder::Fill(const Signal& s, pb::Frame* out) {
       return absl::OkStatus();
     case SignalKind::kDemonitor:
       out->mutable_demonitor()->set_ref(s.ref);
+      return absl::OkStatus();
+    case SignalKind::kCancel:
+      out->mutable_cancel()->set_alias(s.ref);
       return absl::OkStatus();
     case SignalKind::kDown:
       out->mutable_down()->set_ref(s.ref);

@@ -139,7 +139,7 @@ void Outbox::Fill(wire::NodeIdentity self, Instant now, bool credit, pb::PeerBat
                   const Refused& refused) {
   if (credit) {
     Unpark();
-    AddFragments(batch);
+    AddFragments(now, batch);
   }
   FrameEncoder encoder(self, now, batch);
   const size_t soft =
@@ -154,7 +154,7 @@ void Outbox::Fill(wire::NodeIdentity self, Instant now, bool credit, pb::PeerBat
     bytes += Encode(std::move(item), self, now, &encoder, batch, refused);
   }
   // The first fragment of one that has just begun need not wait for the next batch.
-  if (credit && batch->frames_size() == 0) AddFragments(batch);
+  if (credit && batch->frames_size() == 0) AddFragments(now, batch);
 }
 
 size_t Outbox::Encode(Item item, wire::NodeIdentity self, Instant now, FrameEncoder* encoder,
@@ -217,6 +217,7 @@ void Outbox::StartLarge(Item item, wire::NodeIdentity self, Instant now, const R
   large_to_names_ += large.named ? 1 : 0;
   large.message = item.message();
   large.since = item.since;
+  large.written = now;
   large.bytes = std::move(bytes);
   item.signal->payload = Payload();
   large.signal = std::move(item.signal);
@@ -226,7 +227,7 @@ void Outbox::StartLarge(Item item, wire::NodeIdentity self, Instant now, const R
   gauge.bytes += large.bytes.size();
 }
 
-void Outbox::AddFragments(pb::PeerBatch* batch) {
+void Outbox::AddFragments(Instant now, pb::PeerBatch* batch) {
   for (int i = 0; i < kFragmentsPerBatch && !large_.empty(); ++i) {
     Large& large = large_.front();
     const size_t n = std::min(options_->fragment_bytes, large.bytes.size() - large.sent);
@@ -240,6 +241,7 @@ void Outbox::AddFragments(pb::PeerBatch* batch) {
       continue;
     }
     f->set_last(true);
+    f->set_age_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(now - large.written)));
     --GaugeOf(large.message).entries;
     large_by_pair_.erase(large.pair);
     large_to_names_ -= large.named ? 1 : 0;

@@ -81,6 +81,7 @@ class Outbox {
     bool named = false;  // it or one behind it is for a name
     bool message = false;
     Instant since;
+    Instant written;
     std::deque<Item> behind;
   };
 
@@ -93,7 +94,7 @@ class Outbox {
   bool PutAside(Item* item, bool credit);
   Large* LargeBefore(const Item& item);
   bool ParkedBefore(const Item& item) const;
-  void AddFragments(internal::v1::PeerBatch* batch);
+  void AddFragments(Instant now, internal::v1::PeerBatch* batch);
   // Returns the bytes added to the batch: 0 for what has become a Large or was refused.
   size_t Encode(Item item, wire::NodeIdentity self, Instant now, FrameEncoder* encoder,
                 internal::v1::PeerBatch* batch, const Refused& refused);

@@ -43,6 +43,9 @@ class PeerRouter : public RemoteRouter {
     std::function<void(Pid stale, uint64_t reg_version)> stale_route;
     // A session came up or ended.
     std::function<void(wire::NodeIdentity peer, bool up)> session;
+    // Whether a process of this node has a cluster name still that was registered for it under this
+    // number. Unset: as long as it is alive.
+    std::function<bool(Pid pid, uint64_t reg_version)> holds;
     // The present life of the node of that name; {0, 0}: this node; nullopt: no member. Any thread.
     std::function<std::optional<wire::NodeIdentity>(const std::string& name)> find_node;
   };

@@ -70,7 +70,7 @@ void PeerSession::Accept(const pb::PeerHelloAck& ack, wire::NodeIdentity self,
 
 void PeerSession::BecomeUp() {
   state_ = State::kUp;
-  decoder_.emplace(context_.deps.runtime, self_, peer_);
+  decoder_.emplace(context_.deps.runtime, self_, peer_, context_.holds);
   ++context_.stats->sessions_opened;
   opened_ = last_heard_ = last_used_ = context_.deps.clock->Now();
   ArmTick();
@@ -279,16 +279,18 @@ absl::Status PeerSession::HandleHandshake(const pb::Frame& frame) {
 
 absl::Status PeerSession::HandleFragment(pb::FragmentFrame fragment) {
   pb::PeerBatch whole;
+  const absl::Duration age = absl::Milliseconds(fragment.age_ms());
   absl::StatusOr<bool> complete = defragmenter_.Add(std::move(fragment), &whole);
   BANYAN_RETURN_IF_ERROR(complete.status());
   if (!*complete) return absl::OkStatus();
-  return DecodeSignal(std::move(*whole.mutable_frames(0)), whole.strings());
+  return DecodeSignal(std::move(*whole.mutable_frames(0)), whole.strings(), age);
 }
 
-absl::Status PeerSession::DecodeSignal(pb::Frame frame, const FrameDecoder::Strings& strings) {
+absl::Status PeerSession::DecodeSignal(pb::Frame frame, const FrameDecoder::Strings& strings,
+                                       absl::Duration age) {
   Inbound inbound;
   BANYAN_RETURN_IF_ERROR(
-      decoder_->Decode(std::move(frame), strings, context_.deps.clock->Now(), &inbound));
+      decoder_->Decode(std::move(frame), strings, context_.deps.clock->Now() - age, &inbound));
   for (pb::Frame& answer : inbound.answers)
     outbox_.PushFrame(std::move(answer), context_.deps.clock->Now());
   inbound.answers.clear();

@@ -50,6 +50,7 @@ class PeerSession : public StreamHandler {
     const PeerOptions* options = nullptr;
     PeerRouter::Stats* stats = nullptr;
     PeerSessionOwner* owner = nullptr;
+    FrameDecoder::Holds holds;
   };
 
   PeerSession(Context context, bool dialled, bool relayed = false);
@@ -96,7 +97,9 @@ class PeerSession : public StreamHandler {
   absl::Status HandleFrame(internal::v1::Frame frame, const FrameDecoder::Strings& strings);
   absl::Status HandleHandshake(const internal::v1::Frame& frame);
   absl::Status HandleFragment(internal::v1::FragmentFrame fragment);
-  absl::Status DecodeSignal(internal::v1::Frame frame, const FrameDecoder::Strings& strings);
+  // `age`: since it was written.
+  absl::Status DecodeSignal(internal::v1::Frame frame, const FrameDecoder::Strings& strings,
+                            absl::Duration age = absl::ZeroDuration());
   void BecomeUp();
   void CountReceived(size_t bytes);
   void GrantCredit();

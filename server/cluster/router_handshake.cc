@@ -24,7 +24,7 @@ constexpr size_t kAskedAtOnce = 256;
 }  // namespace
 
 PeerSession::Context PeerRouter::Core::SessionContext() {
-  return {deps_, &options_, &stats_, this};
+  return {deps_, &options_, &stats_, this, hooks_.holds};
 }
 
 // ------------------------------------------------------------------ dialling

@@ -8,8 +8,9 @@
 
 namespace banyan {
 
-void ExternalCalls::Call(SignalPtr request, Instant deadline, Runtime::CallDone done) {
-  const Ref ref = request->ref = rt_->NextRef();
+Ref ExternalCalls::Call(SignalPtr request, Instant deadline, Runtime::CallDone done) {
+  if (request->ref == 0) request->ref = rt_->NextRef();
+  const Ref ref = request->ref;
   const Pid target = request->to;
   {
     Shard& s = shard(ref);
@@ -23,13 +24,22 @@ void ExternalCalls::Call(SignalPtr request, Instant deadline, Runtime::CallDone 
       e.timer = rt_->timers().ScheduleAt(deadline, [this, ref, target] {
         Entry entry;
         if (!Take(ref, &entry)) return;
-        SendDemonitor(target, ref);
+        Tell(SignalKind::kCancel, target, ref);
         entry.timer = 0;
         Finish(std::move(entry), {CallReply::Outcome::kTimeout, {}, {}, {}, {}});
       });
     }
   }
   rt_->Enqueue(std::move(request));
+  return ref;
+}
+
+bool ExternalCalls::Cancel(Ref ref) {
+  Entry entry;
+  if (!Take(ref, &entry)) return false;
+  if (entry.timer) rt_->timers().Cancel(entry.timer);
+  Tell(SignalKind::kCancel, entry.target, ref);
+  return true;
 }
 
 Ref ExternalCalls::Monitor(Pid target, std::function<void(Pid, ExitReason)> down) {
@@ -51,7 +61,7 @@ Ref ExternalCalls::Monitor(Pid target, std::function<void(Pid, ExitReason)> down
 bool ExternalCalls::Demonitor(Ref ref) {
   Entry entry;
   if (!Take(ref, &entry)) return false;
-  SendDemonitor(entry.target, ref);
+  Tell(SignalKind::kDemonitor, entry.target, ref);
   return true;
 }
 
@@ -141,8 +151,8 @@ void ExternalCalls::Finish(Entry e, CallReply reply) {
   }
 }
 
-void ExternalCalls::SendDemonitor(Pid target, Ref ref) {
-  auto s = std::make_unique<Signal>(SignalKind::kDemonitor);
+void ExternalCalls::Tell(SignalKind kind, Pid target, Ref ref) {
+  auto s = std::make_unique<Signal>(kind);
   s->to = target;
   s->ref = ref;
   rt_->Enqueue(std::move(s));

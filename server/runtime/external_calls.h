@@ -16,7 +16,9 @@ namespace banyan {
 class ExternalCalls {
  public:
   explicit ExternalCalls(Runtime* rt) : rt_(rt) {}
-  void Call(SignalPtr request, Instant deadline, Runtime::CallDone done);
+  // Under the request's ref, if it has one.
+  Ref Call(SignalPtr request, Instant deadline, Runtime::CallDone done);
+  bool Cancel(Ref ref);
   Ref Monitor(Pid target, std::function<void(Pid, ExitReason)> down);
   bool Demonitor(Ref ref);
   // A kReply or kDown for somebody outside.
@@ -43,7 +45,7 @@ class ExternalCalls {
   // Takes all entries that `which` accepts.
   std::vector<Entry> TakeAll(const std::function<bool(const Entry&)>& which);
   void Finish(Entry entry, CallReply reply);
-  void SendDemonitor(Pid target, Ref ref);
+  void Tell(SignalKind kind, Pid target, Ref ref);
 
   Runtime* const rt_;
   std::array<Shard, 16> shards_;

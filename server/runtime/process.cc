@@ -268,8 +268,9 @@ void Process::Die(const ExitReason& reason) {
         s->kind == SignalKind::kCall && elsewhere && t.watchers.Erase({s->from, s->ref});
     (call ? unheard : left).push_back(std::move(s));
   }
-  t.watchers.ForEach(
-      [&](const WatcherKey& w, bool) { SendSignal(SignalKind::kDown, w.first, w.second, reason); });
+  t.watchers.ForEach([&](const WatcherKey& w, bool watching) {
+    if (watching) SendSignal(SignalKind::kDown, w.first, w.second, reason);
+  });
   t.monitors.ForEach([&](Ref ref, const Pid& to) { SendSignal(SignalKind::kDemonitor, to, ref); });
   t.aliases.ForEach([&](Ref ref, const Alias& a) {
     if (!a.done && a.watched) SendSignal(SignalKind::kDemonitor, a.watched, ref);
@@ -286,6 +287,7 @@ void Process::Die(const ExitReason& reason) {
   }
   rt_->table().set_label(*this, {});
   trap_exit_ = frozen_ = timed_out_ = blocking_done_ = suspended_ = false;
+  has_cancelled_ = false;
   exclusive_ = false;
   held_ = 0;
   origin_.reset();

@@ -42,17 +42,20 @@ class Process {
     KeptPid watched;
     bool done = false;
     bool to_mailbox = false;  // the response becomes a message, and uses the alias up
+    bool cancels = false;     // a request that need not begin once this is closed
     CallReply reply;
   };
   using WatcherKey = std::pair<Pid, Ref>;
   // All that a process has to do with others; each table takes a word until it is used.
   struct Tables {
     LazyMap<Pid, Link> links;
-    LazyMap<WatcherKey, bool> watchers;  // of me: monitors and open calls
-    LazyMap<Ref, KeptPid> monitors;      // mine: ref -> target
-    LazyMap<Ref, KeptPid> names;         // of monitors by a name of this node: what a DOWN tells
-    LazyMap<Ref, Alias> aliases;         // open reply addresses
-    LazyMap<Ref, Timers::Id> timers;     // started with StartTimer
+    // Of me: monitors and open calls; false: a call whose caller gave up, and it may not have
+    // begun.
+    LazyMap<WatcherKey, bool> watchers;
+    LazyMap<Ref, KeptPid> monitors;   // mine: ref -> target
+    LazyMap<Ref, KeptPid> names;      // of monitors by a name of this node: what a DOWN tells
+    LazyMap<Ref, Alias> aliases;      // open reply addresses
+    LazyMap<Ref, Timers::Id> timers;  // started with StartTimer
   };
   // For people. Set at the spawn under the table's label lock, module also later.
   struct Label {
@@ -99,6 +102,8 @@ class Process {
   void CountHandled();
   // Something of it must hear when the connection with that life of a node is lost.
   bool HangsOn(uint32_t node_id, uint32_t incarnation) const;
+  // Nobody waits for this call any more, which is just about to begin.
+  bool TakeCancelled(const Message& call);
   bool MayGoOn();  // within budget, not exiting, not held, not frozen
   void ArmWait(Wait wait, Ref ref, Instant deadline, std::coroutine_handle<> h);
   void DisarmWait();
@@ -125,7 +130,8 @@ class Process {
   bool started_ = false;
   bool timed_out_ = false;
   bool blocking_done_ = false;
-  bool suspended_ = false;  // by sys; for people
+  bool suspended_ = false;      // by sys; for people
+  bool has_cancelled_ = false;  // calls in the mailbox may be
   Wait wait_ = Wait::kNone;
   int held_ = 0;               // by what waits to be sent to other nodes
   int64_t inbound_bytes_ = 0;  // of messages of other nodes in the mailbox
@@ -152,6 +158,7 @@ class Process {
   void HandleExit(SignalPtr signal);
   void HandleLinkExit(SignalPtr signal);
   void HandleUnlink(const Signal& signal);
+  void HandleCancel(const Signal& signal);
   void HandleDown(SignalPtr signal);
   void HandleConnectionLost(uint32_t node_id, uint32_t incarnation);
   void ConfirmConnectionLost(const Signal& signal);

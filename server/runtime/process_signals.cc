@@ -58,6 +58,8 @@ void Process::Handle(SignalPtr s) {
     case SignalKind::kDemonitor:
       tables_.watchers.Erase({s->from, s->ref});
       return;
+    case SignalKind::kCancel:
+      return HandleCancel(*s);
     case SignalKind::kDown:
       return HandleDown(std::move(s));
     case SignalKind::kConnectionLost:
@@ -130,6 +132,29 @@ void Process::HandleDown(SignalPtr s) {
   tables_.monitors.Erase(s->ref);
   tables_.names.Erase(s->ref);
   AppendMessage(std::move(s));
+}
+
+// A call that waits in the mailbox is found there when its turn comes, not now: a mailbox can be
+// long, and all in it be given up.
+void Process::HandleCancel(const Signal& s) {
+  bool* watching = tables_.watchers.Find({s.from, s.ref});
+  if (watching == nullptr) return;
+  if (mailbox_head_ == nullptr) {
+    tables_.watchers.Erase({s.from, s.ref});
+    return;
+  }
+  *watching = false;
+  has_cancelled_ = true;
+}
+
+bool Process::TakeCancelled(const Message& call) {
+  if (!has_cancelled_) return false;
+  if (mailbox_head_ == nullptr) has_cancelled_ = false;
+  const WatcherKey key{call.from(), call.ref()};
+  const bool* watching = tables_.watchers.Find(key);
+  if (watching == nullptr || *watching) return false;
+  tables_.watchers.Erase(key);
+  return true;
 }
 
 bool Process::DeliverResponse(SignalPtr& s) {

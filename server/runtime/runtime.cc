@@ -239,13 +239,16 @@ void Runtime::Exit(Pid to, ExitReason reason, Pid from) {
   Enqueue(std::move(s));
 }
 
-void Runtime::Call(Pid to, Payload payload, Instant deadline, CallDone done, SignalKind kind) {
-  auto s = std::make_unique<Signal>(kind);
+Ref Runtime::Call(Pid to, Payload payload, Instant deadline, CallDone done, CallOptions options) {
+  auto s = std::make_unique<Signal>(options.kind);
   s->to = to;
+  s->ref = options.ref;
   s->payload = std::move(payload);
   s->deadline = deadline;
-  external_->Call(std::move(s), deadline, std::move(done));
+  s->reg_version = options.reg_version;
+  return external_->Call(std::move(s), deadline, std::move(done));
 }
+bool Runtime::CancelCall(Ref call) { return external_->Cancel(call); }
 
 Ref Runtime::Monitor(Pid target, std::function<void(Pid, ExitReason)> down) {
   return external_->Monitor(target, std::move(down));

@@ -96,8 +96,21 @@ class Runtime {
   // A call from outside any process. `done` runs exactly once, on some worker, timer or router
   // thread, and must not block. Errors as Self::Call.
   using CallDone = std::function<void(absl::StatusOr<Payload> reply, Pid callee)>;
-  void Call(Pid to, Payload payload, Instant deadline, CallDone done,
-            SignalKind kind = SignalKind::kCall);
+  struct CallOptions {
+    SignalKind kind = SignalKind::kCall;
+    uint64_t reg_version = 0;  // of the registration of a cluster name that led to `to`; 0: none
+    // From NewCall(): one that has failed may be sent again as the same call, under the same ref,
+    // and an answer to any of its sends is the answer. 0: a new one.
+    Ref ref = 0;
+  };
+  Ref NewCall() { return NextRef(); }
+  Ref Call(Pid to, Payload payload, Instant deadline, CallDone done, CallOptions options);
+  Ref Call(Pid to, Payload payload, Instant deadline, CallDone done) {
+    return Call(to, std::move(payload), deadline, std::move(done), CallOptions());
+  }
+  // Nobody waits for its answer any more: true, and `done` will not run. A callee that has not
+  // begun it skips it.
+  bool CancelCall(Ref call);
   // Fires once when `target` ends: its exit reason, noproc, or noconnection. Returns a ref for
   // Demonitor(), after which (true) `down` will not run.
   Ref Monitor(Pid target, std::function<void(Pid, ExitReason)> down);

@@ -131,9 +131,14 @@ Ref Self::OpenAliasToMailbox() { return p_->OpenAlias({}, true); }
 void Self::CloseAlias(Ref ref) {
   Process::Alias* alias = p_->tables().aliases.Find(ref);
   if (!alias) return;
-  if (!alias->done && alias->watched) p_->SendSignal(SignalKind::kDemonitor, alias->watched, ref);
+  if (!alias->done && alias->watched) {
+    p_->SendSignal(alias->cancels ? SignalKind::kCancel : SignalKind::kDemonitor, alias->watched,
+                   ref);
+  }
   p_->tables().aliases.Erase(ref);
 }
+
+bool Self::TakeCancelled(const Message& call) { return p_->TakeCancelled(call); }
 
 bool Self::ReplyAwaiter::await_ready() { return false; }
 
@@ -161,10 +166,22 @@ Task<absl::StatusOr<Payload>> Self::Call(Pid to, Payload payload, absl::Duration
   const Ref alias = s->ref = p_->OpenAlias(to);
   // The other node must not run it when nobody waits any more (cluster.md 4.2). Who never waits
   // wants it to run, as in OTP.
-  if (!to.local() && timeout > absl::ZeroDuration()) s->deadline = deadline;
+  if (timeout > absl::ZeroDuration()) s->deadline = deadline;
+  s->expires = p_->tables().aliases.Find(alias)->cancels = !to.local() && !s->deadline.infinite();
   p_->SendSignal(std::move(s));
   CallReply reply = co_await AwaitReply(alias, deadline);
   co_return ToCallResult(std::move(reply), to, timeout);
+}
+
+Task<absl::StatusOr<Payload>> Self::CallUntil(Instant deadline, Pid to, Payload payload) {
+  if (deadline.infinite())
+    co_return co_await Call(to, std::move(payload), absl::InfiniteDuration());
+  const absl::Duration left = deadline - Now();
+  if (left <= absl::ZeroDuration()) {
+    co_return MakeError("CALL_EXPIRED", "the time for the call was over before it was made",
+                        {{"target", FormatPid(to)}});
+  }
+  co_return co_await Call(to, std::move(payload), left);
 }
 
 Task<absl::StatusOr<Payload>> Self::Call(NameAt to, Payload payload, absl::Duration timeout) {

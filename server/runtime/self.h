@@ -131,6 +131,9 @@ class Self {
                                      absl::Duration timeout = absl::Seconds(5));
   Task<absl::StatusOr<Payload>> CallName(std::string name, Payload payload,
                                          absl::Duration timeout = absl::Seconds(5));
+  // Until a moment, such as the one that the request in hand must be answered by (CallFrom).
+  // Nothing is sent after it: CALL_EXPIRED.
+  Task<absl::StatusOr<Payload>> CallUntil(Instant deadline, Pid to, Payload payload);
   // The parts of a call, for asynchronous requests: send it, then wait. An alias that was not
   // waited for is closed by CloseAlias(); what comes later is dropped and counted.
   Ref SendRequest(Pid to, Payload payload, SignalKind kind = SignalKind::kCall);
@@ -140,6 +143,9 @@ class Self {
   // up, unless it is in the mailbox already. See server/behaviours/requests.h.
   Ref SendRequestToMailbox(Pid to, Payload payload, SignalKind kind = SignalKind::kCall);
   void CloseAlias(Ref alias);
+  // For whoever serves calls: nobody waits for this one any more, which has just been received.
+  // True once; it is neither begun nor answered then.
+  bool TakeCancelled(const Message& call);
   // Answers a call; by whoever has the CallFrom. Only the first answer counts.
   void Answer(const CallFrom& to, Payload payload);
   // An error of one's own, or one that a call of one's own ended with: the request ran.

@@ -28,6 +28,7 @@ enum class SignalKind : uint8_t {
   kUnlinkAck,
   kMonitor,         // `ref` is the watcher's
   kDemonitor,       // also: nobody waits for call `ref` any more, or somebody else has answered it
+  kCancel,          // nobody waits for call `ref` any more, and it need not begin
   kDown,            // monitor or call `ref` has fired: `reason`
   kConnectionLost,  // the session with (`from`.node_id, `from`.incarnation) is over
   kWake,            // look at your state again (internal)
@@ -42,15 +43,19 @@ struct Signal : InSlab {
   Signal* next = nullptr;  // the queue's
   SignalKind kind;
   bool monitors = false;  // kCall, kSystem: counts in the callee's table of watchers (internal)
+  bool expires = true;    // kCall: not dispatched after `deadline`
   KeptPid from;           // local sender: node_id 0. Invalid pid: somebody outside the runtime
   KeptPid to;
   Ref ref = 0;
   Payload payload;
   ExitReason reason;
   absl::Status status;
-  // kCall from outside or from another node: not dispatched after this. Infinite for local callers,
-  // whose requests are handled even when they have given up, as in OTP.
+  // kCall: when its caller gives up. Requests of local processes do not expire: they are handled
+  // all the same, as in OTP.
   Instant deadline = Instant::Infinite();
+  // kCall that a cluster name led to, by this registration: for whoever has the name still. 0:
+  // none.
+  uint64_t reg_version = 0;
 };
 using SignalPtr = std::unique_ptr<Signal>;
 
@@ -71,6 +76,9 @@ struct CallFrom {
   Pid caller;
   Ref ref = 0;
   Pid callee;  // who was called: its table has the caller's monitor
+  // When the caller gives up, as far as it said: what the request needs from others it needs by
+  // then.
+  Instant deadline = Instant::Infinite();
   friend bool operator==(const CallFrom&, const CallFrom&) = default;
 };
 
@@ -98,8 +106,10 @@ class Message {
   const Payload& payload() const { return s_->payload; }
   const ExitReason& reason() const { return s_->reason; }
   const absl::Status& status() const { return s_->status; }
-  CallFrom call_from() const { return {s_->from, s_->ref, s_->to}; }
+  CallFrom call_from() const { return {s_->from, s_->ref, s_->to, s_->deadline}; }
   Instant deadline() const { return s_->deadline; }
+  // A call that may not begin after its deadline.
+  bool expires() const { return is_call() && s_->expires && !s_->deadline.infinite(); }
   const Signal& signal() const { return *s_; }
   SignalPtr Release() && { return std::move(s_); }
 

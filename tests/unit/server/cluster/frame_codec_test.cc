@@ -40,7 +40,8 @@ TEST_F(FrameCodec, EveryKindKeepsItsMeaning) {
   for (SignalKind kind :
        {SignalKind::kMessage, SignalKind::kCast, SignalKind::kCall, SignalKind::kReply,
         SignalKind::kExit, SignalKind::kLinkExit, SignalKind::kLink, SignalKind::kUnlink,
-        SignalKind::kUnlinkAck, SignalKind::kMonitor, SignalKind::kDemonitor, SignalKind::kDown}) {
+        SignalKind::kUnlinkAck, SignalKind::kMonitor, SignalKind::kDemonitor, SignalKind::kCancel,
+        SignalKind::kDown}) {
     SignalPtr got = RoundTrip(Make(kind));
     ASSERT_TRUE(got) << int(kind);
     EXPECT_EQ(got->kind, kind);

@@ -4,7 +4,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -14,12 +16,9 @@
 #include "server/cluster/peer_router.h"
 #include "server/runtime/runtime.h"
 #include "tests/support/sim_transport.h"
+#include "tests/support/text.h"
 
 namespace banyan::testing {
-
-inline Payload Text(std::string s) {
-  return Payload::Any("type.googleapis.com/test.Text", std::move(s));
-}
 
 // A node's life: its runtime and router. Destroying it is a crash of its process.
 struct TestNode {
@@ -35,6 +34,7 @@ struct TestNode {
             PeerRouter::Hooks{
                 [this](Pid pid, uint64_t) { stale.push_back(pid); },
                 [this](wire::NodeIdentity peer, bool up) { sessions.emplace_back(peer, up); },
+                [this](Pid pid, uint64_t version) { return held.contains({pid, version}); },
                 [this](const std::string& name) -> std::optional<wire::NodeIdentity> {
                   auto it = node_names.find(name);
                   if (it == node_names.end()) return std::nullopt;
@@ -58,6 +58,7 @@ struct TestNode {
   std::vector<Pid> stale;
   std::vector<std::pair<wire::NodeIdentity, bool>> sessions;
   std::map<std::string, wire::NodeIdentity> node_names;  // as the view has them
+  std::set<std::pair<Pid, uint64_t>> held;               // cluster names, by number
   std::unique_ptr<SimTransport> transport;
   Runtime runtime;
   std::unique_ptr<PeerRouter> router;

@@ -17,12 +17,9 @@
 #include "server/behaviours/module.h"
 #include "server/node/node.h"
 #include "tests/support/sim_transport.h"
+#include "tests/support/text.h"
 
 namespace banyan::testing {
-
-inline Payload Text(std::string s) {
-  return Payload::Any("type.googleapis.com/test.Text", std::move(s));
-}
 
 // A coordinator that does what the test says: acknowledges heartbeats, greets, keeps what it is
 // sent.
