@@ -93,6 +93,7 @@ void AssignedChildren::OnKeeperEvent(const Path& path, uint64_t order, KeeperEve
 
 void AssignedChildren::OnStarted(Child* child, KeeperEvent event) {
   child->pid = event.pid;
+  if (!child->name.empty()) named_.insert(child->pid);
   pb::Report report = ReportOf(*child);
   wire::ToProto(event.pid, node_->identity(), report.mutable_started()->mutable_pid());
   if (!event.info.empty() && !event.info.is_local()) {
@@ -152,6 +153,7 @@ void AssignedChildren::ReportHandOffLost(const Child& child, const std::string& 
 void AssignedChildren::Forget(const Path& path) {
   auto it = children_.find(path);
   if (it == children_.end()) return;
+  named_.erase(it->second.pid);
   auto name = names_.find(it->second.name);
   if (name != names_.end() && name->second == path) names_.erase(name);
   children_.erase(it);
@@ -210,6 +212,7 @@ void AssignedChildren::StopNext() {
 void AssignedChildren::Abandon() {
   children_.clear();
   names_.clear();
+  named_.clear();
   fences_.clear();
   ExclusiveChanged();
   if (stopping_all_) StopNext();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 
 #include "banyan/internal/v1/membership.pb.h"
 #include "common/base/pid.h"
@@ -60,6 +61,8 @@ class AssignedChildren {
   const Child* FindByName(const std::string& name) const;
   // The child that has this process, or the keeper of which has.
   const Child* FindByPid(Pid pid) const;
+  // Whether the process is a child with a name. The name is its own for all of this life.
+  bool HasName(Pid pid) const { return named_.contains(pid); }
   // Tells the watcher whether anything exclusive is here: children, or holders of exclusive names.
   void ExclusiveChanged();
   void AppendStatus(const Child& child, internal::v1::ChildStatus* out) const;
@@ -89,6 +92,7 @@ class AssignedChildren {
   std::map<Path, Child> children_;
   std::map<Path, Fence> fences_;  // the highest seen
   absl::flat_hash_map<std::string, Path> names_;
+  absl::flat_hash_set<Pid> named_;  // running children that have one
   uint64_t last_order_ = 0;
   bool stopping_all_ = false;
   Instant stop_deadline_;

@@ -62,10 +62,13 @@ void HeldNames::OnReply(const internal::v1::NameReply& reply) {
   Held& held = held_[pending.name];
   if (held.monitor)
     node_->deps.runtime->Demonitor(held.monitor);  // granted anew to another process
+  holders_.erase(held.entry.reg_version());
   held.entry = reply.entry();
   held.entry.set_name(pending.name);
   wire::ToProto(pending.pid, node_->identity(), held.entry.mutable_pid());
   held.pid = pending.pid;
+  holders_[held.entry.reg_version()] = held.pid;
+  newest_ = std::max(newest_, held.entry.reg_version());
   held.monitor = node_->deps.runtime->Monitor(
       pending.pid, [weak = node_->weak_from_this(), name = pending.name,
                     version = held.entry.reg_version()](Pid, const ExitReason&) {
@@ -84,8 +87,7 @@ void HeldNames::OnReply(const internal::v1::NameReply& reply) {
 void HeldNames::OnHolderDown(const std::string& name, uint64_t reg_version) {
   auto it = held_.find(name);
   if (it == held_.end() || it->second.entry.reg_version() != reg_version) return;
-  ReportGone(it->second);
-  held_.erase(it);
+  ReportGone(Remove(it));
   node_->children.ExclusiveChanged();
 }
 
@@ -94,8 +96,7 @@ bool HeldNames::Release(const std::string& name, Pid pid) {
   if (it == held_.end()) return false;
   if (pid.valid() && wire::Import(pid, node_->identity()) != it->second.pid) return false;
   node_->deps.runtime->Demonitor(it->second.monitor);
-  ReportGone(it->second);
-  held_.erase(it);
+  ReportGone(Remove(it));
   return true;
 }
 
@@ -117,6 +118,7 @@ void HeldNames::Abandon() {
   OnSessionLost();
   std::map<std::string, Held> held;
   held.swap(held_);
+  holders_.clear();
   for (auto& [name, h] : held) {
     node_->deps.runtime->Demonitor(h.monitor);
     Lose(name, h);
@@ -132,8 +134,7 @@ void HeldNames::Lose(const std::string& name, const Held& held) {
 void HeldNames::OnRevoked(const v1::NameEntry& entry) {
   auto it = held_.find(entry.name());
   if (it == held_.end() || it->second.entry.reg_version() != entry.reg_version()) return;
-  const Held held = std::move(it->second);
-  held_.erase(it);
+  const Held held = Remove(it);
   node_->deps.runtime->Demonitor(held.monitor);
   Lose(entry.name(), held);
 }
@@ -142,7 +143,7 @@ void HeldNames::OnUnregistered(const v1::NameEntry& entry) {
   auto it = held_.find(entry.name());
   if (it == held_.end() || it->second.entry.reg_version() != entry.reg_version()) return;
   node_->deps.runtime->Demonitor(it->second.monitor);
-  held_.erase(it);
+  Remove(it);
 }
 
 void HeldNames::OnLeaseLost() {
@@ -155,6 +156,21 @@ void HeldNames::OnLeaseLost() {
 bool HeldNames::any_exclusive() const {
   return std::any_of(held_.begin(), held_.end(),
                      [](const auto& held) { return held.second.entry.exclusive(); });
+}
+
+HeldNames::Held HeldNames::Remove(std::map<std::string, Held>::iterator it) {
+  Held held = std::move(it->second);
+  held_.erase(it);
+  holders_.erase(held.entry.reg_version());
+  return held;
+}
+
+bool HeldNames::Holds(Pid pid, uint64_t reg_version) const {
+  if (auto it = holders_.find(reg_version); it != holders_.end()) return it->second == pid;
+  // The word of the grant may come after calls of those who know of it already.
+  return reg_version > newest_ &&
+         std::any_of(pending_.begin(), pending_.end(),
+                     [&](const auto& pending) { return pending.second.pid == pid; });
 }
 
 const HeldNames::Held* HeldNames::Find(const std::string& name) const {

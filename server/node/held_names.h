@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 
 #include "banyan/internal/v1/membership.pb.h"
@@ -44,6 +45,8 @@ class HeldNames {
   void Abandon();
 
   const Held* Find(const std::string& name) const;
+  // Whether `pid` has the name that was registered so, or is about to hear that it has.
+  bool Holds(Pid pid, uint64_t reg_version) const;
   const std::map<std::string, Held>& held() const { return held_; }
 
  private:
@@ -58,12 +61,15 @@ class HeldNames {
   void OnHolderDown(const std::string& name, uint64_t reg_version);
   void ReportGone(const Held& held);
   void Lose(const std::string& name, const Held& held);
+  Held Remove(std::map<std::string, Held>::iterator it);
 
   Node::Core* const node_;
   uint64_t last_request_ = 0;
   std::map<uint64_t, Pending> pending_;
   std::map<std::string, uint64_t> given_up_;  // while any is pending: versions that are over
   std::map<std::string, Held> held_;
+  absl::flat_hash_map<uint64_t, Pid> holders_;  // of held_, by reg_version
+  uint64_t newest_ = 0;                         // reg_version that was granted to this node
 };
 
 }  // namespace banyan

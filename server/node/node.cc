@@ -90,6 +90,8 @@ void Node::NextEvents(uint64_t after, size_t max, Instant deadline,
   });
 }
 
+RoutedCalls& Node::calls() { return core_->calls; }
+
 PeerRouter& Node::peers() { return core_->router; }
 
 }  // namespace banyan

@@ -29,6 +29,7 @@
 
 namespace banyan {
 
+class RoutedCalls;
 class SupervisorEvents;
 
 // Where a request for a target goes.
@@ -139,6 +140,9 @@ class Node {
                      std::function<void(absl::StatusOr<Resolved>)> done);
   // The route was wrong (NOPROC, NOCONNECTION): ask the coordinator next time.
   void ForgetRoute(const std::string& name);
+
+  // Calls from outside that go where ResolveTarget() or others say. Any thread.
+  RoutedCalls& calls();
 
   // --- dynamic names
   // Grants are the coordinator's; the holder must be a process of this node.

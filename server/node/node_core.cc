@@ -32,6 +32,7 @@ Node::Core::Core(Deps d, NodeOptions o, Hooks h)
       router({d.runtime, d.clock, d.timers, d.executor, d.random, d.transport}, options.peer,
              {.stale_route = [this](Pid pid, uint64_t) { OnStaleRoute(pid); },
               .session = {},
+              .holds = [this](Pid pid, uint64_t reg_version) { return HasName(pid, reg_version); },
               .find_node = [this](const std::string& name) { return FindNode(name); }}),
       control(this),
       lease(this),
@@ -40,6 +41,7 @@ Node::Core::Core(Deps d, NodeOptions o, Hooks h)
       names(this),
       groups(this),
       routes(options.routes_max),
+      calls({d.runtime, d.clock, d.timers, d.random}),
       events(std::make_shared<EventRing>(options.events_max, d.clock, d.timers, d.executor)),
       coordinators_(options.coordinators) {
   BANYAN_CHECK(d.runtime && d.clock && d.timers && d.executor && d.random && d.transport);
@@ -300,6 +302,10 @@ void Node::Core::OnRoutes(const pb::RouteUpdate& update) {
   }
 }
 
+bool Node::Core::HasName(Pid pid, uint64_t reg_version) const {
+  return names.Holds(pid, reg_version) || children.HasName(pid);
+}
+
 void Node::Core::OnStaleRoute(Pid pid) {
   routes.EraseIf([&](const RouteCache::Route& route) { return route.pid == pid; });
 }
@@ -365,6 +371,7 @@ v1::NodeLoad Node::Core::Load() const {
   v1::NodeLoad load;
   load.set_actors(deps.runtime->process_count());
   load.set_queued_messages(deps.runtime->queued_messages());
+  load.set_late_replies(deps.runtime->counters().late_replies.load(std::memory_order_relaxed));
   load.set_schedulers(options.schedulers);
   if (hooks.fill_load) hooks.fill_load(&load);
   return load;

@@ -17,6 +17,7 @@
 #include "server/node/node.h"
 #include "server/node/report_log.h"
 #include "server/node/route_cache.h"
+#include "server/node/routed_calls.h"
 
 namespace banyan {
 
@@ -50,6 +51,8 @@ class Node::Core : public std::enable_shared_from_this<Node::Core> {
   // --- targets and names
   void Resolve(Target target, Instant deadline, std::function<void(absl::StatusOr<Resolved>)> done);
   void OnStaleRoute(Pid pid);
+  // Whether a process of this node has a name still that was registered for it under this number.
+  bool HasName(Pid pid, uint64_t reg_version) const;
   // Any thread.
   std::optional<wire::NodeIdentity> FindNode(const std::string& name) const;
 
@@ -85,6 +88,7 @@ class Node::Core : public std::enable_shared_from_this<Node::Core> {
   HeldNames names;
   Groups groups;
   RouteCache routes;
+  RoutedCalls calls;
   const std::shared_ptr<EventRing> events;
   bool stopping = false;
 

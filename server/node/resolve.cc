@@ -1,5 +1,6 @@
 // From a target to the process or node that it means now (cluster.md 4.1).
 #include <algorithm>
+#include <utility>
 
 #include "fmt/format.h"
 
@@ -127,15 +128,26 @@ void Node::Core::ResolveName(std::string name, Instant deadline, ResolveDone don
     // Alone, a node knows all names that there are.
     return done(options.coordinators.empty() ? NoName(name) : Unavailable());
   }
-  hooks.resolve(
-      name, [weak = weak_from_this(), name, deadline, round = routes.round(),
-             done = std::move(done)](absl::StatusOr<internal::v1::ResolveResponse> response) {
-        std::shared_ptr<Core> self = weak.lock();
-        if (!self) return;
-        self->Post([name, deadline, round, done, response = std::move(response)](Core& core) {
-          core.OnResolved(name, deadline, round, done, response);
-        });
-      });
+  struct Asked {
+    bool open = true;
+    Timers::Id timer = 0;
+  };
+  auto asked = std::make_shared<Asked>();
+  const auto answer = [weak = weak_from_this(), asked, name, deadline, round = routes.round(),
+                       done = std::move(done)](
+                          absl::StatusOr<internal::v1::ResolveResponse> response) {
+    std::shared_ptr<Core> self = weak.lock();
+    if (!self) return;
+    self->Post([asked, name, deadline, round, done, response = std::move(response)](Core& core) {
+      if (!std::exchange(asked->open, false)) return;
+      core.deps.timers->Cancel(asked->timer);
+      core.OnResolved(name, deadline, round, done, response);
+    });
+  };
+  // A coordinator that does not answer holds nobody up for longer than he waits.
+  if (deadline > deps.clock->Now())
+    asked->timer = deps.timers->ScheduleAt(deadline, [answer] { answer(Unavailable()); });
+  hooks.resolve(name, answer);
 }
 
 void Node::Core::OnResolved(std::string name, Instant deadline, uint64_t round, ResolveDone done,
@@ -144,20 +156,26 @@ void Node::Core::OnResolved(std::string name, Instant deadline, uint64_t round, 
   if (response->has_entry() && response->entry().pid().id() != 0 && !response->starting()) {
     const Pid pid = wire::FromProto(response->entry().pid(), identity());
     const uint64_t version = response->entry().reg_version();
+    // The coordinator may not have heard yet that the name was given up.
+    if (pid.local() && version != 0 && !HasName(pid, version))
+      return done(NoProc(pid, fmt::format("has the name \"{}\" no more", name)));
     if (pid.local()) return done(Here(pid, version));
     absl::StatusOr<Resolved> there = There(pid, version);
     if (there.ok() && round == routes.round()) routes.Put(name, {pid, version});
     return done(std::move(there));
   }
   if (!response->starting()) return done(NoName(name));
+  const auto restarting = [name, done] {
+    done(MakeError("CHILD_RESTARTING",
+                   fmt::format("the child that has the name \"{}\" is being started", name),
+                   {{"name", name}}));
+  };
   const Instant now = deps.clock->Now();
-  if (now >= deadline) {
-    return done(MakeError("CHILD_RESTARTING",
-                          fmt::format("the child that has the name \"{}\" is being started", name),
-                          {{"name", name}}));
-  }
-  After(std::min(kStartingPause, deadline - now),
-        [name, deadline, done](Core& core) { core.ResolveName(name, deadline, done); });
+  if (now >= deadline) return restarting();
+  After(std::min(kStartingPause, deadline - now), [name, deadline, done, restarting](Core& core) {
+    if (core.deps.clock->Now() >= deadline) return restarting();
+    core.ResolveName(name, deadline, done);
+  });
 }
 
 }  // namespace banyan

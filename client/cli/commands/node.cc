@@ -49,6 +49,7 @@ void PrintNode(Cli& cli, const v1::NodeInfo& node) {
               fmt::format("{:+.3f} % against the coordinator's", node.clock_drift() * 100));
   facts.Add("Actors", Count(node.load().actors()));
   facts.Add("Queued", Count(node.load().queued_messages()));
+  facts.Add("Late replies", Count(node.load().late_replies()));
   facts.Add("CPU",
             fmt::format("{:.0f}% of {} schedulers", node.load().scheduler_utilization() * 100,
                         node.load().schedulers()));

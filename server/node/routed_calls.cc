@@ -1,0 +1,161 @@
+#include "server/node/routed_calls.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/error.h"
+#include "common/base/mutex.h"
+#include "server/core/retry_budget.h"
+
+namespace banyan {
+namespace {
+
+// The next holder of a name is there a moment after the last one has ended, or a while.
+constexpr int kFindsMax = 3;
+constexpr absl::Duration kFindAgainFirst = absl::Milliseconds(20);
+constexpr int kFindAgainFactor = 4;
+constexpr absl::Duration kRepeatFirst = absl::Milliseconds(50);
+constexpr absl::Duration kRepeatMax = absl::Seconds(1);
+
+// What the platform says of this call; nothing of what its callee said.
+struct Verdict {
+  explicit Verdict(const absl::Status& status) {
+    if (IsAnswered(status)) return;
+    info = GetErrorInfo(status).value_or(ErrorInfo());
+    not_executed = info.metadata["outcome"] == kNotExecuted;
+    unknown = info.metadata["outcome"] == kOutcomeUnknown;
+  }
+  // Another process may be where this one was not.
+  bool Moved() const {
+    return not_executed && (info.reason == "NOPROC" || info.reason == "NOT_DELIVERED" ||
+                            info.reason == "CALLEE_EXITED");
+  }
+  // Not by what the request did to its callee: a crash is not to be repeated.
+  bool Repeatable(bool found_anew) const {
+    if (info.reason == "NOCONNECTION" || info.reason == "NOT_DELIVERED") return true;
+    return found_anew && info.reason == "CALLEE_EXITED" && info.exit_reason &&
+           info.exit_reason->kind() != ExitReason::Kind::kError;
+  }
+  ErrorInfo info;
+  bool not_executed = false;
+  bool unknown = false;
+};
+
+}  // namespace
+
+struct RoutedCalls::Shared {
+  explicit Shared(Deps d) : deps(d) {}
+
+  void OnCall() {
+    MutexLock lock(&mu);
+    budget.OnCall();
+  }
+  bool MayRepeat() {
+    MutexLock lock(&mu);
+    return budget.Take();
+  }
+
+  const Deps deps;
+  Mutex mu;
+  RetryBudget budget ABSL_GUARDED_BY(mu);
+};
+
+// One step follows the other, on whatever thread; only `cancelled` is everybody's.
+class RoutedCalls::Call : public std::enable_shared_from_this<Call> {
+ public:
+  Call(Request request, std::weak_ptr<Shared> shared, Ref ref)
+      : request_(std::move(request)), shared_(std::move(shared)), ref_(ref) {}
+
+  void Find(Shared& shared) {
+    if (!request_.find) return;
+    request_.find([self = shared_from_this()](absl::StatusOr<Route> route) {
+      const std::shared_ptr<Shared> shared = self->shared_.lock();
+      if (!shared) return;
+      route.ok() ? self->Send(*shared, *route) : self->OnFailure(*shared, route.status(), Pid());
+    });
+  }
+
+  void Send(Shared& shared, const Route& to) {
+    if (cancelled_) return;
+    last_ = to;
+    Runtime* runtime = shared.deps.runtime;
+    runtime->Call(to.pid, request_.payload, request_.deadline,
+                  [self = shared_from_this()](absl::StatusOr<Payload> reply, Pid callee) {
+                    if (reply.ok()) return self->request_.done(std::move(reply), callee);
+                    const std::shared_ptr<Shared> shared = self->shared_.lock();
+                    if (!shared) return self->request_.done(std::move(reply), callee);
+                    self->OnFailure(*shared, reply.status(), callee);
+                  },
+                  {.reg_version = to.reg_version, .ref = ref_});
+    // Who cancelled it may have come too early for the runtime to know of it.
+    if (cancelled_) runtime->CancelCall(ref_);
+  }
+
+  void Cancel() {
+    cancelled_ = true;
+    if (const std::shared_ptr<Shared> shared = shared_.lock())
+      shared->deps.runtime->CancelCall(ref_);
+  }
+
+ private:
+  void OnFailure(Shared& shared, const absl::Status& status, Pid callee) {
+    if (cancelled_) return;
+    const Verdict verdict(status);
+    may_have_run_ |= verdict.unknown;
+    if (Again(shared, verdict)) return;
+    // That it did not run the last time says nothing of the times before.
+    request_.done(may_have_run_ && verdict.not_executed ? MayHaveRun(status) : status, callee);
+  }
+
+  bool Again(Shared& shared, const Verdict& verdict) {
+    const Instant now = shared.deps.clock->Now();
+    const bool move = request_.find && verdict.Moved() && finds_ < kFindsMax;
+    absl::Duration pause;
+    if (move) {
+      pause = kFindAgainFirst;
+      for (int i = 0; i < finds_; ++i) pause *= kFindAgainFactor;
+    } else if (request_.idempotent && verdict.Repeatable(request_.find != nullptr)) {
+      pause = std::min(kRepeatMax, kRepeatFirst * (int64_t{1} << std::min(repeats_, 10)));
+      // Those that one lost connection has failed must not all come back at once.
+      pause *= 0.5 + shared.deps.random->Unit() / 2;
+    } else {
+      return false;
+    }
+    if (now + pause >= request_.deadline) return false;
+    if (!move && !shared.MayRepeat()) return false;
+    ++(move ? finds_ : repeats_);
+    if (request_.forget) request_.forget();
+    shared.deps.timers->ScheduleAt(now + pause, [self = shared_from_this()] {
+      const std::shared_ptr<Shared> shared = self->shared_.lock();
+      if (!shared || self->cancelled_) return;
+      self->request_.find ? self->Find(*shared) : self->Send(*shared, self->last_);
+    });
+    return true;
+  }
+
+  const Request request_;
+  const std::weak_ptr<Shared> shared_;
+  const Ref ref_;
+  Route last_;
+  int finds_ = 0;
+  int repeats_ = 0;
+  bool may_have_run_ = false;
+  std::atomic<bool> cancelled_{false};
+};
+
+RoutedCalls::RoutedCalls(Deps deps) : shared_(std::make_shared<Shared>(deps)) {}
+RoutedCalls::~RoutedCalls() = default;
+
+std::weak_ptr<RoutedCalls::Call> RoutedCalls::Start(Request request, Route first) {
+  shared_->OnCall();
+  auto call = std::make_shared<Call>(std::move(request), shared_, shared_->deps.runtime->NewCall());
+  std::weak_ptr<Call> handle = call;
+  first.pid.valid() ? call->Send(*shared_, first) : call->Find(*shared_);
+  return handle;
+}
+
+void RoutedCalls::Cancel(const std::weak_ptr<Call>& call) {
+  if (std::shared_ptr<Call> open = call.lock()) open->Cancel();
+}
+
+}  // namespace banyan
