@@ -352,7 +352,7 @@ void SimCluster::Resolve(int slot, const std::string& name, Node::ResolveDone do
     if (std::exchange(*answered, true) || !node_up(slot) || node_lives(slot) != life) return;
     Slot(slot)->process->host.Post([done, r = std::move(r)] { done(r); });
   };
-  After(absl::Seconds(2), [answer] { answer(absl::UnavailableError("no answer")); });
+  After(absl::Seconds(2), [answer] { answer(MakeError("COORDINATOR_UNAVAILABLE", "no answer")); });
   const uint32_t id =
       process == nullptr || process->node == nullptr ? 0 : process->node->identity().node_id;
   After(late(), [this, from, name, id, late, answer] {

@@ -1,5 +1,6 @@
 #include "tests/sim/workload_calls.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "fmt/format.h"
@@ -8,6 +9,7 @@
 #include "server/behaviours/gen_server.h"
 #include "server/behaviours/module.h"
 #include "server/behaviours/start.h"
+#include "server/node/routed_calls.h"
 
 namespace banyan::sim {
 namespace {
@@ -31,7 +33,7 @@ class CallWorkload::Server : public GenServer {
   Task<InitResult> Init(std::vector<Payload>) override { return Ok(); }
   Task<CallResult> HandleCall(Payload request, CallFrom from) override {
     const size_t number = std::strtoull(request.bytes().c_str(), nullptr, 10);
-    workload_->OnRun(number, actor_->node);
+    workload_->OnRun(number, *actor_);
     const uint64_t what = workload_->Below(100);
     if (what < 2 && !workload_->quiet()) return Stop(ExitReason::Error("tired"));
     if (what < 4 && !workload_->quiet()) return StopReply(ExitReason::Normal(), request);
@@ -101,6 +103,23 @@ void CallWorkload::RegisterServer(ServerActor* server) {
   cluster().node(server->node).RegisterName(server->name, server->pid, {}, false, [](auto) {});
 }
 
+void CallWorkload::GiveUpAName() {
+  Actor* actor = RandomActor([](const Actor& a) {
+    const auto* server = dynamic_cast<const ServerActor*>(&a);
+    return server != nullptr && !server->name.empty();
+  });
+  if (actor == nullptr) return;
+  auto* server = static_cast<ServerActor*>(actor);
+  Count("names given up");
+  cluster()
+      .node(server->node)
+      .UnregisterName(server->name, server->pid, [this, server, live = Live()](bool had_it) {
+        if (live.expired() || !had_it) return;
+        server->name.clear();
+        server->nameless = Now();
+      });
+}
+
 void CallWorkload::OnTick() {
   if (quiet()) return;
   for (int i = 0; i < size(); ++i) {
@@ -113,6 +132,7 @@ void CallWorkload::OnTick() {
     if (OneIn(20)) CallFromOutside(i);
     if (OneIn(20)) CallByName(i);
   }
+  if (OneIn(30)) GiveUpAName();
 }
 
 // ------------------------------------------------------------------- callers
@@ -128,7 +148,7 @@ Payload CallWorkload::Request(size_t number) {
 
 size_t CallWorkload::NewCall(std::string who, absl::Duration timeout) {
   Count("calls");
-  calls_.push_back({.who = std::move(who), .due = Now() + timeout});
+  calls_.push_back({.who = std::move(who), .due = Now() + timeout, .made = Now()});
   return calls_.size() - 1;
 }
 
@@ -168,41 +188,52 @@ void CallWorkload::CallFromOutside(int node) {
 
 void CallWorkload::CallByName(int node) {
   const std::string name = fmt::format("server-{}", Below(6));
-  TryByName({NewCall(SimCluster::NodeName(node) + " to " + name, SomeTimeout()), node, name});
-}
-
-void CallWorkload::TryByName(NamedCall call) {
-  const absl::Duration left = calls_[call.number].due - Now();
-  if (left <= absl::ZeroDuration() || !cluster().node_up(call.node)) return;
-  Runtime& runtime = cluster().runtime(call.node);
-  cluster().node(call.node).ResolveTarget(
-      Target::Named(call.name), runtime.clock().Now() + left,
-      [this, call](absl::StatusOr<Resolved> found) mutable {
-        const absl::Duration left = calls_[call.number].due - Now();
-        if (!found.ok() || left <= absl::ZeroDuration()) return;
-        Count("calls by name");
-        calls_[call.number].refused = false;
-        Runtime& runtime = cluster().runtime(call.node);
-        runtime.Call(found->pid, Request(call.number), runtime.clock().Now() + left,
-                     [this, call](absl::StatusOr<Payload> answer, Pid) mutable {
-                       OnAnswer(call.number, answer);
-                       if (!calls_[call.number].refused || !cluster().node_up(call.node)) return;
-                       cluster().node(call.node).ForgetRoute(call.name);
-                       if (++call.tries < 3) TryByName(call);
-                     });
-      });
+  const absl::Duration timeout = SomeTimeout();
+  const size_t number = NewCall(SimCluster::NodeName(node) + " to " + name, timeout);
+  calls_[number].idempotent = OneIn(3);
+  calls_[number].name = name;
+  Count("calls by name");
+  RoutedCalls::Request request;
+  request.payload = Request(number);
+  request.deadline = cluster().runtime(node).clock().Now() + timeout;
+  request.idempotent = calls_[number].idempotent;
+  // Runs only while this life of the node does.
+  Node& at = cluster().node(node);
+  request.find = [&at, name, deadline = request.deadline](RoutedCalls::Found found) {
+    at.ResolveTarget(Target::Named(name), deadline, [found](absl::StatusOr<Resolved> r) {
+      if (!r.ok()) return found(r.status());
+      found(RoutedCalls::Route{r->pid, r->reg_version});
+    });
+  };
+  request.forget = [&at, name] { at.ForgetRoute(name); };
+  request.done = [this, number](absl::StatusOr<Payload> answer, Pid) { OnAnswer(number, answer); };
+  const auto call = at.calls().Start(std::move(request), {});
+  if (!OneIn(6)) return;
+  const Instant giving_up = Now() + Between(absl::Milliseconds(1), timeout);
+  cluster().time().ScheduleAt(giving_up, [this, call, number, live = Live()] {
+    if (live.expired() || call.expired()) return;
+    Count("given up");
+    Call& given_up = calls_[number];
+    given_up.cancelled = true;
+    // The word of it is lost with a session.
+    if (calm()) given_up.due = std::min(given_up.due, Now());
+    RoutedCalls::Cancel(call);
+  });
 }
 
 // -------------------------------------------------------------------- judged
 
-void CallWorkload::OnRun(size_t number, int node) {
+void CallWorkload::OnRun(size_t number, const ServerActor& server) {
   if (number >= calls_.size()) return Violation("INV-21: a call that nobody made");
   Call& call = calls_[number];
   Count("runs");
-  if (++call.runs > 1) Violation(fmt::format("INV-21: {}: runs {} times", call.who, call.runs));
+  if (++call.runs > 1 && !call.idempotent)
+    Violation(fmt::format("INV-21: {}: runs {} times", call.who, call.runs));
   if (call.refused) Violation(fmt::format("INV-21: {}: runs, and was not_executed", call.who));
+  if (!call.name.empty() && server.name.empty() && call.made > server.nameless)
+    Violation(fmt::format("4.1: {}: runs in one that had given the name up", call.who));
   const absl::Duration grace = calm() ? kLatencyCalm : kLatencyMax;
-  const Instant due = std::max(call.due, RunningSince(node)) + grace;
+  const Instant due = std::max(call.due, RunningSince(server.node)) + grace;
   if (Now() > due) {
     Violation(fmt::format("INV-21: {}: runs {} after its time was over", call.who,
                           absl::FormatDuration(Now() - call.due)));
@@ -211,10 +242,10 @@ void CallWorkload::OnRun(size_t number, int node) {
 
 void CallWorkload::OnAnswer(size_t number, const absl::StatusOr<Payload>& answer) {
   Call& call = calls_[number];
-  call.refused = false;
+  if (call.cancelled) Violation(fmt::format("INV-21: {}: answered, given up", call.who));
   if (answer.ok()) {
     Count("answers");
-    if (call.runs != 1) Violation(fmt::format("INV-21: {}: answered, not run", call.who));
+    if (call.runs < 1) Violation(fmt::format("INV-21: {}: answered, not run", call.who));
     if (answer->bytes() != fmt::format("{}", number))
       Violation(fmt::format("INV-21: {}: the answer of another call", call.who));
     return;

@@ -202,6 +202,8 @@ TEST(Workloads, INV21Calls) {
   auto did = Seeds<CallWorkload>();
   EXPECT_GT(did["CALL_TIMEOUT"], 0u);
   EXPECT_GT(did["NOPROC"], 0u);
+  EXPECT_GT(did["given up"], 0u);
+  EXPECT_GT(did["names given up"], 0u);
 }
 
 TEST(Workloads, INV24Queues) {
