@@ -289,6 +289,7 @@ void Membership::OnHello(ControlSession* session, const internal::v1::Hello& hel
   if (core_->options.relays_max == 0) session->features &= ~feature::kRelay;
   if (hello.has_last_crash()) session->last_crash = hello.last_crash();
   member->control = session;
+  core_->names.OnHello(member->node_id());
   member->joined_at = core_->now();
   member->resynced = false;
   member->control_lost = Instant::Infinite();

@@ -1,5 +1,6 @@
 #include "server/coordinator/names.h"
 
+#include <limits>
 #include <utility>
 
 #include "fmt/format.h"
@@ -10,6 +11,9 @@
 #include "server/coordinator/page.h"
 
 namespace banyan {
+
+NameTable::NameTable(Coordinator::Core* core)
+    : core_(core), interests_(core->options.interests_per_node), watches_(core) {}
 
 void NameTable::Start() {
   core_->tree.ForEach([this](ClusterSupervisor* sup) {
@@ -211,6 +215,7 @@ void NameTable::OnResync(Member* member, const std::vector<internal::v1::ResyncC
 }
 
 void NameTable::OnNodeGone(uint32_t node_id, uint32_t incarnation) {
+  interests_.Forget(node_id);
   std::vector<std::string> over;
   for (const auto& [name, entry] : dynamic_) {
     if (entry.pid().node_id() == node_id && entry.pid().incarnation() == incarnation)
@@ -258,13 +263,26 @@ void NameTable::LetForget(const v1::NameEntry& entry) {
 
 void NameTable::Announce(const v1::NameEntry& entry, bool registered) {
   registered ? watches_.Registered(entry) : watches_.Released(entry);
-  auto it = interest_.find(entry.name());
-  if (it == interest_.end()) return;
+  const auto* nodes = interests_.Of(entry.name());
+  if (nodes == nullptr) return;
   internal::v1::RouteUpdate update;
   *(registered ? update.add_registered() : update.add_released()) = entry;
-  core_->journal.After([this, update = std::move(update), nodes = it->second] {
+  core_->journal.After([this, update = std::move(update), nodes = *nodes] {
     core_->sessions.ForEachControl([&](ControlSession* session) {
       if (nodes.contains(session->member->node_id())) session->SendRoutes(update);
+    });
+  });
+}
+
+void NameTable::Subscribe(const std::string& name, uint32_t node_id) {
+  std::optional<std::string> untold = interests_.Add(name, node_id);
+  if (!untold) return;
+  internal::v1::RouteUpdate update;
+  update.add_released()->set_name(*std::move(untold));
+  update.mutable_released(0)->set_reg_version(std::numeric_limits<uint64_t>::max());
+  core_->journal.AfterUnlessFull([this, update = std::move(update), node_id] {
+    core_->sessions.ForEachControl([&](ControlSession* session) {
+      if (session->member->node_id() == node_id) session->SendRoutes(update);
     });
   });
 }

@@ -2,7 +2,6 @@
 
 #include <functional>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -10,6 +9,7 @@
 #include "banyan/v1/registry.pb.h"
 #include "common/base/pid.h"
 #include "server/coordinator/coordinator.h"
+#include "server/coordinator/interests.h"
 #include "server/coordinator/name_watches.h"
 
 namespace banyan {
@@ -25,7 +25,7 @@ struct Member;
 // (N4), and only by its own reg_version.
 class NameTable {
  public:
-  explicit NameTable(Coordinator::Core* core) : core_(core), watches_(core) {}
+  explicit NameTable(Coordinator::Core* core);
 
   // Child names after the store was loaded.
   void Start();
@@ -59,7 +59,9 @@ class NameTable {
   // Who wants to hear of every change of some names (WatchNames).
   NameWatches& watches() { return watches_; }
   // The node hears of changes of the name from now on.
-  void Subscribe(const std::string& name, uint32_t node_id) { interest_[name].insert(node_id); }
+  void Subscribe(const std::string& name, uint32_t node_id);
+  // A session begins, at which a node forgets all holders.
+  void OnHello(uint32_t node_id) { interests_.Forget(node_id); }
 
  private:
   v1::NameEntry EntryOf(const Child* child) const;
@@ -72,7 +74,7 @@ class NameTable {
   Coordinator::Core* const core_;
   std::map<std::string, std::string> children_;  // name -> path key
   std::map<std::string, v1::NameEntry> dynamic_;
-  std::map<std::string, std::set<uint32_t>> interest_;
+  Interests interests_;
   NameWatches watches_;
 };
 

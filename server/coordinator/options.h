@@ -70,6 +70,9 @@ struct CoordinatorOptions {
   absl::Duration bookmark_every = absl::Seconds(30);
 
   size_t names_max = 1'000'000;
+  // Names of which one node hears every change, as it remembers their holders: those that it asked
+  // for last.
+  size_t interests_per_node = 65'536;
 
   // Sessions of nodes that cannot reach each other, which go through the coordinator. 0: none do.
   size_t relays_max = 1000;
