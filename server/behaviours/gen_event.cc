@@ -258,7 +258,7 @@ Task<void> GenEvent::OnTerminate(ExitReason reason) {
     if (installed_.front().supervisor) supervisors.insert(installed_.front().supervisor);
     (void)co_await End(0, EndWith(HandlerEnd::Kind::kStop), ExitOf(ExitReason::Shutdown()));
   }
-  if (context().link) supervisors.erase(self().parent());
+  if (context().link || context().link_to) supervisors.erase(self().parent());
   for (Pid pid : supervisors) self().Unlink(pid);
 }
 

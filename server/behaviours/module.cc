@@ -20,6 +20,7 @@ Modules& Modules::Insert(std::string name, Entry entry) {
 StartOptions StartOptionsOf(const StartSpec& spec, const StartContext& context) {
   StartOptions o;
   o.link = context.link;
+  o.link_to = context.link_to;
   o.timeout = spec.start_timeout;
   o.name = spec.name;
   o.module = spec.module;
@@ -87,6 +88,7 @@ Task<StartResult> StartBehaviour(Self& starter, std::function<std::unique_ptr<Be
       std::allocate_shared<const StartContext>(SlabAllocator<StartContext>(), std::move(context));
   // Without a link the process has no parent whose exit could end it.
   if (options.link || options.monitor) begin->parent = starter.pid();
+  if (options.link_to) begin->parent = options.link_to;
   begin->debug = std::move(options.debug);
   StartBody body = [begin = std::move(begin)](Self& self, StartAck ack) mutable {
     const std::shared_ptr<Begin> now = std::exchange(begin, nullptr);

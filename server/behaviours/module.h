@@ -47,6 +47,7 @@ struct StartContext {
   std::shared_ptr<HandOff> leaves;  // where it leaves something itself; null: nobody wants it
   std::vector<Payload> extra_args;  // appended to the spec's (simple_one_for_one)
   bool link = true;
+  Pid link_to;  // see StartOptions
   // Of a supervisor that is a child: names of the way from the root (see SupervisorInfo::path).
   std::vector<std::string> path;
   // Set by the start, as `link` is: the module and the registered name.

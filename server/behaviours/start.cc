@@ -50,6 +50,7 @@ StartResult NameTaken(const std::string& name, Pid holder) {
 SpawnOptions ToSpawnOptions(StartOptions& o, Ref alias) {
   SpawnOptions s;
   s.link = o.link;
+  s.link_to = o.link_to;
   s.monitor = o.monitor;
   s.trap_exit = o.trap_exit;
   s.name = o.name;
@@ -72,8 +73,9 @@ void DropLeftovers(Self& starter, const SpawnResult& child) {
 }
 
 // Names are free and the process is gone when this comes back.
-Task<void> KillUnstarted(Self& starter, SpawnResult child) {
+Task<void> KillUnstarted(Self& starter, SpawnResult child, Pid linked) {
   starter.Unlink(child.pid);
+  if (linked) starter.runtime().Unlink(child.pid, linked);
   Ref down = starter.Monitor(child.pid);
   starter.Exit(child.pid, ExitReason::Kill());
   co_await starter.ReceiveIf([down](const Message& m) { return m.is_down() && m.ref() == down; });
@@ -87,6 +89,7 @@ Task<StartResult> StartProcess(Self& starter, StartBody body, StartOptions optio
     if (holder) co_return NameTaken(options.name, *holder);
   }
   const Ref alias = starter.OpenAlias({});
+  const Pid linked = options.link_to;
   auto block = std::allocate_shared<StartBlock>(SlabAllocator<StartBlock>(), std::move(body),
                                                 starter.pid(), alias);
   ProcessMain main = [block](Self& self) {
@@ -110,7 +113,7 @@ Task<StartResult> StartProcess(Self& starter, StartBody body, StartOptions optio
     co_return StartResult::Started(child->pid, std::move(reply.payload), child->monitor);
   }
   if (reply.outcome == CallReply::Outcome::kTimeout) {
-    co_await KillUnstarted(starter, *child);
+    co_await KillUnstarted(starter, *child, linked);
     DropLeftovers(starter, *child);
     co_return StartResult::Failed(ExitReason::Timeout());
   }

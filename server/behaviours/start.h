@@ -66,6 +66,7 @@ class StartAck {
 
 struct StartOptions {
   bool link = true;      // start_link
+  Pid link_to;           // to that process, wherever it is, as if it were the starter
   bool monitor = false;  // start_monitor
   bool trap_exit = false;
   absl::Duration timeout = absl::InfiniteDuration();  // from the spawn to the acknowledgement

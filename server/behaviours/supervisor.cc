@@ -334,6 +334,7 @@ Task<StartResult> StartWith(Self& starter, SupervisorInit init, StartContext con
                             StartSpec start) {
   StartOptions o;
   o.link = context.link;
+  o.link_to = context.link_to;
   o.timeout = start.start_timeout;
   o.name = std::move(start.name);
   o.module = start.module.empty() ? "supervisor" : std::move(start.module);

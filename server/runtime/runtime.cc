@@ -149,6 +149,10 @@ absl::StatusOr<SpawnResult> Runtime::SpawnFrom(Process* spawner, ProcessMain mai
     spawner->tables().links[result.pid] = Process::Link{};
     p->tables().links[spawner->pid()] = Process::Link{};
   }
+  if (o.link_to && o.link_to != result.pid && !p->tables().links.Find(o.link_to)) {
+    p->tables().links[o.link_to] = Process::Link{};
+    p->SendSignal(SignalKind::kLink, o.link_to, 0);
+  }
   if (spawner && o.monitor) {
     result.monitor = NextRef();
     spawner->tables().monitors[result.monitor] = result.pid;
@@ -175,23 +179,16 @@ void Runtime::Enqueue(SignalPtr s) {
   if (!s->to.valid()) return external_->Deliver(std::move(s));
   Process* p = table_->Get(s->to);
   if (!p) return Bounce(std::move(s), ExitReason::NoProc());  // a pid that was never given out
-  if (s->kind <= SignalKind::kSystem) {
-    uint32_t waiting = p->queued_.fetch_add(1, std::memory_order_relaxed);
-    if (waiting >= p->max_messages_.load(std::memory_order_relaxed) &&
-        p->Alive(s->to.generation())) {
-      p->queued_.fetch_sub(1, std::memory_order_relaxed);
-      counters_.mailbox_full.fetch_add(1, std::memory_order_relaxed);
-      if (s->kind == SignalKind::kCall || s->kind == SignalKind::kSystem) {
-        auto a = std::make_unique<Signal>(SignalKind::kReply);
-        a->from = s->to;
-        a->to = s->from;
-        a->ref = s->ref;
-        a->status =
-            MailboxFull(s->to, p->max_messages_.load(std::memory_order_relaxed), "messages");
-        Enqueue(std::move(a));
-      }
-      return;
+  if (s->kind <= SignalKind::kSystem && !TakeRoom(p, s->to)) {
+    if (s->kind == SignalKind::kCall || s->kind == SignalKind::kSystem) {
+      auto a = std::make_unique<Signal>(SignalKind::kReply);
+      a->from = s->to;
+      a->to = s->from;
+      a->ref = s->ref;
+      a->status = MailboxFull(s->to, p->max_messages_.load(std::memory_order_relaxed), "messages");
+      Enqueue(std::move(a));
     }
+    return;
   }
   p->Push(std::move(s));
 }

@@ -91,6 +91,9 @@ class Runtime {
   absl::StatusOr<Pid> Spawn(ProcessMain main, SpawnOptions options = {});
   void Send(Pid to, Payload payload);
   void Cast(Pid to, Payload payload);
+  // As Send and Cast, for a process of this runtime, and says whether the message got into the
+  // mailbox of one that lives, as far as can be told at this moment. Errors: NOPROC, MAILBOX_FULL.
+  absl::Status Put(Pid to, Payload payload, SignalKind kind);
   // exit(to, reason). `from` is what a process that traps exits sees; default: nobody.
   void Exit(Pid to, ExitReason reason, Pid from = {});
   // A call from outside any process. `done` runs exactly once, on some worker, timer or router
@@ -115,6 +118,8 @@ class Runtime {
   // Demonitor(), after which (true) `down` will not run.
   Ref Monitor(Pid target, std::function<void(Pid, ExitReason)> down);
   bool Demonitor(Ref ref);
+  // `pid`, of this runtime, unlinks `from` before it takes what is sent to it after this.
+  void Unlink(Pid pid, Pid from);
   // Puts a signal from another node in its receiver's queue (server/cluster). signal->to is local.
   void Deliver(SignalPtr signal);
   // While one is alive on a thread, signals delivered there wake workers once, at its end: one
@@ -216,6 +221,9 @@ class Runtime {
   absl::StatusOr<SpawnResult> SpawnFrom(Process* spawner, ProcessMain main, SpawnOptions options);
 
  private:
+  // Counts a message in at its receiver's mailbox; false: there is no room, and it lives.
+  bool TakeRoom(Process* p, Pid to);
+
   struct Blocking;
   Options options_;
   std::unique_ptr<ProcessTable> table_;

@@ -35,8 +35,11 @@ struct NameAt {
 using ProcessMain = std::function<Task<ExitReason>(Self&)>;
 
 struct SpawnOptions {
-  bool link = false;       // to the spawner, before the first instruction of either
-  bool monitor = false;    // by the spawner; the Ref comes back beside the pid
+  bool link = false;     // to the spawner, before the first instruction of either
+  bool monitor = false;  // by the spawner; the Ref comes back beside the pid
+  // To that process too, before the first instruction of the new one. It may be of another node; if
+  // it is gone, the new process hears so as from any link.
+  Pid link_to;
   bool trap_exit = false;  // the flag's first value
   std::string name;        // registered before the first instruction; taken: the spawn fails
   std::string module;      // for people: what runs here

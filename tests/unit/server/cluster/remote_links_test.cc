@@ -331,6 +331,54 @@ TEST_F(RemoteLinks, ADeathWithManyLinksIsAFewFrames) {
   EXPECT_LT(a->router->stats().frames_sent - before, 20u);
 }
 
+// spawn_link, made on the other node's behalf: the link is there before the first instruction.
+TEST_F(RemoteLinks, AProcessThatIsLinkedAtItsSpawnEndsAtOnceAndIsHeard) {
+  auto parent = Spawn(*a, true);
+  SpawnOptions linked;
+  linked.link_to = a->Export(parent->pid);
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(
+        b->runtime
+            .Spawn([](Self&) -> Task<ExitReason> { co_return ExitReason::Error("q"); }, linked)
+            .ok());
+  }
+  Settle();
+  EXPECT_EQ(parent->Count("EXIT error q"), 200u);
+  EXPECT_EQ(parent->lines.size(), 200u);
+}
+
+TEST_F(RemoteLinks, AProcessThatIsLinkedAtItsSpawnEndsWithTheOther) {
+  auto parent = Spawn(*a);
+  auto child = std::make_shared<Log>();
+  SpawnOptions linked;
+  linked.trap_exit = true;
+  linked.link_to = a->Export(parent->pid);
+  child->pid = *b->runtime.Spawn([child](Self& self) { return ScriptedBody(self, child); }, linked);
+  Settle();
+  EXPECT_THAT(Links(*b, child->pid), ElementsAre(a->Export(parent->pid)));
+  EXPECT_THAT(Links(*a, parent->pid), ElementsAre(b->Export(child->pid)));
+  a->runtime.Send(parent->pid, Text("exit boom"));
+  Settle();
+  EXPECT_THAT(child->lines, ElementsAre("EXIT error boom"));
+}
+
+TEST_F(RemoteLinks, ALinkAtTheSpawnToADeadProcessIsNoproc) {
+  auto parent = Spawn(*a);
+  a->runtime.Exit(parent->pid, ExitReason::Kill());
+  Settle();
+  for (TestNode* node : {a.get(), b.get()}) {
+    auto child = std::make_shared<Log>();
+    SpawnOptions linked;
+    linked.trap_exit = true;
+    linked.link_to = node == a.get() ? parent->pid : a->Export(parent->pid);
+    child->pid =
+        *node->runtime.Spawn([child](Self& self) { return ScriptedBody(self, child); }, linked);
+    Settle();
+    EXPECT_THAT(child->lines, ElementsAre("EXIT noproc"));
+    EXPECT_THAT(Links(*node, child->pid), IsEmpty());
+  }
+}
+
 TEST_F(RemoteLinks, DemonitorStopsTheDown) {
   auto from = Spawn(*a);
   auto to = Spawn(*b);

@@ -199,6 +199,32 @@ TEST_F(RuntimeThreads, AFullMailboxRefusesCalls) {
   EXPECT_EQ(reason, "MAILBOX_FULL");
 }
 
+TEST_F(RuntimeThreads, PutSaysWhetherTheMessageIsInTheMailbox) {
+  Latch started(1), release(1), taken(3);
+  Runtime rt(options());
+  Pid busy = *rt.Spawn(
+      [&](Self& self) -> Task<ExitReason> {
+        started.Count();
+        release.Wait();  // on purpose on a worker: there are four
+        for (;;) {
+          std::optional<Message> m = co_await self.Receive();
+          if (m->is_cast() || m->is_info()) taken.Count();
+        }
+      },
+      {.max_messages = 3});
+  started.Wait();
+  EXPECT_TRUE(rt.Put(busy, Text("1"), SignalKind::kMessage).ok());
+  EXPECT_TRUE(rt.Put(busy, Text("2"), SignalKind::kCast).ok());
+  EXPECT_TRUE(rt.Put(busy, Text("3"), SignalKind::kCast).ok());
+  EXPECT_EQ(ErrorReason(rt.Put(busy, Text("4"), SignalKind::kMessage)), "MAILBOX_FULL");
+  release.Count();
+  taken.Wait();
+  EXPECT_EQ(
+      ErrorReason(rt.Put(Pid::Local(busy.slot(), busy.generation() + 1), {}, SignalKind::kMessage)),
+      "NOPROC");
+  EXPECT_EQ(ErrorReason(rt.Put(Pid{2, 1, busy.id}, {}, SignalKind::kMessage)), "NOPROC");
+}
+
 TEST_F(RuntimeThreads, ShutdownUnwindsEveryProcess) {
   std::atomic<int> alive{0};
   {
