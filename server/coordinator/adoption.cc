@@ -58,7 +58,7 @@ void Reconciler::Adopt(Member* member, const internal::v1::ChildStatus& status) 
   }
   child = core_->tree.FindChild(path_key);
   if (child == nullptr) return;
-  if (child->assigned == Assigned::kStarting) Release(child);
+  if (child->assigned == Assigned::kStarting || child->ahead != Ahead::kNo) Release(child);
   if (child->assigned == Assigned::kQueued) Unqueue(child);
   if (child->assigned != Assigned::kNone) return;
   child->fence = Fence(status.fence());

@@ -177,6 +177,7 @@ void ClusterRequests::Step(Member* member) {
     Child* child = core_->tree.FindChild(path);
     const bool here = child != nullptr && child->node_id == member->node_id() &&
                       child->incarnation == member->incarnation();
+    if (here && child->ahead != Ahead::kNo) core_->reconciler.DropAhead(child);
     if (!here || child->assigned != Assigned::kRunning || child->second) {
       stuck = false;  // it is on its way
       continue;
@@ -208,6 +209,7 @@ void ClusterRequests::Force(Member* member) {
     const bool here = child != nullptr && child->node_id == member->node_id() &&
                       child->incarnation == member->incarnation();
     if (!here) continue;
+    if (child->ahead != Ahead::kNo) core_->reconciler.DropAhead(child);
     if (child->assigned == Assigned::kStopping) {
       const bool for_ever = child->spec->shutdown_or_default().timeout == absl::InfiniteDuration();
       if (kill && for_ever && killed_.insert(path).second) core_->reconciler.Kill(child);

@@ -136,7 +136,9 @@ void Reconciler::Perform(ClusterSupervisor* sup, SupervisorActions actions) {
     } else if (auto* dropped = std::get_if<action::Dropped>(&a)) {
       // Else a child that was terminated between two lives would come back under the next leader.
       const auto it = sup->children.find(dropped->key);
-      if (it != sup->children.end()) core_->tree.Touch(it->second.get());
+      if (it == sup->children.end()) continue;
+      if (it->second->ahead != Ahead::kNo) Release(it->second.get());
+      core_->tree.Touch(it->second.get());
     } else if (auto* report = std::get_if<action::Report>(&a)) {
       DoReport(sup, report->report);
     } else if (auto* reply = std::get_if<action::OpReply>(&a)) {
@@ -151,9 +153,16 @@ void Reconciler::Perform(ClusterSupervisor* sup, SupervisorActions actions) {
 // The supervisor is up when its start list has been worked off.
 void Reconciler::AfterEvent(ClusterSupervisor* sup) {
   if (sup->gone || sup->failed) return;
+  if (sup->planner->initializing()) {
+    core_->tree.TouchHeaderLazily(sup);
+    // One that an earlier term had assigned ahead has no other sign that its turn has come.
+    const auto it = sup->children.find(sup->planner->at_hand());
+    if (it != sup->children.end() && it->second->ahead != Ahead::kNo) StartAhead(it->second.get());
+    return;
+  }
   // Scripts and restart history are part of the record.
   core_->tree.TouchHeader(sup);
-  if (sup->started || sup->planner->initializing() || sup->planner->shutting_down()) return;
+  if (sup->started || sup->planner->shutting_down()) return;
   sup->started = true;
   sup->user_waits = false;
   core_->events.AddSupervisor(Event::KIND_SUPERVISOR_STARTED, sup, nullptr);
@@ -176,6 +185,10 @@ void Reconciler::DoStart(ClusterSupervisor* sup, ChildKey key) {
   const ChildRecord* record = sup->planner->Find(key);
   if (record == nullptr) return;
   Child* child = core_->tree.Ensure(sup, *record);
+  if (child->ahead != Ahead::kNo) {
+    if (TurnHasCome(child)) StartAhead(child);
+    return;
+  }
   child->spec = record->spec;
   child->retry_at = Instant();
   core_->tree.Touch(child);
@@ -184,7 +197,8 @@ void Reconciler::DoStart(ClusterSupervisor* sup, ChildKey key) {
   if (child->spec->supervisor != nullptr) return StartNested(child);
   // After a restart of the coordinator an assignment may stand: its node will tell.
   if (child->assigned != Assigned::kNone) return;
-  Enqueue(child);
+  if (TurnHasCome(child)) return Enqueue(child);
+  child->ahead = Ahead::kUnplaced;
 }
 
 void Reconciler::StartNested(Child* child) {
@@ -216,6 +230,7 @@ void Reconciler::DoStop(ClusterSupervisor* sup, ChildKey key, const ShutdownPoli
   };
   if (child == nullptr) return over(ExitReason::Shutdown());
   core_->tree.Touch(child);
+  if (child->ahead != Ahead::kNo) Release(child);
   if (child->nested != nullptr) {
     child->assigned = Assigned::kStopping;
     ClusterSupervisor* nested = child->nested.get();
@@ -455,7 +470,8 @@ void Reconciler::StartAgain(Child* child) {
   child->previous_node = "";
   Release(child);
   core_->tree.Touch(child);
-  Enqueue(child);
+  if (TurnHasCome(child)) return Enqueue(child);
+  child->ahead = Ahead::kUnplaced;
 }
 
 void Reconciler::CountRestart(ClusterSupervisor* sup) {

@@ -84,6 +84,8 @@ class Reconciler {
   PlacementRequest RequestFor(const Child* child) const;
   // Where the child would be started if the node that it runs on were not there.
   PlacementResult PlaceElsewhere(const Child* child, const std::vector<NodeView>& views) const;
+  // Gives up an assignment that was made before its turn.
+  void DropAhead(Child* child);
   bool has_work() const { return !work_.empty(); }
   size_t pending() const { return pending_.size() + queue_.size(); }
   uint64_t restarts_last_minute();
@@ -124,9 +126,15 @@ class Reconciler {
   void CountOn(Child* child, const std::string& node, bool there);
   void Unreserve(Child* child, const std::string& node, uint32_t node_id, uint32_t incarnation,
                  bool waits_init);
-  void Assign(Child* child, Member* member);
+  void Assign(Child* child, Member* member, Ahead ahead = Ahead::kNo);
   void Release(Child* child);
   void NoNode(Child* child, const PlacementResult& result);
+  // Start-ups (start_ahead.cc).
+  static bool TurnHasCome(const Child* child);
+  void AssignAhead(ClusterSupervisor* sup);
+  static void CountIn(const Child& child, std::vector<NodeView>* views);
+  bool AssignNextAhead(Child* child, std::vector<NodeView>* views);
+  void StartAhead(Child* child);
   bool UserWaits(const Child* child) const;
   void StartWaits(Child* child, bool waits);
   void SendStart(Child* child);

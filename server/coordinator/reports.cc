@@ -60,6 +60,7 @@ void Reconciler::TakeReport(Member* member, Child* child, const Report& report) 
       if (report.started().ignored() && child->assigned == Assigned::kStarting) {
         Release(child);
         core_->tree.Touch(child);
+        core_->tree.TouchHeader(child->supervisor);  // a start-up must not come back to it
         Later(child->supervisor, [this, key = child->key](SupervisorPlanner& p) {
           return p.OnStartIgnored(key, core_->now());
         });
@@ -190,6 +191,11 @@ void Reconciler::Compare(Member* member, Child* child, const internal::v1::Child
   if (status == nullptr) {
     if (child->assigned == Assigned::kStopping) return Stopped(child, ExitReason::Shutdown());
     // Nothing was sent under this session yet, older ones are refused: it was never started (W3).
+    if (child->ahead != Ahead::kNo) return;
+    if (child->assigned == Assigned::kStarting && !TurnHasCome(child)) {
+      child->ahead = Ahead::kDurable;
+      return;
+    }
     if (child->assigned == Assigned::kStarting) {
       core_->journal.After([this, path = child->path_key, fence = child->fence] {
         Child* c = core_->tree.FindChild(path);
@@ -231,7 +237,7 @@ void Reconciler::OnNodeGone(Member* member) {
         child->incarnation != member->incarnation()) {
       continue;
     }
-    if (NeedsProof(child)) {
+    if (NeedsProof(child) && child->ahead == Ahead::kNo) {
       child->frozen = false;
       child->pending_reason = "death_not_proven";
       core_->tree.Touch(child);
@@ -239,8 +245,8 @@ void Reconciler::OnNodeGone(Member* member) {
     }
     core_->operations.OnDeathDecides(child);
     // A start that was not answered may be what took the node down.
-    if (child->assigned == Assigned::kStarting && MayBlame(*member) &&
-        MarkPoison(child, core_->wall())) {
+    const bool sent = child->assigned == Assigned::kStarting && child->ahead == Ahead::kNo;
+    if (sent && MayBlame(*member) && MarkPoison(child, core_->wall())) {
       Exited(child, ExitReason::NoConnection(), Cause::kPoison);
       continue;
     }
@@ -322,6 +328,7 @@ void Reconciler::OnSuspect(Member* member) {
 void Reconciler::ReplaceLost(Child* child) {
   Member* member = core_->members.FindLive(child->node_id, child->incarnation);
   if (member == nullptr || !member->suspect || child->assigned == Assigned::kStopping) return;
+  if (child->ahead != Ahead::kNo) return;
   // What the node still runs is compared at a resync, so there must be one.
   if (member->control != nullptr && !Mutant("no-resync-after-replacement"))
     member->control->Close(absl::UnavailableError("children were replaced: say what is there"));

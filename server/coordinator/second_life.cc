@@ -184,8 +184,8 @@ bool Reconciler::KeepOlder(Member* member, Child* child, const internal::v1::Chi
   }
   const bool ends = status.state() == v1::ACTOR_STATE_TERMINATING;
   const bool runs = status.has_pid() && status.state() != v1::ACTOR_STATE_STARTING && !ends;
-  const bool replaced =
-      child->assigned == Assigned::kRunning || child->assigned == Assigned::kStarting;
+  const bool replaced = child->ahead == Ahead::kNo && (child->assigned == Assigned::kRunning ||
+                                                       child->assigned == Assigned::kStarting);
   if (!runs || !replaced || status.fence() >= child->fence.value()) return false;
   const uint64_t older = status.fence();
   const bool here =

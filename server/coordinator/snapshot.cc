@@ -19,7 +19,7 @@ v1::ChildState ShownState(const Coordinator::Core& core, const Child& child) {
            : child.nested->started               ? v1::CHILD_STATE_RUNNING
                                                  : v1::CHILD_STATE_STARTING;
   }
-  switch (child.assigned) {
+  switch (child.ahead == Ahead::kNo ? child.assigned : Assigned::kNone) {
     case Assigned::kQueued:
       return v1::CHILD_STATE_PENDING;
     case Assigned::kStarting:
@@ -109,7 +109,7 @@ v1::ChildInfo EncodeChild(const Coordinator::Core& core, const Child& child, boo
     info.set_restarts(record->restarts);
   }
   const bool placed = child.nested == nullptr && child.assigned != Assigned::kNone &&
-                      child.assigned != Assigned::kQueued;
+                      child.assigned != Assigned::kQueued && child.ahead == Ahead::kNo;
   if (placed) {
     if (child.pid) *info.mutable_pid() = wire::ToProto(child.pid, {});
     info.set_fence(child.fence.value());

@@ -49,6 +49,15 @@ void CountDown(ClusterSupervisor::NodeCounts* counts, const std::string& node) {
 
 }  // namespace
 
+// What was placed counts for those that are placed next.
+void Reconciler::CountIn(const Child& child, std::vector<NodeView>* views) {
+  for (NodeView& view : *views) {
+    if (view.node_id != child.node_id) continue;
+    view.assigned_weight += WeightOf(&child.spec->resources);
+    for (const auto& [resource, amount] : child.spec->resources) view.assigned[resource] += amount;
+  }
+}
+
 void Reconciler::CountOn(Child* child, const std::string& node, bool there) {
   ClusterSupervisor* sup = child->supervisor;
   const std::string& key = KeyOf(child);
@@ -127,11 +136,10 @@ void Reconciler::Pump() {
     bucket_.Take(options.starts_per_second * pace, now);
     child->supervisor->bucket.Take(sup_rate, now);
     if (braked) brake_.Take(options.braked_starts_per_second, now);
-    for (NodeView& view : views) {
-      if (view.node_id != child->node_id) continue;
-      view.assigned_weight += WeightOf(&child->spec->resources);
-      for (const auto& [resource, amount] : child->spec->resources)
-        view.assigned[resource] += amount;
+    CountIn(*child, &views);
+    if (child->supervisor->planner->initializing()) {
+      AssignAhead(child->supervisor);
+      views.clear();
     }
   }
   if (waits && pump_timer_ == 0) {
@@ -240,10 +248,11 @@ bool Reconciler::UserWaits(const Child* child) const {
   return record->op_start || (sup->planner->initializing() && sup->user_waits);
 }
 
-void Reconciler::Assign(Child* child, Member* member) {
+void Reconciler::Assign(Child* child, Member* member, Ahead ahead) {
   child->fence = core_->NextFence();
   child->assigned = Assigned::kStarting;
-  child->waits_init = true;
+  child->ahead = ahead;
+  child->waits_init = ahead == Ahead::kNo;
   child->node = member->name();
   child->node_id = member->node_id();
   child->incarnation = member->incarnation();
@@ -254,12 +263,14 @@ void Reconciler::Assign(Child* child, Member* member) {
   ++child->starts;
   if (!child->spec->start.name.empty()) child->reg_version = core_->NextRegVersion();
   Reserve(child, member);
-  ++member->starts_in_flight;
+  if (child->waits_init) ++member->starts_in_flight;
   core_->tree.Touch(child);
   if (Mutant("start-before-commit")) SendStart(child);
   core_->journal.After([this, path = child->path_key, fence = child->fence] {
     Child* c = core_->tree.FindChild(path);
-    if (c != nullptr && c->fence == fence && c->assigned != Assigned::kNone) SendStart(c);
+    if (c == nullptr || c->fence != fence) return;
+    if (c->assigned == Assigned::kNone || c->assigned == Assigned::kQueued) return;
+    c->ahead == Ahead::kNo ? SendStart(c) : void(c->ahead = Ahead::kDurable);
   });
 }
 
@@ -292,6 +303,8 @@ void Reconciler::Unreserve(Child* child, const std::string& node, uint32_t node_
 
 // Gives back what the assignment took. The fence stays known until the next one.
 void Reconciler::Release(Child* child) {
+  const Ahead ahead = std::exchange(child->ahead, Ahead::kNo);
+  if (ahead == Ahead::kWritten || ahead == Ahead::kDurable) --child->starts;
   const bool placed = child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
   if (!placed || child->nested != nullptr || child->node_id == 0) {
     if (placed) child->assigned = Assigned::kNone;

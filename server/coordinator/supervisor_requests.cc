@@ -279,7 +279,8 @@ void SupervisorRequests::TerminateChild(const ChildArgs& args,
     return core_->operations.Fail(
         op, ToError({.code = Code::kNotFound}, (*sup)->path_key, args.child_id));
   }
-  const bool running = child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
+  const bool running = child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued &&
+                       child->ahead == Ahead::kNo;
   core_->operations.TerminateOf(child, op);
   const OpId number =
       core_->operations.Track([this, op, running, path = child->path_key,

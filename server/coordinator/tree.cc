@@ -247,6 +247,16 @@ void Tree::TouchHeader(ClusterSupervisor* sup) {
 void Tree::TouchLazily(Child* child) {
   child->supervisor->dirty.insert(child->key);
   dirty_.insert(child->supervisor);
+  FlushLater();
+}
+
+void Tree::TouchHeaderLazily(ClusterSupervisor* sup) {
+  sup->header_dirty = true;
+  dirty_.insert(sup);
+  FlushLater();
+}
+
+void Tree::FlushLater() {
   if (lazy_timer_) return;
   lazy_timer_ = true;
   core_->After(absl::Seconds(1), [this] {

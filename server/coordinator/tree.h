@@ -32,6 +32,14 @@ enum class Assigned : uint8_t {
   kStopping,  // to be stopped; not yet known to be over
 };
 
+// The assignment of a child that its supervisor's start-up has not come to: nothing of it is sent.
+enum class Ahead : uint8_t {
+  kNo,
+  kUnplaced,  // its supervisor waits for it, but for those before it first
+  kWritten,   // on its way to the store
+  kDurable,
+};
+
 // A life of an `available` child beside its present one: the next, which is to take over as soon as
 // it is up, or the one before, which is being stopped since it was taken over from.
 struct SecondLife {
@@ -54,6 +62,7 @@ struct Child {
   std::shared_ptr<const ChildSpec> spec;
 
   Assigned assigned = Assigned::kNone;
+  Ahead ahead = Ahead::kNo;
   std::string node;  // name; with node_id and incarnation the life it is assigned to
   uint32_t node_id = 0;
   uint32_t incarnation = 0;
@@ -116,6 +125,8 @@ struct ClusterSupervisor {
   std::string header_written;
   std::vector<ChildKey> script_written;
   uint64_t last_order = 0;
+  ChildKey last_ahead = kNoChild;  // of a start-up: the last one assigned before its turn
+  uint64_t last_ahead_order = 0;
 };
 
 std::string PathKey(const std::vector<std::string>& path);
@@ -146,6 +157,8 @@ class Tree {
 
   void Touch(Child* child);
   void TouchHeader(ClusterSupervisor* sup);
+  // For what can be told from the children's records: how far a start-up has come.
+  void TouchHeaderLazily(ClusterSupervisor* sup);
   // RUNNING marks are for people; they go out with the next write or within a second.
   void TouchLazily(Child* child);
   // Puts all that is dirty into the turn's transaction.
@@ -159,6 +172,7 @@ class Tree {
 
  private:
   void Index(ClusterSupervisor* sup);
+  void FlushLater();
   void WriteChild(Child* child);
   void WriteHeader(ClusterSupervisor* sup);
   void WriteScriptMembers(ClusterSupervisor* sup, const std::vector<ChildKey>& members);

@@ -52,7 +52,10 @@ void Tree::WriteChild(Child* child) {
     child->is_new = false;
   }
   internal::v1::AssignmentRecord asg;
-  asg.set_state(static_cast<uint32_t>(record->state));
+  // Whether the start of one that was assigned ahead has been sent is not written again: the next
+  // term has to take it for one that is being started.
+  const bool ahead = child->ahead == Ahead::kWritten || child->ahead == Ahead::kDurable;
+  asg.set_state(static_cast<uint32_t>(ahead ? ChildState::kStarting : record->state));
   asg.set_restarting(record->restarting);
   asg.set_retrying(record->retrying);
   asg.set_op_start(record->op_start);

@@ -39,7 +39,8 @@ void SupervisorPlanner::DoStartFailed(Turn& t, ChildRecord* r, const ExitReason&
     r->op_start = false;
     return SetState(r, ChildState::kUndefined);
   }
-  if (IsStartingMember(r)) return GroupStartFailed(t, r, reason);
+  // Of a start-up that was resumed, one may be ahead of what is known of those before it.
+  if (IsStartingMember(r) || initializing()) return GroupStartFailed(t, r, reason);
   SupervisorReport report = ReportOn(r, Context::kStartError, reason);
   report.restarting = r->retrying;
   t.out.push_back(action::Report{std::move(report)});

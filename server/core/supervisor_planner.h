@@ -100,6 +100,11 @@ class SupervisorPlanner {
   SupervisorActions Init(std::vector<std::shared_ptr<const ChildSpec>> children, Instant now);
   // True from Init until every child of the start list has been started.
   bool initializing() const { return script_.kind == Script::Kind::kInit; }
+  // While initializing: the child that the start list has come to.
+  ChildKey at_hand() const {
+    const bool any = initializing() && script_.position < script_.members.size();
+    return any ? script_.members[script_.position] : kNoChild;
+  }
 
   // -- Operations. Each is answered by exactly one OpReply (none if op is 0), now or later. The
   // spec is valid (ValidateSpec). Dynamic children are addressed by key: the driver maps a pid with
