@@ -1,7 +1,9 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -10,6 +12,7 @@
 #include "grpcpp/support/server_callback.h"
 
 #include "common/base/error.h"
+#include "common/base/mutex.h"
 #include "server/rpc/status.h"
 
 namespace banyan::rpc {
@@ -28,6 +31,16 @@ class PendingCall : public grpc::ServerUnaryReactor {
   // True once: the caller may then fill the response in and must finish.
   bool Claim() { return !claimed_.exchange(true, std::memory_order_acq_rel); }
   bool claimed() const { return claimed_.load(std::memory_order_acquire); }
+  void OnGivenUp(std::function<void()> fn) {
+    {
+      MutexLock lock(&mu_);
+      if (!given_up_) {
+        on_given_up_ = std::move(fn);
+        return;
+      }
+    }
+    fn();
+  }
   void FinishWith(const absl::Status& status, const wire::NodeIdentity& self = {}) {
     Finish(ToGrpcStatus(status, context_, self));
   }
@@ -35,15 +48,26 @@ class PendingCall : public grpc::ServerUnaryReactor {
   void Ref() { handles_.fetch_add(1, std::memory_order_relaxed); }
   void Unref() {
     if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
-    // Nobody can answer any more: what should have done so was stopped.
-    if (Claim()) FinishWith(MakeError("NODE_STOPPING", "the server is stopping"));
+    // Nobody can answer any more: what should have done so was stopped, wherever it was.
+    ErrorInfo stopped;
+    stopped.metadata["outcome"] = std::string(kOutcomeUnknown);
+    if (Claim())
+      FinishWith(WithErrorInfo(MakeError("NODE_STOPPING", "the server is stopping"), stopped));
     Drop();
   }
 
  private:
-  // The client gave up: the work goes on, but there is nobody to tell.
+  // The client gave up: there is nobody to tell, and what has not begun need not.
   void OnCancel() override {
-    if (Claim()) Finish(grpc::Status(grpc::StatusCode::CANCELLED, "cancelled by the client"));
+    std::function<void()> fn;
+    {
+      MutexLock lock(&mu_);
+      given_up_ = true;
+      fn = std::exchange(on_given_up_, nullptr);
+    }
+    if (!Claim()) return;
+    Finish(grpc::Status(grpc::StatusCode::CANCELLED, "cancelled by the client"));
+    if (fn) fn();
   }
   void OnDone() override { Drop(); }
   void Drop() {
@@ -52,6 +76,9 @@ class PendingCall : public grpc::ServerUnaryReactor {
 
   grpc::CallbackServerContext* const context_;
   Response* const response_;
+  Mutex mu_;
+  bool given_up_ ABSL_GUARDED_BY(mu_) = false;
+  std::function<void()> on_given_up_ ABSL_GUARDED_BY(mu_);
   std::atomic<bool> claimed_{false};
   std::atomic<int> handles_{0};
   std::atomic<int> owners_{2};  // gRPC, and the handles together
@@ -77,6 +104,10 @@ class Answer {
 
   // Whether it is too late, e.g. since the client has gone.
   bool closed() const { return call_->claimed(); }
+
+  // `fn` runs once if the client gives up before there is an answer, at once if it has. It must
+  // hold no handle of this call, which would never be freed.
+  void OnGivenUp(std::function<void()> fn) const { call_->OnGivenUp(std::move(fn)); }
 
   void Fail(const absl::Status& status, const wire::NodeIdentity& self = {}) const {
     if (call_->Claim()) call_->FinishWith(status, self);

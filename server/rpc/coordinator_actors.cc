@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -37,10 +38,29 @@ void CoordinatorBackend::ActiveNodes(
   gathering->next("");
 }
 
+absl::Duration RouteTries::Pause(bool move, Random* random) const {
+  if (!move) {
+    const absl::Duration pause = kRepeatFirst * (int64_t{1} << std::min(repeats, 10));
+    return std::min(kRepeatMax, pause) * (0.5 + random->Unit() / 2);
+  }
+  absl::Duration pause = kRouteAgainFirst;
+  for (int i = 0; i < moves; ++i) pause *= kRouteAgainFactor;
+  return pause;
+}
+
+bool CoordinatorBackend::MayRepeat() {
+  MutexLock lock(&budget_mu_);
+  return budget_.Take();
+}
+
 void CoordinatorBackend::Call(const CallContext& context, v1::CallRequest* request,
                               Answer<v1::CallResponse> answer) {
   absl::StatusOr<Target> target = wire::FromProto(request->target(), {});
   if (!target.ok()) return answer.Fail(target.status());
+  {
+    MutexLock lock(&budget_mu_);
+    budget_.OnCall();
+  }
   CallContext limited = context;
   limited.deadline = CallDeadline(context, *request, deps_.clock->Now());
   Route<v1::CallRequest, v1::CallResponse>(limited, std::move(*request), TargetOf<v1::CallRequest>,

@@ -4,13 +4,23 @@
 #include <string>
 #include <vector>
 
+#include "common/time/random.h"
 #include "server/coordinator/coordinator.h"
+#include "server/core/retry_budget.h"
 #include "server/rpc/backend.h"
 #include "server/rpc/fan_out.h"
 #include "server/rpc/forward.h"
 #include "server/rpc/server_info.h"
 
 namespace banyan::rpc {
+
+// How often a request was sent again already, and why.
+struct RouteTries {
+  int moves = 0;    // it did not run, and its target may be elsewhere by now
+  int repeats = 0;  // it may have run, and may be repeated
+  bool may_have_run = false;
+  absl::Duration Pause(bool move, Random* random) const;
+};
 
 // The public services as the coordinator gives them: what is cluster-wide it does itself, what
 // concerns a process or a local supervisor it passes on to the hosting node, with the target
@@ -48,7 +58,9 @@ class CoordinatorBackend final : public Backend {
   struct Routed;
   template <typename Request, typename Response>
   void Route(const CallContext& context, Request request, v1::Target* (*target_of)(Request*),
-             const char* method, Instant deadline, Answer<Response> answer, int tries = 0);
+             const char* method, Instant deadline, Answer<Response> answer, RouteTries tries = {});
+  // One more idempotent call is sent again; false: too many of them are.
+  bool MayRepeat();
   // For what concerns a supervisor: a process's is its node's, else `here` is tried, and what it
   // says is not cluster-wide is passed on.
   template <typename Request, typename Response>
@@ -68,6 +80,9 @@ class CoordinatorBackend final : public Backend {
   void ExpandLocalTrees(const CallContext& context, uint32_t depth, v1::GetTreeResponse tree,
                         Answer<v1::GetTreeResponse> answer);
 
+  SystemRandom random_;
+  Mutex budget_mu_;
+  RetryBudget budget_ ABSL_GUARDED_BY(budget_mu_);
   const Deps deps_;
 };
 

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "fmt/format.h"
@@ -16,15 +18,39 @@
 namespace banyan::rpc {
 
 // A name or place may lead to a process that has just ended; nothing has run then, and a moment
-// later it leads to the next one.
-inline constexpr int kRoutesMax = 6;
-inline constexpr absl::Duration kRouteAgainFirst = absl::Milliseconds(10);
+// later it leads to the next one: three times at most.
+inline constexpr int kRoutesMax = 3;
+inline constexpr absl::Duration kRouteAgainFirst = absl::Milliseconds(20);
+inline constexpr int kRouteAgainFactor = 4;
+// A call that may have run, of which that does no harm.
+inline constexpr absl::Duration kRepeatFirst = absl::Milliseconds(50);
+inline constexpr absl::Duration kRepeatMax = absl::Seconds(1);
 
-inline bool MayRouteAgain(const grpc::Status& status, const grpc::ClientContext& client) {
-  if (FromActor(client)) return false;
-  const std::string reason = ErrorReason(FromGrpcStatus(status));
-  return reason == "NOPROC" || reason == "NOT_DELIVERED";
+// What the platform says of the request; nothing of what its target said.
+struct RouteVerdict {
+  RouteVerdict(const grpc::Status& status, const grpc::ClientContext& client) {
+    if (FromActor(client)) return;
+    const absl::Status error = FromGrpcStatus(status);
+    ErrorInfo info = GetErrorInfo(error).value_or(ErrorInfo());
+    const std::string& outcome = info.metadata["outcome"];
+    not_executed = outcome == kNotExecuted;
+    unknown = outcome == kOutcomeUnknown;
+    moved = not_executed && (info.reason == "NOPROC" || info.reason == "NOT_DELIVERED" ||
+                             info.reason == "CALLEE_EXITED");
+    // A node that was reached has tried itself.
+    lost = info.reason == "NOCONNECTION" && !FromServer(client);
+  }
+  bool not_executed = false;
+  bool unknown = false;
+  bool moved = false;
+  bool lost = false;
+};
+
+template <typename Request>
+bool IsIdempotent(const Request&) {
+  return false;
 }
+inline bool IsIdempotent(const v1::CallRequest& request) { return request.idempotent(); }
 
 // A target that was validated; the coordinator's own form of pids is that of the wire.
 inline Target TargetFrom(const v1::Target& target) {
@@ -54,7 +80,7 @@ inline bool IsLocalSupervisor(const absl::Status& status) {
 template <typename Request, typename Response>
 void CoordinatorBackend::Route(const CallContext& context, Request request,
                                v1::Target* (*target_of)(Request*), const char* method,
-                               Instant deadline, Answer<Response> answer, int tries) {
+                               Instant deadline, Answer<Response> answer, RouteTries tries) {
   if (absl::Status hops = CheckHops(context); !hops.ok()) return answer.Fail(hops);
   absl::StatusOr<Target> target = wire::FromProto(*target_of(&request), {});
   if (!target.ok()) return answer.Fail(target.status());
@@ -63,27 +89,40 @@ void CoordinatorBackend::Route(const CallContext& context, Request request,
       *std::move(target), deadline,
       [this, context, request = std::move(request), target_of, method, deadline, answer, tries,
        by_pid](absl::StatusOr<ResolvedTarget> to) mutable {
-        if (!to.ok()) return answer.Fail(to.status());
-        const bool last = by_pid || tries + 1 >= kRoutesMax;
+        if (!to.ok())
+          return answer.Fail(tries.may_have_run ? MayHaveRun(to.status()) : to.status());
+        const bool last = !IsIdempotent(request) && (by_pid || tries.moves >= kRoutesMax);
         // Kept for another try only where there can be one.
         auto kept = last ? nullptr : std::make_shared<Request>(request);
         WriteTarget(*to, target_of(&request));
-        deps_.forwarder->Ask<Request, Response>(
+        const auto asked = deps_.forwarder->Ask<Request, Response>(
             context, Hop::kNode, to->address, method, std::move(request),
-            [this, context, kept, target_of, method, deadline, answer, tries](
-                const grpc::Status& status, Response* response, const grpc::ClientContext& client) {
+            [this, context, kept, target_of, method, deadline, answer, tries, by_pid](
+                const grpc::Status& status, Response* response,
+                const grpc::ClientContext& client) mutable {
               if (status.ok()) return answer.Done(std::move(*response));
-              const Instant again = deps_.clock->Now() + kRouteAgainFirst * (1 << tries);
-              if (kept == nullptr || answer.closed() || again >= deadline ||
-                  !MayRouteAgain(status, client)) {
-                return Forwarder::PassError(answer, status, client);
+              const RouteVerdict verdict(status, client);
+              const bool move = verdict.moved && !by_pid && tries.moves < kRoutesMax;
+              const bool repeat = verdict.lost && kept != nullptr && IsIdempotent(*kept);
+              const Instant again = deps_.clock->Now() + tries.Pause(move, &random_);
+              if (kept == nullptr || answer.closed() || again >= deadline || !(move || repeat) ||
+                  (!move && !MayRepeat())) {
+                if (!tries.may_have_run || !verdict.not_executed)
+                  return Forwarder::PassError(answer, status, client);
+                return answer.Fail(MayHaveRun(FromGrpcStatus(status)));
               }
+              ++(move ? tries.moves : tries.repeats);
+              tries.may_have_run |= verdict.unknown;
               deps_.timers->ScheduleAt(
                   again, [this, context, kept, target_of, method, deadline, answer, tries] {
+                    if (answer.closed()) return;
                     Route<Request, Response>(context, *kept, target_of, method, deadline, answer,
-                                             tries + 1);
+                                             tries);
                   });
             });
+        answer.OnGivenUp([asked] {
+          if (const std::shared_ptr<grpc::ClientContext> open = asked.lock()) open->TryCancel();
+        });
       });
 }
 

@@ -20,12 +20,22 @@ grpc::Status ExplainHop(const grpc::Status& status, Hop hop, const std::string& 
                         const grpc::ClientContext& client) {
   // Servers of ours attach details to every error but those that gRPC makes for them.
   if (status.ok() || !status.error_details().empty()) return status;
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    return wire::ToGrpc(MakeError("CALL_TIMEOUT",
+                                  fmt::format("the server at {} has not answered in time", address),
+                                  {{"address", address}}));
+  }
   if (status.error_code() != grpc::StatusCode::UNAVAILABLE) return status;
   if (hop == Hop::kCoordinator) {
-    return wire::ToGrpc(MakeError(
+    absl::Status error = MakeError(
         "COORDINATOR_UNAVAILABLE",
         fmt::format("the coordinator at {} cannot be reached: {}", address, status.error_message()),
-        {{"address", address}}));
+        {{"address", address}});
+    if (CouldNotConnect(status, client)) return wire::ToGrpc(error);
+    // It may have been taken. Those that may be sent again say so by their method or request id.
+    ErrorInfo taken;
+    taken.metadata["outcome"] = std::string(kOutcomeUnknown);
+    return wire::ToGrpc(WithErrorInfo(error, taken));
   }
   const char* reason = CouldNotConnect(status, client) ? "NOT_DELIVERED" : "NOCONNECTION";
   return wire::ToGrpc(MakeError(
@@ -52,6 +62,10 @@ void CopyTrailers(const grpc::ClientContext& from, grpc::CallbackServerContext* 
       to->AddTrailingMetadata(key, std::string(it->second.data(), it->second.size()));
     }
   }
+}
+
+bool FromServer(const grpc::ClientContext& client) {
+  return client.GetServerTrailingMetadata().contains(wire::kOriginTrailer);
 }
 
 bool FromActor(const grpc::ClientContext& client) {

@@ -27,6 +27,8 @@ grpc::Status ExplainHop(const grpc::Status& status, Hop hop, const std::string& 
                         const grpc::ClientContext& client);
 // Copies what the other server said beside its error.
 void CopyTrailers(const grpc::ClientContext& from, grpc::CallbackServerContext* to);
+// Whether the answer, an error, was made by the other server, not on the way there.
+bool FromServer(const grpc::ClientContext& client);
 // Whether the answer, an error, is a process's own.
 bool FromActor(const grpc::ClientContext& client);
 // FORWARD_LOOP if it was passed on too often already.
@@ -37,11 +39,13 @@ class Forwarder {
  public:
   Forwarder(Channels* channels, const Clock* clock) : channels_(channels), clock_(clock) {}
 
-  // `done` gets the other server's answer, on a thread of gRPC's.
+  // `done` gets the other server's answer, on a thread of gRPC's. What is returned lives until
+  // then: TryCancel() tells that server that nobody waits any more.
   template <typename Request, typename Response>
-  void Ask(const CallContext& context, Hop hop, const std::string& address, const char* method,
-           Request request,
-           std::function<void(grpc::Status, Response*, const grpc::ClientContext&)> done) {
+  std::weak_ptr<grpc::ClientContext> Ask(
+      const CallContext& context, Hop hop, const std::string& address, const char* method,
+      Request request,
+      std::function<void(grpc::Status, Response*, const grpc::ClientContext&)> done) {
     struct State {
       grpc::ClientContext client;
       Request request;
@@ -54,6 +58,7 @@ class Forwarder {
           [state, done = std::move(done)](const grpc::Status& status) {
             done(status, &state->response, state->client);
           });
+    return std::shared_ptr<grpc::ClientContext>(state, &state->client);
   }
 
   // The same, answered as the other server does.

@@ -6,6 +6,7 @@
 #include "common/wire/payload.h"
 #include "common/wire/target.h"
 #include "common/wire/time.h"
+#include "server/node/routed_calls.h"
 #include "server/rpc/actor_codec.h"
 #include "server/rpc/call_deadline.h"
 #include "server/rpc/fan_out.h"
@@ -14,85 +15,19 @@
 #include "server/wire/child_spec.h"
 
 namespace banyan::rpc {
-namespace {
-
-// A name whose holder has just ended points to the next one a moment later: such calls are tried
-// again, since nothing has run.
-constexpr int kResolvesMax = 6;
-constexpr absl::Duration kResolveAgainFirst = absl::Milliseconds(10);
-
-bool HolderIsGone(const absl::Status& status, Pid callee) {
-  // It may pass on what a call of its own ended with.
-  if (IsAnswered(status)) return false;
-  const std::string reason = ErrorReason(status);
-  if (reason == "NOPROC" || reason == "NOT_DELIVERED") return true;
-  // It ended with the call in its mailbox; not another process that it had called.
-  if (reason != "CALLEE_EXITED") return false;
-  std::map<std::string, std::string> metadata = GetErrorInfo(status)->metadata;
-  return metadata["outcome"] == kNotExecuted && metadata["target"] == FormatPid(callee);
-}
-
-}  // namespace
-
 // ------------------------------------------------------------------ Call
 
-void NodeBackend::CallPid(Pid pid, Payload payload, Instant deadline,
-                          Answer<v1::CallResponse> answer) {
-  deps_.runtime->Call(
-      pid, std::move(payload), deadline,
-      [this, answer = std::move(answer)](absl::StatusOr<Payload> reply, Pid callee) {
-        const wire::NodeIdentity me = self();
-        if (!reply.ok()) return answer.Fail(reply.status(), me);
-        answer.With(
-            [&](v1::CallResponse* out) {
-              wire::ToProto(callee, me, out->mutable_pid());
-              return wire::ToProto(*reply, out->mutable_payload());
-            },
-            me);
-      });
-}
-
-// A call by name or place, which may be resolved anew while it has not run.
-struct NodeBackend::NamedCall {
-  CallContext context;
-  v1::Target target;
-  Payload payload;
-  Instant deadline;
-  Answer<v1::CallResponse> answer;
-  int tries = 0;
-};
-
-void NodeBackend::CallResolved(std::shared_ptr<NamedCall> call, Pid pid) {
-  Payload payload = call->payload;
-  const Instant deadline = call->deadline;
-  deps_.runtime->Call(pid, std::move(payload), deadline,
-                      [this, call = std::move(call)](absl::StatusOr<Payload> reply, Pid callee) {
-                        if (!reply.ok()) return CallFailed(call, reply.status(), callee);
-                        const wire::NodeIdentity me = self();
-                        call->answer.With(
-                            [&](v1::CallResponse* out) {
-                              wire::ToProto(callee, me, out->mutable_pid());
-                              return wire::ToProto(*reply, out->mutable_payload());
-                            },
-                            me);
-                      });
-}
-
-void NodeBackend::CallFailed(std::shared_ptr<NamedCall> call, const absl::Status& status,
-                             Pid callee) {
-  const Instant again = deps_.clock->Now() + kResolveAgainFirst * (1 << call->tries);
-  if (!HolderIsGone(status, callee) || ++call->tries >= kResolvesMax || again >= call->deadline ||
-      call->answer.closed()) {
-    return call->answer.Fail(status, self());
-  }
-  if (call->target.kind_case() == v1::Target::kName) deps_.node->ForgetRoute(call->target.name());
-  deps_.timers->ScheduleAt(again, [this, call] { CallAgain(call); });
-}
-
-void NodeBackend::CallAgain(std::shared_ptr<NamedCall> call) {
-  ResolvePid(call->context, call->target, call->deadline, [this, call](absl::StatusOr<Pid> pid) {
-    pid.ok() ? CallResolved(call, *pid) : CallFailed(call, pid.status(), Pid());
-  });
+Runtime::CallDone NodeBackend::Replies(Answer<v1::CallResponse> answer) {
+  return [this, answer = std::move(answer)](absl::StatusOr<Payload> reply, Pid callee) {
+    const wire::NodeIdentity me = self();
+    if (!reply.ok()) return answer.Fail(reply.status(), me);
+    answer.With(
+        [&](v1::CallResponse* out) {
+          wire::ToProto(callee, me, out->mutable_pid());
+          return wire::ToProto(*reply, out->mutable_payload());
+        },
+        me);
+  };
 }
 
 void NodeBackend::Call(const CallContext& context, v1::CallRequest* request,
@@ -101,13 +36,32 @@ void NodeBackend::Call(const CallContext& context, v1::CallRequest* request,
   absl::StatusOr<Pid> pid = ResolveNow(request->target());
   if (!pid.ok()) return answer.Fail(pid.status());
   Payload payload = wire::FromProto(std::move(*request->mutable_payload()));
-  if (request->target().kind_case() == v1::Target::kPid) {
-    return CallPid(*pid, std::move(payload), deadline, std::move(answer));
+  const bool by_pid = request->target().kind_case() == v1::Target::kPid;
+  if (by_pid && !request->idempotent()) {
+    // Nothing can come of it but one send.
+    const Ref call = deps_.runtime->NewCall();
+    answer.OnGivenUp([runtime = deps_.runtime, call] { runtime->CancelCall(call); });
+    deps_.runtime->Call(*pid, std::move(payload), deadline, Replies(std::move(answer)),
+                        {.ref = call});
+    return;
   }
-  auto call =
-      std::make_shared<NamedCall>(NamedCall{context, std::move(*request->mutable_target()),
-                                            std::move(payload), deadline, std::move(answer)});
-  pid->valid() ? CallResolved(std::move(call), *pid) : CallAgain(std::move(call));
+  RoutedCalls::Request call;
+  call.payload = std::move(payload);
+  call.deadline = deadline;
+  call.idempotent = request->idempotent();
+  call.done = Replies(answer);
+  if (!by_pid) {
+    auto target = std::make_shared<const v1::Target>(std::move(*request->mutable_target()));
+    CallContext limited = context;
+    limited.deadline = deadline;
+    call.find = [this, limited, target](RoutedCalls::Found found) {
+      FindRoute(limited, *target, std::move(found));
+    };
+    if (target->kind_case() == v1::Target::kName)
+      call.forget = [this, target] { deps_.node->ForgetRoute(target->name()); };
+  }
+  const auto open = deps_.node->calls().Start(std::move(call), {*pid});
+  answer.OnGivenUp([open] { RoutedCalls::Cancel(open); });
 }
 
 // ---------------------------------------------------------- Cast and Send

@@ -6,6 +6,7 @@
 #include "server/behaviours/module.h"
 #include "server/behaviours/sys.h"
 #include "server/node/node.h"
+#include "server/node/routed_calls.h"
 #include "server/rpc/backend.h"
 #include "server/rpc/forward.h"
 #include "server/rpc/server_info.h"
@@ -59,6 +60,8 @@ class NodeBackend final : public Backend {
   // The process behind a target of any kind, in this runtime's form.
   void ResolvePid(const CallContext& context, const v1::Target& target, Instant deadline,
                   PidDone done);
+  // The same for a call, within the context's deadline.
+  void FindRoute(const CallContext& context, const v1::Target& target, RoutedCalls::Found found);
   void AskCoordinatorFor(const CallContext& context, const v1::Target& target, PidDone done);
   void AskFor(const CallContext& context, Hop hop, const std::string& address,
               const v1::Target& target, PidDone done);
@@ -88,10 +91,7 @@ class NodeBackend final : public Backend {
                        std::function<void(const absl::Status&)> done);
 
   // --- actors
-  void CallPid(Pid pid, Payload payload, Instant deadline, Answer<v1::CallResponse> answer);
-  void CallResolved(std::shared_ptr<NamedCall> call, Pid pid);
-  void CallFailed(std::shared_ptr<NamedCall> call, const absl::Status& status, Pid callee);
-  void CallAgain(std::shared_ptr<NamedCall> call);
+  Runtime::CallDone Replies(Answer<v1::CallResponse> answer);
   void Deliver(Pid pid, Payload payload, bool cast);
   template <typename Request, typename Response>
   void OneWay(const CallContext& context, Request* request, bool cast, Answer<Response> answer);

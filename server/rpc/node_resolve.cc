@@ -1,4 +1,7 @@
+#include <map>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "common/wire/target.h"
@@ -11,6 +14,21 @@ absl::Status FormerLife(Pid pid) {
   return MakeError("NOPROC",
                    fmt::format("{} belongs to a former life of this node", FormatPid(pid)),
                    {{"target", FormatPid(pid)}});
+}
+
+// Nothing is sent before its target is known, whatever became of the question.
+absl::Status NotFoundIn(const absl::Status& status) {
+  const std::string text(status.message());
+  const std::optional<ErrorInfo> info = GetErrorInfo(status);
+  if (!info) return status;
+  const auto outcome = info->metadata.find("outcome");
+  if (outcome == info->metadata.end() || outcome->second != kOutcomeUnknown) return status;
+  std::map<std::string, std::string> metadata = info->metadata;
+  metadata.erase("outcome");
+  if (info->reason == "NOCONNECTION") return MakeError("NOT_DELIVERED", text, std::move(metadata));
+  if (info->reason == "CALL_TIMEOUT") return MakeError("CALL_EXPIRED", text, std::move(metadata));
+  metadata["outcome"] = std::string(kNotExecuted);
+  return MakeError(info->reason, text, std::move(metadata), info->exit_reason);
 }
 
 }  // namespace
@@ -60,7 +78,7 @@ void NodeBackend::AskFor(const CallContext& context, Hop hop, const std::string&
       context, hop, address, method::kWhereis, std::move(request),
       [this, done = std::move(done)](const grpc::Status& status, v1::WhereisResponse* response,
                                      const grpc::ClientContext&) {
-        if (!status.ok()) return done(FromGrpcStatus(status, self()));
+        if (!status.ok()) return done(NotFoundIn(FromGrpcStatus(status, self())));
         done(wire::FromProto(response->pid(), self()));
       });
 }
@@ -100,6 +118,24 @@ void NodeBackend::Locate(const CallContext& context, const v1::Target& target, I
                        fmt::format("{} is not on node {} any more", text, deps_.info.name),
                        {{"target", text}}));
       });
+}
+
+void NodeBackend::FindRoute(const CallContext& context, const v1::Target& target,
+                            RoutedCalls::Found found) {
+  const bool by_cluster_name = target.kind_case() == v1::Target::kName;
+  if (absl::StatusOr<Pid> now = ResolveNow(target); by_cluster_name && now.ok() && !now->valid()) {
+    return deps_.node->ResolveTarget(
+        Target::Named(target.name()), context.deadline,
+        [found = std::move(found)](absl::StatusOr<Resolved> resolved) {
+          if (!resolved.ok()) return found(NotFoundIn(resolved.status()));
+          found(RoutedCalls::Route{resolved->pid, resolved->reg_version});
+        });
+  }
+  ResolvePid(context, target, context.deadline,
+             [found = std::move(found)](absl::StatusOr<Pid> pid) {
+               if (!pid.ok()) return found(pid.status());
+               found(RoutedCalls::Route{*pid});
+             });
 }
 
 void NodeBackend::ResolvePid(const CallContext& context, const v1::Target& target, Instant deadline,
