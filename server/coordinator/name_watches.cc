@@ -17,7 +17,7 @@ bool Matches(const std::string& name, const std::string& prefix) {
 }
 
 int Size(const v1::WatchNamesResponse& response) {
-  return response.registered_size() + response.released_size();
+  return response.registered_size() + response.released_size() + response.unchanged_size();
 }
 
 }  // namespace
@@ -47,7 +47,17 @@ void NameWatches::Append(const v1::NameEntry& entry, bool registered) {
     history_.pop_front();
     ++first_;
   }
-  // Once a turn, after what else it brings.
+  FlushLater();
+}
+
+void NameWatches::OnHeard() {
+  const bool waits = std::any_of(watches_.begin(), watches_.end(),
+                                 [](const auto& entry) { return !entry.second.caught_up; });
+  if (waits) FlushLater();
+}
+
+// Once a turn, after what else it brings.
+void NameWatches::FlushLater() {
   if (!std::exchange(fresh_, true)) core_->reconciler.Do([this] { Flush(); });
 }
 
@@ -107,11 +117,31 @@ bool NameWatches::Serve(Watch& watch) {
     const bool known = change.registered && change.entry.reg_version() <= watch.after;
     if (!known && Matches(change.entry.name(), watch.prefix)) add(change);
   }
+  told |= CatchUp(watch, &response);
   if (Size(response) == 0 && !told) return false;
   auto done = std::exchange(watch.waiting, nullptr);
   core_->journal.After(
       [done = std::move(done), response = std::move(response)] { done(response); });
   return true;
+}
+
+bool NameWatches::CatchUp(Watch& watch, v1::WatchNamesResponse* response) {
+  if (watch.caught_up || !watch.snapshot_told || watch.next < first_ + history_.size())
+    return false;
+  if (core_->names.recovering()) return false;
+  if (!std::exchange(watch.listed, true) && watch.after != 0) {
+    for (auto it = known_.lower_bound(watch.prefix);
+         it != known_.end() && Matches(it->first, watch.prefix); ++it) {
+      if (it->second.reg_version() <= watch.after) watch.unchanged.push_back(it->first);
+    }
+  }
+  while (!watch.unchanged.empty() && Size(*response) < kBatchMax) {
+    response->add_unchanged(std::move(watch.unchanged.front()));
+    watch.unchanged.pop_front();
+  }
+  if (!watch.unchanged.empty()) return false;
+  response->set_caught_up(true);
+  return watch.caught_up = true;
 }
 
 void NameWatches::Flush() {

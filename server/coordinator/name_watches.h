@@ -12,7 +12,8 @@ namespace banyan {
 
 // Who watches names, and the changes of them in this leader's term, in order. A reader is known by
 // the highest reg_version that it has seen: what was registered later is news to it, whoever leads.
-// Of releases only those of this term are remembered, and those that nodes still report.
+// Of releases only those of this term are remembered, and those that nodes still report; who comes
+// from an earlier term learns from what is left.
 class NameWatches {
  public:
   using WatchId = Coordinator::WatchId;
@@ -25,6 +26,9 @@ class NameWatches {
   void ReleasedBefore(const v1::NameEntry& entry);
   // It was registered before this term.
   void Know(const v1::NameEntry& entry) { known_[entry.name()] = entry; }
+
+  // Nodes have said what they hold, or are gone.
+  void OnHeard();
 
   // Error: RESUME_TOKEN_EXPIRED for a version of this term whose successors are not kept any more.
   absl::StatusOr<WatchId> Open(const std::string& prefix, uint64_t after);
@@ -42,11 +46,17 @@ class NameWatches {
     uint64_t after = 0;
     std::deque<Change> first;  // what is there, and what was released since `after`
     bool snapshot_told = false;
-    uint64_t next = 0;  // the first change not looked at
+    uint64_t next = 0;    // the first change not looked at
+    bool listed = false;  // what is unchanged
+    std::deque<std::string> unchanged;
+    bool caught_up = false;
     Reply<v1::WatchNamesResponse> waiting;
   };
   void Append(const v1::NameEntry& entry, bool registered);
+  void FlushLater();
   bool Serve(Watch& watch);
+  // Adds what is as it was; true: there is no more.
+  bool CatchUp(Watch& watch, v1::WatchNamesResponse* response);
   // Answers those who wait for what this turn brought.
   void Flush();
 

@@ -212,6 +212,7 @@ void NameTable::OnResync(Member* member, const std::vector<internal::v1::ResyncC
     }
   }
   for (const std::string& name : over) Drop(name);
+  watches_.OnHeard();
 }
 
 void NameTable::OnNodeGone(uint32_t node_id, uint32_t incarnation) {
@@ -222,6 +223,7 @@ void NameTable::OnNodeGone(uint32_t node_id, uint32_t incarnation) {
       over.push_back(name);
   }
   for (const std::string& name : over) Drop(name);
+  watches_.OnHeard();
 }
 
 void NameTable::OnChildStarted(Child* child) {

@@ -1,8 +1,12 @@
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <ostream>
+#include <set>
+#include <string>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "client/cli/commands/commands.h"
@@ -51,6 +55,57 @@ void PrintChange(Cli& cli, const v1::NameEntry& entry, bool registered) {
             << std::flush;
 }
 
+// What was told so far, over all streams.
+class Known {
+ public:
+  explicit Known(std::string prefix) { request_.set_prefix(std::move(prefix)); }
+
+  const v1::WatchNamesRequest& request() const { return request_; }
+
+  void OnStream() {
+    unchanged_.clear();
+    caught_up_ = false;
+  }
+  // Leaves what is news, and adds the releases that nobody can tell any more.
+  void Take(v1::WatchNamesResponse* message) {
+    google::protobuf::RepeatedPtrField<v1::NameEntry> registered;
+    registered.Swap(message->mutable_registered());
+    for (v1::NameEntry& entry : registered) {
+      v1::NameEntry& known = names_[entry.name()];
+      if (known.reg_version() == entry.reg_version()) continue;
+      known = entry;
+      highest_ = std::max(highest_, entry.reg_version());
+      *message->add_registered() = std::move(entry);
+    }
+    for (const v1::NameEntry& entry : message->released()) {
+      auto it = names_.find(entry.name());
+      if (it != names_.end() && it->second.reg_version() <= entry.reg_version()) names_.erase(it);
+    }
+    for (const std::string& name : message->unchanged()) unchanged_.insert(name);
+    if (message->caught_up()) CatchUp(message);
+    if (caught_up_) request_.set_after_reg_version(highest_);
+  }
+
+ private:
+  void CatchUp(v1::WatchNamesResponse* message) {
+    caught_up_ = true;
+    for (auto it = names_.begin(); it != names_.end();) {
+      auto now = it++;
+      if (now->second.reg_version() > request_.after_reg_version()) continue;
+      if (unchanged_.contains(now->first)) continue;
+      *message->add_released() = now->second;
+      names_.erase(now);
+    }
+    unchanged_.clear();
+  }
+
+  v1::WatchNamesRequest request_;
+  std::map<std::string, v1::NameEntry> names_;
+  std::set<std::string> unchanged_;  // on this stream, so far
+  bool caught_up_ = false;
+  uint64_t highest_ = 0;
+};
+
 void Print(Cli& cli, const v1::WatchNamesResponse& message) {
   if (cli.structured()) return PrintMessage(cli, message);
   for (const v1::NameEntry& entry : message.registered()) PrintChange(cli, entry, true);
@@ -61,8 +116,7 @@ void Print(Cli& cli, const v1::WatchNamesResponse& message) {
 
 // Names that are there, then every change. A broken stream is opened again where it broke off.
 int RunNameWatch(Cli& cli, const NameOptions& options) {
-  v1::WatchNamesRequest request;
-  request.set_prefix(options.name);
+  Known known(options.name);
   Interrupt interrupt;
   if (cli.env().on_interrupt) cli.env().on_interrupt([&] { interrupt.Now(); });
   client::ApiError error;
@@ -74,15 +128,14 @@ int RunNameWatch(Cli& cli, const NameOptions& options) {
       grpc::ClientContext context;
       interrupt.Set(&context);
       auto stub = v1::Registry::NewStub(cli.session().channel());
-      auto stream = stub->WatchNames(&context, request);
+      known.OnStream();
+      auto stream = stub->WatchNames(&context, known.request());
       v1::WatchNamesResponse message;
       while (stream->Read(&message)) {
         answered = true;
         pause = kFirstPause;
+        known.Take(&message);
         Print(cli, message);
-        for (const v1::NameEntry& entry : message.registered()) {
-          request.set_after_reg_version(std::max(request.after_reg_version(), entry.reg_version()));
-        }
       }
       error = client::DecodeError(stream->Finish(), &context);
       interrupt.Set(nullptr);

@@ -261,6 +261,7 @@ TEST_F(Commands, WatchedNamesGoOnWhereTheStreamBroke) {
   EXPECT_THAT(server_.watch_versions, ElementsAre(0u, 47u));
   EXPECT_THAT(ran.out, StartsWith("registered  counter"));
   EXPECT_THAT(ran.out, HasSubstr("\nreleased    counter"));
+  EXPECT_THAT(ran.out, Not(HasSubstr("released    cart")));
   EXPECT_THAT(ran.err, HasSubstr("opening it again"));
 }
 

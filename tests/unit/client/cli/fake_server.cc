@@ -246,17 +246,24 @@ grpc::Status FakeServer::Lookup(grpc::ServerContext*, const v1::LookupRequest* r
   return grpc::Status::OK;
 }
 
-// One name is there; the first stream breaks after it, the next one tells of its end and is over
-// for good.
+// Two names are there; the first stream breaks after them, the next one knows of one of them only,
+// and is over for good.
 grpc::Status FakeServer::WatchNames(grpc::ServerContext*, const v1::WatchNamesRequest* request,
                                     grpc::ServerWriter<v1::WatchNamesResponse>* writer) {
   watch_versions.push_back(request->after_reg_version());
   v1::WatchNamesResponse response;
   const bool first = watch_versions.size() == 1;
-  v1::NameEntry* entry = first ? response.add_registered() : response.add_released();
-  entry->set_name("counter");
-  entry->set_reg_version(47);
-  response.set_snapshot_complete(first);
+  if (first) {
+    for (const auto& [name, version] : {std::pair("counter", 47), std::pair("cart", 46)}) {
+      v1::NameEntry* entry = response.add_registered();
+      entry->set_name(name);
+      entry->set_reg_version(version);
+    }
+  } else {
+    response.add_unchanged("cart");
+  }
+  response.set_snapshot_complete(true);
+  response.set_caught_up(true);
   writer->Write(response);
   return first ? grpc::Status(grpc::StatusCode::UNAVAILABLE, "restarted")
                : grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "enough");

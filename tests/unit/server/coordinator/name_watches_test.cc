@@ -1,3 +1,8 @@
+#include <map>
+#include <set>
+
+#include "fmt/format.h"
+
 #include "tests/unit/server/coordinator/cluster_fixture.h"
 
 namespace banyan::testing {
@@ -13,28 +18,54 @@ class NameWatches : public ClusterTest {
     std::vector<std::string> seen;  // "+name", "-name", "." for the end of what was there
     uint64_t version = 0;
     absl::Status end;
+    std::map<std::string, uint64_t> names;  // as registry.proto tells a client to keep them
+    std::set<std::string> unchanged;
+    bool caught_up = false;
   };
-  std::shared_ptr<Reader> Read(const std::string& prefix, uint64_t after = 0) {
+  std::shared_ptr<Reader> Resume(const Reader& before, const std::string& prefix = "") {
+    EXPECT_TRUE(before.caught_up);
+    return Read(prefix, before.version, before.names);
+  }
+  static std::vector<std::string> Names(const Reader& reader) {
+    std::vector<std::string> out;
+    for (const auto& [name, version] : reader.names) out.push_back(name);
+    return out;
+  }
+  std::shared_ptr<Reader> Read(const std::string& prefix, uint64_t after = 0,
+                               std::map<std::string, uint64_t> names = {}) {
     auto reader = std::make_shared<Reader>();
     reader->version = after;
+    reader->names = std::move(names);
     auto watch = Ask<Coordinator::WatchId>(
         [&](auto done) { coordinator_->WatchNames(prefix, after, done); });
     reader->end = watch.status();
-    if (watch.ok()) Pull(*watch, reader);
+    if (watch.ok()) Pull(*watch, reader, after);
     Settle();
     return reader;
   }
-  void Pull(Coordinator::WatchId watch, std::shared_ptr<Reader> reader) {
+  void Pull(Coordinator::WatchId watch, std::shared_ptr<Reader> reader, uint64_t after) {
     coordinator_->NextNames(watch, [=, this](absl::StatusOr<v1::WatchNamesResponse> r) {
       reader->end = r.status();
       if (!r.ok()) return;
       for (const auto& entry : r->registered()) {
         reader->seen.push_back("+" + entry.name());
         reader->version = std::max(reader->version, entry.reg_version());
+        reader->names[entry.name()] = entry.reg_version();
       }
-      for (const auto& entry : r->released()) reader->seen.push_back("-" + entry.name());
+      for (const auto& entry : r->released()) {
+        reader->seen.push_back("-" + entry.name());
+        auto it = reader->names.find(entry.name());
+        if (it != reader->names.end() && it->second == entry.reg_version()) reader->names.erase(it);
+      }
       if (r->snapshot_complete()) reader->seen.push_back(".");
-      Pull(watch, reader);
+      reader->unchanged.insert(r->unchanged().begin(), r->unchanged().end());
+      if (r->caught_up()) {
+        EXPECT_FALSE(std::exchange(reader->caught_up, true));
+        std::erase_if(reader->names, [&](const auto& name) {
+          return name.second <= after && !reader->unchanged.contains(name.first);
+        });
+      }
+      Pull(watch, reader, after);
     });
   }
   void Register(const std::string& node_name, const std::string& name, uint64_t process) {
@@ -105,6 +136,54 @@ TEST_F(NameWatches, AChangeOfTheLeaderAloneIsNoNews) {
   auto last = Read("", next->version);
   time_.RunFor(absl::Seconds(5));
   EXPECT_THAT(last->seen, ElementsAre(".", "-b"));
+}
+
+TEST_F(NameWatches, WhatALostNodeHeldIsKnownToBeReleasedUnderTheNextLeader) {
+  AddNode("n1");
+  AddNode("n2");
+  ASSERT_TRUE(StartSupervisor("s", {NamedChild("x", "child")}).ok());
+  Register("n1", "a", 70);
+  Register("n2", "b", 71);
+  Register("n1", "c", 72);
+  auto reader = Read("");
+  EXPECT_THAT(Names(*reader), ElementsAre("a", "b", "c", "child"));
+  CrashCoordinator();
+  KillNode("n2");
+  StartCoordinator();
+  auto next = Resume(*reader);
+  time_.RunFor(absl::Seconds(5));
+  EXPECT_FALSE(next->caught_up) << "the node may be alive";
+  EXPECT_THAT(Names(*next), ElementsAre("a", "b", "c", "child"));
+  time_.RunFor(absl::Minutes(2));
+  EXPECT_TRUE(next->caught_up);
+  EXPECT_THAT(Names(*next), ElementsAre("a", "c", "child"));
+  EXPECT_THAT(next->seen, ElementsAre(".")) << "it knows no more of b";
+}
+
+TEST_F(NameWatches, WhatWasReleasedUnderAFormerLeaderIsKnownUnderTheNext) {
+  AddNode("n1");
+  for (int i = 0; i < 1200; ++i) Register("n1", fmt::format("many/{:04}", i), 1000 + i);
+  Register("n1", "a", 70);
+  auto reader = Read("");
+  reader->seen.clear();
+  // It does not listen meanwhile.
+  const Reader away = *reader;
+  node("n1").NameGone("many/0007");
+  node("n1").NameGone("a");
+  Register("n1", "a", 75);
+  Settle();
+  RestartCoordinator();
+  time_.RunFor(absl::Seconds(5));
+  auto next = Resume(away);
+  EXPECT_TRUE(next->caught_up);
+  EXPECT_THAT(next->seen, ElementsAre("+a", "."));
+  EXPECT_EQ(next->names.size(), 1200u);
+  EXPECT_FALSE(next->names.contains("many/0007"));
+  EXPECT_EQ(next->names, Read("")->names);
+  // The version is of the former term still.
+  auto again = Resume(*next);
+  EXPECT_TRUE(again->caught_up);
+  EXPECT_EQ(again->names, next->names);
 }
 
 TEST_F(NameWatches, AVersionThatIsTooOldIsRefused) {
