@@ -12,6 +12,7 @@
 
 namespace banyan {
 
+struct Child;
 struct ClusterSupervisor;
 struct Member;
 struct Operation;
@@ -21,6 +22,7 @@ struct Operation;
 class ClusterRequests {
  public:
   explicit ClusterRequests(Coordinator::Core* core) : core_(core) {}
+  absl::Status Load();
   void Start();
   void SetCordon(const NodeArgs& args, bool cordoned, Reply<v1::NodeInfo> done);
   void ConfirmDead(const NodeArgs& args, uint32_t incarnation, bool force,
@@ -37,6 +39,8 @@ class ClusterRequests {
   std::vector<Pid> StuckOn(const std::string& node) const;
   void Rebalance(bool validate_only, uint32_t max_moves, const std::string& request_id,
                  Reply<v1::RebalanceResponse> done);
+  // Moves of that operation are not over.
+  bool Rebalances(const std::string& operation_id) const;
 
  private:
   // Begins the operation on an existing node; null: answered.
@@ -51,7 +55,17 @@ class ClusterRequests {
   // Of one supervisor's children, how many may be away at a time.
   static uint32_t MayBeAway(const ClusterSupervisor& sup, const internal::v1::DrainRecord& drain);
   void Force(Member* member);
+  struct Planned {
+    std::string path;
+    uint64_t fence = 0;  // of the life that is to be moved
+    std::string key;     // of its record
+  };
+  void PlanMove(const Child& child);
+  void Store(const Planned& move, bool begun);
   void StepRebalance();
+  bool IsOver(const Planned& move) const;
+  void EndRebalance(std::string result);
+  absl::Duration MovePause() const;
 
   Coordinator::Core* const core_;
   bool poked_ = false;
@@ -59,11 +73,11 @@ class ClusterRequests {
   std::map<std::string, uint32_t> retiring_;
   std::map<std::string, std::vector<Pid>> stuck_;  // by node
   std::set<std::string> killed_;  // path keys of children that a drain's deadline has killed
-  struct Planned {
-    std::string path;
-    uint64_t fence = 0;  // of the life that is to be moved
-  };
-  std::deque<Planned> moves_;  // of a rebalance, not yet begun
+  // Of the rebalance, if there is one: its operation, and what is not yet begun and not yet over.
+  std::string rebalance_;
+  std::deque<Planned> moves_;
+  std::vector<Planned> begun_;
+  uint64_t last_move_ = 0;  // number of the last record
   Instant next_move_;
   uint64_t ticks_ = 0;
 };

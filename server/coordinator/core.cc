@@ -221,6 +221,7 @@ absl::Status Coordinator::Core::Load() {
     member.beats_wanted = 1;
   }
   BANYAN_RETURN_IF_ERROR(tree.Load());
+  BANYAN_RETURN_IF_ERROR(cluster_requests.Load());
   return operations.Load();
 }
 

@@ -54,8 +54,10 @@ absl::Status Operations::Load() {
     op->since = core_->now();
     const std::string id = op->record.id();
     if (!op->record.done()) {
-      op->orphan = true;
-      orphans_.insert(id);
+      op->pending_told = op->record.answered();
+      op->pending_answer = op->record.answer();
+      op->orphan = !core_->cluster_requests.Rebalances(id);
+      if (op->orphan) orphans_.insert(id);
     }
     ages.emplace_back(wire::FromProto(op->record.time()), id);
     all_[id] = std::move(op);
@@ -229,6 +231,28 @@ void Operations::TellPending(Operation* op, const std::string& message, Instant 
   op->waiters.clear();
 }
 
+void Operations::Answer(Operation* op, const google::protobuf::MessageLite& answer) {
+  op->kept = true;
+  op->pending_told = true;
+  op->pending_answer = answer.SerializeAsString();
+  op->record.set_answered(true);
+  op->record.set_answer(op->pending_answer);
+  Store(op);
+  core_->journal.After([waiters = std::move(op->waiters), bytes = op->pending_answer] {
+    for (const auto& waiter : waiters) waiter(bytes);
+  });
+  op->waiters.clear();
+}
+
+void Operations::EndAnswered(Operation* op, std::string result) {
+  End(op, op->pending_answer, std::move(result));
+}
+
+Operation* Operations::Find(const std::string& id) {
+  auto it = all_.find(id);
+  return it == all_.end() ? nullptr : it->second.get();
+}
+
 // -------------------------------------------------------------- planners' ops
 
 OpId Operations::Track(std::function<void(const OpResult&)> fn) {
@@ -395,6 +419,8 @@ void Operations::CheckOrphan(Operation* op) {
       *response.mutable_exit_reason() = wire::ToProto(*child->last_exit, {});
     return Finish(op, response, TakeDeath(key) ? "stopped_by_death" : "stopped");
   }
+  // Nothing of it is left.
+  if (op->record.answered()) return EndAnswered(op, "done");
   // All others are done in the turn that began them.
   Fail(op, absl::AbortedError("the coordinator was restarted"));
 }

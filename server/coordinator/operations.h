@@ -63,6 +63,12 @@ class Operations {
   // Answers those who wait now; the operation goes on under its id.
   void TellPending(Operation* op, const std::string& message, Instant latest);
 
+  // Answers all who ask, now and later; the operation goes on under its id until it is ended.
+  void Answer(Operation* op, const google::protobuf::MessageLite& answer);
+  void EndAnswered(Operation* op, std::string result);
+  // Null: it is not known any more.
+  Operation* Find(const std::string& id);
+
   // A planner's operation number whose reply goes to `fn`.
   OpId Track(std::function<void(const OpResult&)> fn);
   void OnReply(OpId op, const OpResult& result);

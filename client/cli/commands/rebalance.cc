@@ -32,6 +32,8 @@ int RunRebalance(Cli& cli, const RebalanceOptions& options) {
     table.Print(cli);
     cli.err() << fmt::format("{} {} moved, at most a hundredth of all children a minute\n",
                              response.moves_size(), options.dry_run ? "would be" : "will be");
+    if (!response.operation_id().empty())
+      cli.err() << fmt::format("banyan wait --for op/{} waits for it\n", response.operation_id());
   });
 }
 

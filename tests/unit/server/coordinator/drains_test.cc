@@ -318,25 +318,93 @@ TEST_F(Drains, ANodeThatEndsCannotBeTalkedOutOfIt) {
   EXPECT_TRUE(node("n1").Has("s/a"));
 }
 
-TEST_F(Drains, ARebalanceTellsThenMovesWhatMayBeMovedSlowly) {
+class Rebalances : public Drains {
+ protected:
+  // Two of the four children that may be moved should go from x to y.
+  void SetUp() override {
+    AddWithCapacity("x");
+    std::vector<ChildSpec> children;
+    for (int i = 0; i < 4; ++i) children.push_back(Available("m" + std::to_string(i)));
+    children.push_back(Worker("stays"));
+    ASSERT_TRUE(StartSupervisor("s", children).ok());
+    AddWithCapacity("y");
+    TakeTrace();
+  }
   // Capacities are told with the hello.
-  nodes_["x"] = std::make_unique<FakeNode>(&network_, &time_, "x", trace_);
-  node("x").capacity = {{"weight", 10}};
-  node("x").Connect();
-  Settle();
-  std::vector<ChildSpec> children;
-  for (int i = 0; i < 4; ++i) children.push_back(Available("m" + std::to_string(i)));
-  children.push_back(Worker("stays"));
-  ASSERT_TRUE(StartSupervisor("s", children).ok());
-  nodes_["y"] = std::make_unique<FakeNode>(&network_, &time_, "y", trace_);
-  node("y").capacity = {{"weight", 10}};
-  node("y").Connect();
-  Settle();
-  const auto ask = [&](bool validate_only, const std::string& id) {
+  void AddWithCapacity(const std::string& name) {
+    nodes_[name] = std::make_unique<FakeNode>(&network_, &time_, name, trace_);
+    node(name).capacity = {{"weight", 10}};
+    node(name).Connect();
+    Settle();
+  }
+  absl::StatusOr<v1::RebalanceResponse> ask(bool validate_only, const std::string& id) {
     return Ask<v1::RebalanceResponse>(
         [&](auto done) { coordinator_->Rebalance(validate_only, 0, id, done); });
-  };
-  TakeTrace();
+  }
+  // "under way", or how it ended.
+  std::string Outcome(const std::string& operation) {
+    auto end = Ask<v1::WaitOperationResponse>(
+        [&](auto done) { coordinator_->WaitOperation(operation, time_.Now(), done); });
+    if (!end.ok()) return ErrorReason(end.status());
+    return end->done() ? end->result() : "under way";
+  }
+};
+
+TEST_F(Rebalances, ItIsGoneOnWithByTheNextLeader) {
+  auto answer = ask(false, "r1");
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->operation_id(), "r1");
+  Settle();
+  EXPECT_EQ(node("y").size(), 1u) << "one a minute";
+  EXPECT_EQ(Outcome("r1"), "under way");
+  RestartCoordinator();
+  time_.RunFor(absl::Seconds(5));
+  EXPECT_EQ(Outcome("r1"), "under way");
+  EXPECT_EQ(ask(false, "r1")->SerializeAsString(), answer->SerializeAsString());
+  EXPECT_EQ(node("y").size(), 1u) << "one a minute still";
+  time_.RunFor(absl::Seconds(62));
+  EXPECT_EQ(node("y").size(), 2u);
+  EXPECT_EQ(Outcome("r1"), "done");
+  EXPECT_EQ(ask(false, "r1")->SerializeAsString(), answer->SerializeAsString());
+  time_.RunFor(absl::Minutes(5));
+  EXPECT_EQ(node("y").size(), 2u);
+  EXPECT_THAT(*store_->Load("rebalance/"), IsEmpty());
+}
+
+TEST_F(Rebalances, ALaterOneTakesItsPlace) {
+  ASSERT_TRUE(ask(false, "r1").ok());
+  Settle();
+  auto second = ask(false, "");
+  ASSERT_TRUE(second.ok());
+  EXPECT_EQ(Outcome("r1"), "superseded");
+  ASSERT_NE(second->operation_id(), "");
+  RestartCoordinator();
+  EXPECT_EQ(Outcome(second->operation_id()), "under way");
+  time_.RunFor(absl::Minutes(3));
+  EXPECT_EQ(Outcome(second->operation_id()), "done");
+  EXPECT_EQ(node("y").size(), 2u);
+  auto none = ask(false, "r3");
+  EXPECT_EQ(none->operation_id(), "") << "even by now";
+  EXPECT_EQ(Outcome("r3"), "done");
+}
+
+TEST_F(Rebalances, WhatWasPlacedAnewMeanwhileStays) {
+  ASSERT_EQ(ask(false, "r1")->moves_size(), 2);
+  Settle();
+  RestartCoordinator();
+  time_.RunFor(absl::Seconds(5));
+  for (int i = 0; i < 4; ++i) {
+    const std::string path = "s/m" + std::to_string(i);
+    if (node("x").Has(path)) node("x").Exit(path, ExitReason::Error("boom"));
+    time_.RunFor(absl::Seconds(1));
+  }
+  const size_t there = node("y").size();
+  time_.RunFor(absl::Minutes(5));
+  EXPECT_EQ(node("y").size(), there);
+  EXPECT_EQ(Outcome("r1"), "done");
+}
+
+TEST_F(Rebalances, ItTellsThenMovesWhatMayBeMovedSlowly) {
   auto told = ask(true, "");
   ASSERT_TRUE(told.ok()) << told.status();
   ASSERT_EQ(told->moves_size(), 2);
@@ -344,6 +412,7 @@ TEST_F(Drains, ARebalanceTellsThenMovesWhatMayBeMovedSlowly) {
   EXPECT_THAT(TakeTrace(), IsEmpty()) << "only told";
   auto done = ask(false, "r1");
   ASSERT_TRUE(done.ok()) << done.status();
+  told->set_operation_id("r1");
   EXPECT_EQ(done->SerializeAsString(), told->SerializeAsString());
   EXPECT_EQ(ask(false, "r1")->SerializeAsString(), done->SerializeAsString());
   Settle();
