@@ -1,18 +1,16 @@
-// All flags of all commands, in one file: CLI11 is slow to compile.
+// All flags of all commands, but those of processes: in few files, for CLI11 is slow to compile.
 #include <algorithm>
 #include <map>
 #include <memory>
 #include <ostream>
 
-#include "CLI/CLI.hpp"
 #include "client/cli/commands/commands.h"
+#include "client/cli/flags_add.h"
 #include "client/transport/duration.h"
 #include <fmt/format.h>
 
 namespace banyan::cli {
 namespace {
-
-using Command = std::function<int(Cli&)>;
 
 // The global flags as typed.
 struct GlobalTexts {
@@ -25,27 +23,6 @@ struct GlobalTexts {
   int verbose = 0;
   std::vector<std::string> proto_files;
 };
-
-// Adds a subcommand that runs `run` with its own copy of Options. Flags bind to what is returned.
-template <typename Options>
-struct Added {
-  CLI::App* app;
-  std::shared_ptr<Options> options;
-};
-template <typename Options>
-Added<Options> Add(CLI::App& parent, const std::string& name, const std::string& text,
-                   Command* chosen, int (*run)(Cli&, const Options&)) {
-  auto options = std::make_shared<Options>();
-  CLI::App* app = parent.add_subcommand(name, text);
-  app->callback([=] { *chosen = [=](Cli& cli) { return run(cli, *options); }; });
-  return {app, options};
-}
-
-CLI::App* Group(CLI::App& app, const std::string& name, const std::string& text) {
-  CLI::App* group = app.add_subcommand(name, text);
-  group->require_subcommand(1);
-  return group;
-}
 
 void AddGlobals(CLI::App& app, GlobalTexts* texts) {
   app.add_option("-a,--addr", texts->addr,
@@ -249,87 +226,6 @@ void AddChildren(CLI::App& app, Command* chosen) {
       .app->alias("ls");
   AddChild(*child, "count", "How many there are", chosen, RunChildCount, false);
   AddChild(*child, "spec", "A child's spec as its supervisor has it", chosen, RunChildSpec, true);
-}
-
-Added<CallOptions> AddMessage(CLI::App& app, const char* name, const char* text, Command* chosen,
-                              int (*run)(Cli&, const CallOptions&)) {
-  auto added = Add<CallOptions>(app, name, text, chosen, run);
-  added.app->add_option("TARGET", added.options->target, "A name, a pid, child:SUP/ID, group:NAME")
-      ->required();
-  added.app->add_option("TYPE", added.options->type_or_json,
-                        "Full message type, e.g. banyan.modules.v1.Get; left out: plain JSON data");
-  added.app->add_option("JSON", added.options->json, "The message as JSON, @FILE, or - for stdin");
-  return added;
-}
-
-template <typename Options>
-Added<Options> AddOn(CLI::App& actor, const std::string& name, const std::string& text,
-                     Command* chosen, int (*run)(Cli&, const Options&)) {
-  Added<Options> added = Add<Options>(actor, name, text, chosen, run);
-  added.app->add_option("TARGET", added.options->target, "Which")->required();
-  return added;
-}
-
-void AddSys(CLI::App& actor, Command* chosen) {
-  AddOn<TargetOptions>(actor, "state", "Its state, as JSON", chosen, RunActorState);
-  auto set = AddOn<ActorSysOptions>(actor, "set-state", "Put another state in place", chosen,
-                                    RunActorSetState);
-  set.app->add_option("JSON", set.options->json, "With \"@type\", or @FILE")->required();
-  AddOn<TargetOptions>(actor, "status", "What it and its module tell", chosen, RunActorStatus);
-  AddOn<TargetOptions>(actor, "stats", "What it has counted", chosen, RunActorStats);
-  auto debug = AddOn<ActorSysOptions>(actor, "debug", "Keep a log of events, count messages",
-                                      chosen, RunActorDebug);
-  debug.app->add_option("--log", debug.options->log, "Keep the last so many events; 0: none");
-  debug.app->add_option("--stats", debug.options->stats, "on, off");
-  auto suspend =
-      AddOn<ActorSysOptions>(actor, "suspend", "Stop handling messages", chosen, RunActorSuspend);
-  suspend.app->add_option("--for", suspend.options->duration, "Resume by itself after this time");
-  AddOn<TargetOptions>(actor, "resume", "Go on", chosen, RunActorResume);
-  auto change = AddOn<ActorSysOptions>(actor, "change-code", "Run code_change; suspend it first",
-                                       chosen, RunActorChangeCode);
-  change.app->add_option("JSON", change.options->json, "Handed to it, or @FILE");
-  change.app->add_option("--from", change.options->from, "The version of the state");
-  change.app->add_flag("--down", change.options->down, "Go back to that version");
-  auto terminate = AddOn<ActorSysOptions>(actor, "terminate", "Tell it to end itself in order",
-                                          chosen, RunActorTerminate);
-  terminate.app->add_option("--reason", terminate.options->reason,
-                            "shutdown (default), normal, ..");
-  terminate.app->add_flag("-y,--yes", terminate.options->yes, "Don't ask");
-}
-
-void AddActors(CLI::App& app, Command* chosen) {
-  auto call = AddMessage(app, "call", "Send a request and print the reply", chosen, RunCall);
-  call.app->add_flag("--idempotent", call.options->idempotent, "Running it twice does no harm");
-  auto cast = AddMessage(app, "cast", "Send a request without a reply", chosen, RunCast);
-  cast.app->add_flag("--ack", cast.options->ack, "Succeed only once it is in the mailbox");
-  auto send = AddMessage(app, "send", "Send a plain message", chosen, RunSend);
-  send.app->add_flag("--ack", send.options->ack, "Succeed only once it is in the mailbox");
-  send.app->add_option("--delay", send.options->delay, "Send it after this time");
-  auto whereis =
-      Add<TargetOptions>(app, "whereis", "The process behind a target", chosen, RunWhereis);
-  whereis.app->add_option("TARGET", whereis.options->target, "Which")->required();
-  auto monitor =
-      Add<MonitorOptions>(app, "monitor", "Wait for the end of processes", chosen, RunMonitor);
-  monitor.app->add_option("TARGET", monitor.options->targets, "Which")->required();
-  auto kill = Add<KillOptions>(app, "kill", "Send an exit signal", chosen, RunKill);
-  kill.app->add_option("TARGET", kill.options->target, "Which")->required();
-  kill.app->add_option("--reason", kill.options->reason,
-                       "kill (default), shutdown, normal, error, ..");
-  kill.app->add_option("--message", kill.options->message, "A line for people");
-  kill.app->add_flag("--wait", kill.options->wait, "Wait until it has ended");
-  kill.app->add_flag("-y,--yes", kill.options->yes, "Don't ask");
-
-  CLI::App* actor = Group(app, "actor", "Processes");
-  auto list =
-      Add<ActorListOptions>(*actor, "list", "Processes of the cluster", chosen, RunActorList);
-  list.app->alias("ls");
-  list.app->add_option("--filter", list.options->filter,
-                       "Passed to the server, e.g. 'module = \"kv\"'");
-  list.app->add_option("--order-by", list.options->order_by, "E.g. 'mailbox_length desc'");
-  list.app->add_option("-n,--limit", list.options->limit, "Most to show");
-  auto get = Add<TargetOptions>(*actor, "get", "One process", chosen, RunActorGet);
-  get.app->add_option("TARGET", get.options->target, "Which")->required();
-  AddSys(*actor, chosen);
 }
 
 void AddNames(CLI::App& app, Command* chosen) {

@@ -1,8 +1,9 @@
 #include <ostream>
 
-#include "client/cli/commands/commands.h"
+#include "client/cli/commands/child_flags.h"
 #include "client/cli/output.h"
 #include "client/transport/duration.h"
+#include "client/transport/request_id.h"
 #include <fmt/format.h>
 
 #include "banyan/v1/actors.grpc.pb.h"
@@ -94,6 +95,33 @@ int RunWhereis(Cli& cli, const TargetOptions& options) {
   if (!error.ok()) return cli.Fail(error, {.target = options.target, .name = options.target});
   const std::string pid = cli.Pid(response.pid());
   return PrintOne(cli, response, pid, [&] { cli.out() << pid << "\n"; });
+}
+
+int RunActorSpawn(Cli& cli, const ActorSpawnOptions& options) {
+  v1::SpawnRequest request;
+  request.mutable_start()->set_module(options.module);
+  request.mutable_start()->set_name(options.name);
+  if (int code = BuildArgs(cli, options.args, request.mutable_start()->mutable_args())) return code;
+  if (!options.node.empty()) request.mutable_placement()->set_node(options.node);
+  if (!options.link.empty()) {
+    auto target = cli.Target(options.link);
+    if (!target.ok()) return cli.FailTarget(target.status(), options.link);
+    if (!target->has_pid())
+      return cli.Usage(fmt::format("--link {} is no pid", options.link), "see banyan whereis");
+    *request.mutable_link_to() = target->pid();
+  }
+  request.set_request_id(client::NewRequestId());
+  v1::SpawnResponse response;
+  auto error =
+      cli.session().Invoke<v1::Actors>(&v1::Actors::Stub::Spawn, request, &response, client::kSafe);
+  if (!error.ok()) return cli.Fail(error, {.target = options.link, .name = options.name});
+  return PrintOne(cli, response, response.has_pid() ? cli.Pid(response.pid()) : "", [&] {
+    if (response.ignored()) {
+      cli.out() << "not started: init said \"ignore\"\n";
+    } else {
+      cli.out() << fmt::format("started {}\n", cli.Pid(response.pid()));
+    }
+  });
 }
 
 int RunActorGet(Cli& cli, const TargetOptions& options) {

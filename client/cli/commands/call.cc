@@ -1,11 +1,15 @@
 #include <algorithm>
 #include <cctype>
+#include <istream>
 #include <ostream>
+#include <string>
+#include <vector>
 
 #include "client/cli/commands/commands.h"
 #include "client/cli/output.h"
 #include "client/transport/duration.h"
 #include "client/transport/payload.h"
+#include "client/transport/send_stream.h"
 #include <fmt/format.h>
 
 #include "banyan/v1/actors.grpc.pb.h"
@@ -26,6 +30,15 @@ bool LooksLikeJson(const std::string& text) {
          std::isdigit(static_cast<unsigned char>(c));
 }
 
+int PackJson(Cli& cli, const std::string& type, const std::string& json, v1::Payload* payload) {
+  auto built = type.empty() ? client::PayloadFromJson(json, &cli.types())
+                            : client::PayloadFromTypedJson(type, json, &cli.types());
+  if (!built.ok())
+    return cli.Usage(fmt::format("payload: {}", std::string(built.status().message())));
+  *payload = *std::move(built);
+  return kDone;
+}
+
 int BuildPayload(Cli& cli, const CallOptions& options, v1::Payload* payload) {
   std::string type = options.type_or_json;
   std::string argument = options.json;
@@ -37,12 +50,7 @@ int BuildPayload(Cli& cli, const CallOptions& options, v1::Payload* payload) {
   if (type.empty() && argument.empty()) return kDone;
   auto json = cli.ReadArgument(argument.empty() ? "{}" : argument);
   if (!json.ok()) return cli.Usage(std::string(json.status().message()));
-  auto built = type.empty() ? client::PayloadFromJson(*json, &cli.types())
-                            : client::PayloadFromTypedJson(type, *json, &cli.types());
-  if (!built.ok())
-    return cli.Usage(fmt::format("payload: {}", std::string(built.status().message())));
-  *payload = *std::move(built);
-  return kDone;
+  return PackJson(cli, type, *json, payload);
 }
 
 // Target and payload of any of the three requests.
@@ -59,6 +67,56 @@ int Fill(Cli& cli, const CallOptions& options, Request* request) {
 
 HintContext Context(const CallOptions& options) {
   return {.target = options.target, .name = options.target};
+}
+
+// One message a line of stdin, over one stream: all arrive in order, and what does not is told.
+int SendLines(Cli& cli, const CallOptions& options, bool cast) {
+  if (options.ack || !options.delay.empty()) {
+    return cli.Usage("--lines goes without --ack and --delay",
+                     "each message is confirmed when it is in the mailbox");
+  }
+  if (!options.json.empty() || LooksLikeJson(options.type_or_json))
+    return cli.Usage("--lines takes the messages from stdin", "leave JSON out");
+  auto target = cli.Target(options.target);
+  if (!target.ok()) return cli.FailTarget(target.status(), options.target);
+  client::SendStream stream(&cli.session());
+  // A pipe may last: without --timeout there is no end to it.
+  const absl::Duration timeout =
+      cli.options().timeout_given ? cli.options().timeout : absl::InfiniteDuration();
+  if (auto error = stream.Open(timeout); !error.ok()) return cli.Fail(error, Context(options));
+  int bad = kDone;
+  std::vector<size_t> lines;  // of each message
+  std::string text;
+  for (size_t line = 1; std::getline(cli.env().in, text); ++line) {
+    if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
+    v1::SendStreamRequest message;
+    *message.mutable_target() = *target;
+    message.set_cast(cast);
+    bad = PackJson(cli, options.type_or_json, text, message.mutable_payload());
+    if (bad != kDone) {
+      cli.err() << fmt::format("line {}: not sent, nor what follows\n", line);
+      break;
+    }
+    lines.push_back(line);
+    if (!stream.Send(std::move(message))) break;
+  }
+  const client::ApiError end = stream.Close();
+  for (const v1::SendFailure& failure : stream.failures()) {
+    if (failure.seq() <= lines.size())
+      cli.err() << fmt::format("line {}: {}\n", lines[failure.seq() - 1], failure.reason());
+  }
+  v1::SendStreamResponse summary;
+  summary.set_accepted_seq(stream.accepted());
+  summary.mutable_failures()->Assign(stream.failures().begin(), stream.failures().end());
+  const int printed = PrintOne(cli, summary, "", [&] {
+    cli.out() << fmt::format(
+        "{} of {} in the mailbox of {}\n",
+        stream.accepted() - std::min<uint64_t>(stream.accepted(), stream.failures().size()),
+        lines.size(), options.target);
+  });
+  if (!end.ok()) return cli.Fail(end, Context(options));
+  if (bad != kDone) return bad;
+  return stream.failures().empty() ? printed : kNo;
 }
 
 }  // namespace
@@ -82,6 +140,7 @@ int RunCall(Cli& cli, const CallOptions& options) {
 }
 
 int RunCast(Cli& cli, const CallOptions& options) {
+  if (options.lines) return SendLines(cli, options, true);
   v1::CastRequest request;
   if (int code = Fill(cli, options, &request)) return code;
   if (options.ack) request.set_ack(v1::ACK_ENQUEUED);
@@ -95,6 +154,7 @@ int RunCast(Cli& cli, const CallOptions& options) {
 }
 
 int RunSend(Cli& cli, const CallOptions& options) {
+  if (options.lines) return SendLines(cli, options, false);
   v1::SendRequest request;
   if (int code = Fill(cli, options, &request)) return code;
   if (options.ack) request.set_ack(v1::ACK_ENQUEUED);

@@ -151,6 +151,7 @@ struct CallOptions {
   std::string type_or_json;
   std::string json;
   bool ack = false;
+  bool lines = false;
   bool idempotent = false;
   std::string delay;
 };
@@ -163,6 +164,14 @@ struct TargetOptions {
 };
 int RunWhereis(Cli& cli, const TargetOptions& options);
 int RunActorGet(Cli& cli, const TargetOptions& options);
+struct ActorSpawnOptions {
+  std::string module;
+  std::string args;
+  std::string name;
+  std::string node;
+  std::string link;
+};
+int RunActorSpawn(Cli& cli, const ActorSpawnOptions& options);
 struct ActorListOptions {
   std::string filter;
   std::string order_by;

@@ -162,6 +162,62 @@ TEST_F(Commands, CallPrintsTheReplyItself) {
   EXPECT_EQ(Banyan({"call", "counter/eu", "acme.v1.Service/Method", "{}"}).code, 2);
 }
 
+TEST_F(Commands, ActorSpawnSendsWhatTheFlagsSay) {
+  const Ran ran = Banyan({"actor", "spawn", "kv", "--args", "[1]", "--name", "x", "--node", "n2",
+                          "--link", "n2:3:90"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "started n2:3:81\n");
+  EXPECT_EQ(server_.spawned.start().module(), "kv");
+  EXPECT_EQ(server_.spawned.start().args_size(), 1);
+  EXPECT_EQ(server_.spawned.start().name(), "x");
+  EXPECT_EQ(server_.spawned.placement().node(), "n2");
+  EXPECT_EQ(server_.spawned.link_to().node_id(), 2u);
+  EXPECT_EQ(server_.spawned.link_to().id(), 90u);
+  EXPECT_FALSE(server_.spawned.request_id().empty());
+  EXPECT_THAT(Banyan({"actor", "spawn", "kv", "--name", "none"}).out, HasSubstr("ignore"));
+  EXPECT_FALSE(server_.spawned.has_link_to());
+  EXPECT_EQ(Banyan({"actor", "spawn", "kv", "--link", "counter/eu"}).code, 2);
+}
+
+TEST_F(Commands, LinesOfStdinAreSentInOrder) {
+  std::string input;
+  for (int i = 1; i <= 1500; ++i) input += "{\"key\": \"" + std::to_string(i) + "\"}\n\n";
+  const Ran ran = Banyan({"cast", "counter/eu", "banyan.modules.v1.Get", "--lines"}, input);
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "1500 of 1500 in the mailbox of counter/eu\n");
+  ASSERT_EQ(server_.streamed.size(), 1500u);
+  for (size_t i = 0; i < 1500; ++i) {
+    modules::v1::Get get;
+    ASSERT_EQ(server_.streamed[i].seq(), i + 1);
+    ASSERT_TRUE(server_.streamed[i].payload().value().UnpackTo(&get));
+    ASSERT_EQ(get.key(), std::to_string(i + 1));
+    ASSERT_TRUE(server_.streamed[i].cast());
+  }
+  server_.streamed.clear();
+  EXPECT_EQ(Banyan({"send", "counter/eu", "--lines"}, "1").code, 0);
+  ASSERT_EQ(server_.streamed.size(), 1u);
+  EXPECT_FALSE(server_.streamed[0].cast());
+}
+
+TEST_F(Commands, LinesThatDoNotArriveAreTold) {
+  const Ran full = Banyan({"send", "full", "--lines"}, "1\n\n2\n");
+  EXPECT_EQ(full.code, 1);
+  EXPECT_EQ(full.out, "0 of 2 in the mailbox of full\n");
+  EXPECT_EQ(full.err, "line 1: MAILBOX_FULL\nline 3: MAILBOX_FULL\n");
+
+  const Ran bad = Banyan({"send", "counter/eu", "--lines"}, "1\n{\n2\n");
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_THAT(bad.err, HasSubstr("line 2: not sent"));
+  EXPECT_EQ(bad.out, "1 of 1 in the mailbox of counter/eu\n");
+
+  const Ran broken = Banyan({"send", "counter/us", "--lines"}, "1\n");
+  EXPECT_EQ(broken.code, 7);
+  EXPECT_THAT(broken.err, HasSubstr("NODE_STOPPING"));
+
+  EXPECT_EQ(Banyan({"send", "counter/eu", "--lines", "--ack"}).code, 2);
+  EXPECT_EQ(Banyan({"send", "counter/eu", "--lines", "{}"}).code, 2);
+}
+
 TEST_F(Commands, CallResolvesANodesNameInAPid) {
   ASSERT_EQ(Banyan({"call", "n2:3:81", "banyan.modules.v1.Size"}).code, 0);
   EXPECT_EQ(server_.called.target().pid().node_id(), 2u);

@@ -215,6 +215,40 @@ grpc::Status FakeServer::Call(grpc::ServerContext*, const v1::CallRequest* reque
   return grpc::Status::OK;
 }
 
+// Confirms one by one; those for "full" do not fit.
+grpc::Status FakeServer::SendStream(
+    grpc::ServerContext*,
+    grpc::ServerReaderWriter<v1::SendStreamResponse, v1::SendStreamRequest>* stream) {
+  v1::SendStreamRequest message;
+  while (stream->Read(&message)) {
+    if (message.target().name() == "counter/us") {
+      return Refuse(grpc::StatusCode::UNAVAILABLE, "the node is stopping", "NODE_STOPPING",
+                    "not_executed");
+    }
+    streamed.push_back(message);
+    v1::SendStreamResponse answer;
+    answer.set_accepted_seq(message.seq());
+    if (message.target().name() == "full") {
+      v1::SendFailure* failure = answer.add_failures();
+      failure->set_seq(message.seq());
+      failure->set_reason("MAILBOX_FULL");
+    }
+    stream->Write(answer);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeServer::Spawn(grpc::ServerContext*, const v1::SpawnRequest* request,
+                               v1::SpawnResponse* response) {
+  spawned = *request;
+  if (request->start().name() == "none") {
+    response->set_ignored(true);
+  } else {
+    SetPid(response->mutable_pid(), 2, 81);
+  }
+  return grpc::Status::OK;
+}
+
 grpc::Status FakeServer::Exit(grpc::ServerContext*, const v1::ExitRequest*,
                               v1::ExitResponse* response) {
   ++exits;

@@ -46,6 +46,10 @@ class FakeServer : public v1::Actors::Service,
   grpc::Status WatchEvents(grpc::ServerContext*, const v1::WatchEventsRequest*,
                            grpc::ServerWriter<v1::WatchEventsResponse>*) override;
   grpc::Status Call(grpc::ServerContext*, const v1::CallRequest*, v1::CallResponse*) override;
+  grpc::Status SendStream(
+      grpc::ServerContext*,
+      grpc::ServerReaderWriter<v1::SendStreamResponse, v1::SendStreamRequest>*) override;
+  grpc::Status Spawn(grpc::ServerContext*, const v1::SpawnRequest*, v1::SpawnResponse*) override;
   grpc::Status Exit(grpc::ServerContext*, const v1::ExitRequest*, v1::ExitResponse*) override;
   grpc::Status Monitor(grpc::ServerContext*, const v1::MonitorRequest*,
                        grpc::ServerWriter<v1::MonitorResponse>*) override;
@@ -67,6 +71,8 @@ class FakeServer : public v1::Actors::Service,
   v1::StartSupervisorRequest started_supervisor;
   v1::StartChildRequest started_child;
   v1::CallRequest called;
+  v1::SpawnRequest spawned;
+  std::vector<v1::SendStreamRequest> streamed;  // what came over SendStream
   int stops = 0;
   int exits = 0;
   int list_nodes_calls = 0;
