@@ -139,6 +139,7 @@ CoordinatorHost::CoordinatorHost(std::unique_ptr<Parts> parts) : parts_(std::mov
 CoordinatorHost::~CoordinatorHost() {
   Parts& p = *parts_;
   p.gate.Set(nullptr);
+  if (p.backend != nullptr) p.backend->Stop();
   if (p.server != nullptr) p.server->SetServing(false);
   p.transport.Stop();
   if (p.coordinator != nullptr) {

@@ -34,6 +34,12 @@ class LateBackend final : public rpc::Backend {
 #include "server/rpc/methods.inc"
 #undef BANYAN_RPC
 #undef BANYAN_STREAM
+  void SendStream(const rpc::CallContext& context, std::shared_ptr<rpc::SendFlow> flow) override {
+    if (rpc::Backend* b = backend_.load(std::memory_order_acquire)) {
+      return b->SendStream(context, std::move(flow));
+    }
+    flow->Refuse(NotNow());
+  }
 
  private:
   static absl::Status NotNow() {

@@ -327,6 +327,7 @@ void NodeHost::Drain(absl::Duration limit) {
 NodeHost::~NodeHost() {
   Parts& p = *parts_;
   p.gate.Set(nullptr);
+  if (p.backend != nullptr) p.backend->Stop();
   if (p.runtime != nullptr) p.runtime->Shutdown();
   p.reports.SetNode(nullptr);
   p.transport.Stop();

@@ -8,6 +8,7 @@
 #include "server/rpc/answer.h"
 #include "server/rpc/call_context.h"
 #include "server/rpc/event_stream.h"
+#include "server/rpc/send_flow.h"
 
 namespace banyan::rpc {
 
@@ -30,6 +31,8 @@ class Backend {
 #include "server/rpc/methods.inc"
 #undef BANYAN_RPC
 #undef BANYAN_STREAM
+  // The flow is to be started or refused.
+  virtual void SendStream(const CallContext& context, std::shared_ptr<SendFlow> flow) = 0;
 };
 
 }  // namespace banyan::rpc

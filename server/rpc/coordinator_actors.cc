@@ -85,7 +85,8 @@ void CoordinatorBackend::Send(const CallContext& context, v1::SendRequest* reque
       std::min(context.deadline, deps_.clock->Now() + kDefaultCallTimeout), std::move(answer));
 }
 
-// On the node named, else on any that has the module.
+// On the node named, else on any that has the module. A repeated request goes where the first one
+// went, while that life of the node lasts: only there is it known whether it ran.
 void CoordinatorBackend::Spawn(const CallContext& context, v1::SpawnRequest* request,
                                Answer<v1::SpawnResponse> answer) {
   absl::StatusOr<StartSpec> start = wire::DecodeStartSpec(request->start());
@@ -94,25 +95,45 @@ void CoordinatorBackend::Spawn(const CallContext& context, v1::SpawnRequest* req
   deps_.coordinator->ListNodes(
       PageArgs{1000, ""}, false,
       [kept](const v1::NodeInfo& node) {
-        if (!kept->placement().node().empty() && node.name() != kept->placement().node())
-          return false;
+        if (!kept->placement().node().empty()) return node.name() == kept->placement().node();
         for (const v1::ModuleInfo& m : node.modules()) {
-          if (m.name() == kept->start().module()) return node.schedulable();
+          if (m.name() == kept->start().module()) return true;
         }
         return false;
       },
       [this, context, kept, answer](absl::StatusOr<v1::ListNodesResponse> nodes) {
         if (!nodes.ok()) return answer.Fail(nodes.status());
-        if (nodes->nodes().empty()) {
+        const v1::NodeInfo* node = PlaceSpawn(*kept, *nodes);
+        if (node == nullptr) {
           return answer.Fail(MakeError(
               "NO_NODE_FITS", fmt::format("no node can run module {}", kept->start().module()),
               {{"module", kept->start().module()}}));
         }
-        const std::string address = nodes->nodes(0).address();
-        kept->mutable_placement()->set_node(nodes->nodes(0).name());
-        deps_.forwarder->Pass(context, Hop::kNode, address, method::kSpawn, std::move(*kept),
-                              answer);
+        kept->mutable_placement()->set_node(node->name());
+        deps_.forwarder->Pass(context, Hop::kNode, node->address(), method::kSpawn,
+                              std::move(*kept), answer);
       });
+}
+
+const v1::NodeInfo* CoordinatorBackend::PlaceSpawn(const v1::SpawnRequest& request,
+                                                   const v1::ListNodesResponse& nodes) {
+  MutexLock lock(&spawns_mu_);
+  const Instant now = deps_.clock->Now();
+  const std::string& id = request.request_id();
+  if (const auto* before = id.empty() ? nullptr : spawns_.Find(id, now)) {
+    for (const v1::NodeInfo& node : nodes.nodes()) {
+      if (node.name() == before->first && node.incarnation() == before->second) return &node;
+    }
+  }
+  for (const v1::NodeInfo& node : nodes.nodes()) {
+    const bool has_module =
+        std::any_of(node.modules().begin(), node.modules().end(),
+                    [&](const v1::ModuleInfo& m) { return m.name() == request.start().module(); });
+    if (!node.schedulable() || !has_module) continue;
+    if (!id.empty()) spawns_.Add(id, {node.name(), node.incarnation()}, now);
+    return &node;
+  }
+  return nullptr;
 }
 
 void CoordinatorBackend::Exit(const CallContext& context, v1::ExitRequest* request,

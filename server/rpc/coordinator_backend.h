@@ -11,6 +11,8 @@
 #include "server/rpc/fan_out.h"
 #include "server/rpc/forward.h"
 #include "server/rpc/server_info.h"
+#include "server/rpc/spawn_requests.h"
+#include "server/rpc/stop_gate.h"
 
 namespace banyan::rpc {
 
@@ -51,8 +53,13 @@ class CoordinatorBackend final : public Backend {
 #include "server/rpc/methods.inc"
 #undef BANYAN_RPC
 #undef BANYAN_STREAM
+  void SendStream(const CallContext& context, std::shared_ptr<SendFlow> flow) override;
+
+  // From here on open streams use nothing that stands behind this; waits for those that do.
+  void Stop() { gate_->Stop(); }
 
  private:
+  class SendRouter;
   // A request that its target's node does.
   template <typename Request>
   struct Routed;
@@ -73,6 +80,9 @@ class CoordinatorBackend final : public Backend {
   void OnAnyNode(const CallContext& context, Request* request, const char* method,
                  Answer<Response> answer);
 
+  // Null: no node fits.
+  const v1::NodeInfo* PlaceSpawn(const v1::SpawnRequest& request,
+                                 const v1::ListNodesResponse& nodes);
   void WatchOnNode(const CallContext& context, v1::WatchEventsRequest request,
                    EventStreamPtr<v1::WatchEventsResponse> stream);
   // Members that can be asked, by name.
@@ -84,6 +94,10 @@ class CoordinatorBackend final : public Backend {
   Mutex budget_mu_;
   RetryBudget budget_ ABSL_GUARDED_BY(budget_mu_);
   const Deps deps_;
+  Mutex spawns_mu_;
+  // Name and life of the node that was chosen for a Spawn.
+  ByRequestId<std::pair<std::string, uint32_t>> spawns_ ABSL_GUARDED_BY(spawns_mu_);
+  const std::shared_ptr<StopGate> gate_ = std::make_shared<StopGate>();
 };
 
 }  // namespace banyan::rpc

@@ -88,6 +88,10 @@ class Forwarder {
                   const char* method, Request request, EventStreamPtr<Response> stream);
 
   const Clock& clock() const { return *clock_; }
+  // For what is no ordinary call; the errors of the way are explained by ExplainHop().
+  std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) {
+    return channels_->Get(address);
+  }
 
  private:
   // `done` keeps the messages and the context alive.

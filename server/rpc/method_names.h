@@ -8,6 +8,7 @@ namespace banyan::rpc::method {
 BANYAN_NAME(Actors, Call)
 BANYAN_NAME(Actors, Cast)
 BANYAN_NAME(Actors, Send)
+BANYAN_NAME(Actors, SendStream)
 BANYAN_NAME(Actors, Spawn)
 BANYAN_NAME(Actors, Exit)
 BANYAN_NAME(Actors, Whereis)

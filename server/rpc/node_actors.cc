@@ -87,9 +87,10 @@ void NodeBackend::OneWay(const CallContext& context, Request* request, bool cast
   const Instant deadline = std::min(context.deadline, deps_.clock->Now() + kDefaultCallTimeout);
   ResolvePid(context, request->target(), deadline,
              [this, enqueued, cast, payload = std::move(payload), answer](absl::StatusOr<Pid> pid) {
-               if (pid.ok() && enqueued && pid->local() && !deps_.runtime->IsAlive(*pid)) {
-                 pid = MakeError("NOPROC", fmt::format("there is no process {}", FormatPid(*pid)),
-                                 {{"target", FormatPid(*pid)}});
+               if (pid.ok() && enqueued && pid->local()) {
+                 const absl::Status put = deps_.runtime->Put(
+                     *pid, payload, cast ? SignalKind::kCast : SignalKind::kMessage);
+                 return put.ok() ? answer.Done({}) : answer.Fail(put, self());
                }
                if (!pid.ok() && enqueued) return answer.Fail(pid.status(), self());
                if (pid.ok()) Deliver(*pid, payload, cast);
@@ -128,6 +129,15 @@ void NodeBackend::Send(const CallContext& context, v1::SendRequest* request,
 
 // ----------------------------------------------------------------- Spawn
 
+// A Spawn that this node carries out.
+struct NodeBackend::Spawning {
+  CallContext context;
+  StartSpec start;
+  v1::Pid link_to;
+  std::shared_ptr<SpawnRequests::Entry> entry;  // null: no request id
+  SpawnRequests::Done done;                     // without one
+};
+
 void NodeBackend::Spawn(const CallContext& context, v1::SpawnRequest* request,
                         Answer<v1::SpawnResponse> answer) {
   absl::StatusOr<StartSpec> start = wire::DecodeStartSpec(request->start());
@@ -142,30 +152,76 @@ void NodeBackend::Spawn(const CallContext& context, v1::SpawnRequest* request,
     return deps_.forwarder->Pass(context, Hop::kNode, member->address, method::kSpawn,
                                  std::move(*request), std::move(answer));
   }
-  if (request->has_link_to()) {
-    return answer.Fail(absl::UnimplementedError("link_to is not supported yet"));
+  // Before anything is looked at that may have changed since the first time.
+  SpawnRequests::Done done = [this, answer](const absl::StatusOr<v1::SpawnResponse>& result) {
+    result.ok() ? answer.Done(*result) : answer.Fail(result.status(), self());
+  };
+  std::shared_ptr<SpawnRequests::Entry> entry;
+  if (!request->request_id().empty()) {
+    entry = spawns_.Begin(*request, deps_.clock->Now(), done);
+    if (entry == nullptr) return;
   }
-  if (deps_.modules->Find(start->module) == nullptr) {
-    return answer.Fail(MakeError(
-        "NO_NODE_FITS", fmt::format("node {} has no module {}", deps_.info.name, start->module),
-        {{"module", start->module}, {"node", deps_.info.name}}));
+  auto spawning = std::make_shared<Spawning>(
+      Spawning{context, *std::move(start), request->link_to(), std::move(entry), std::move(done)});
+  if (deps_.modules->Find(spawning->start.module) == nullptr) {
+    return RefuseSpawn(
+        *spawning,
+        MakeError("NO_NODE_FITS",
+                  fmt::format("node {} has no module {}", deps_.info.name, spawning->start.module),
+                  {{"module", spawning->start.module}, {"node", deps_.info.name}}));
   }
+  if (!request->has_link_to()) return SpawnHere(spawning, Pid());
+  FindLinked(spawning);
+}
+
+void NodeBackend::RefuseSpawn(const Spawning& spawning, const absl::Status& status) {
+  spawning.entry != nullptr ? spawns_.Refuse(spawning.entry, status) : spawning.done(status);
+}
+
+// Whether there is such a process is asked first-hand, so that a mistake is an error and no process
+// that starts and ends. What happens to it after that comes over the link.
+void NodeBackend::FindLinked(std::shared_ptr<Spawning> spawning) {
+  const auto refuse = [this, spawning](const absl::Status& status) {
+    ErrorInfo field;
+    field.metadata["field"] = "link_to";
+    RefuseSpawn(*spawning, WithErrorInfo(status, field));
+  };
+  v1::Target target;
+  *target.mutable_pid() = spawning->link_to;
+  const absl::StatusOr<Pid> pid = ResolveNow(target);
+  if (!pid.ok()) return refuse(pid.status());
+  if (pid->local()) {
+    if (deps_.runtime->IsAlive(*pid)) return SpawnHere(std::move(spawning), *pid);
+    return refuse(MakeError("NOPROC", fmt::format("there is no process {}", FormatPid(*pid)),
+                            {{"target", FormatPid(*pid)}}));
+  }
+  const absl::StatusOr<std::string> address = AddressOf(pid->node_id, pid->incarnation);
+  if (!address.ok()) return refuse(address.status());
+  CallContext limited = spawning->context;
+  limited.deadline = std::min(limited.deadline, deps_.clock->Now() + kDefaultCallTimeout);
+  AskFor(limited, Hop::kNode, *address, target,
+         [this, spawning, refuse](const absl::StatusOr<Pid>& found) {
+           found.ok() ? SpawnHere(spawning, *found) : refuse(found.status());
+         });
+}
+
+void NodeBackend::SpawnHere(std::shared_ptr<Spawning> spawning, Pid link_to) {
   StartContext how;
   how.link = false;
-  StartModule(*deps_.runtime, *std::move(start), how, [this, answer](StartResult result) {
-    const wire::NodeIdentity me = self();
+  how.link_to = how.parent = link_to;
+  StartSpec start = std::move(spawning->start);
+  StartModule(*deps_.runtime, std::move(start), how, [this, spawning](const StartResult& result) {
+    absl::StatusOr<v1::SpawnResponse> out = v1::SpawnResponse();
     if (result.failed()) {
       const bool taken = result.reason.type() == kAlreadyStarted;
-      return answer.Fail(
-          MakeError(taken ? "NAME_TAKEN" : "START_FAILED",
-                    fmt::format("the process did not start: {}", result.reason.ToString()), {},
-                    result.reason),
-          me);
-    }
-    answer.With([&](v1::SpawnResponse* out) {
+      out = MakeError(taken ? "NAME_TAKEN" : "START_FAILED",
+                      fmt::format("the process did not start: {}", result.reason.ToString()), {},
+                      result.reason);
+    } else {
       out->set_ignored(result.ignored());
-      if (result.started()) wire::ToProto(result.pid, me, out->mutable_pid());
-    });
+      if (result.started()) wire::ToProto(result.pid, self(), out->mutable_pid());
+    }
+    spawning->entry != nullptr ? spawns_.Finish(spawning->entry, out) : spawning->done(out);
   });
 }
 

@@ -9,7 +9,10 @@
 #include "server/node/routed_calls.h"
 #include "server/rpc/backend.h"
 #include "server/rpc/forward.h"
+#include "server/rpc/send_stream.h"
 #include "server/rpc/server_info.h"
+#include "server/rpc/spawn_requests.h"
+#include "server/rpc/stop_gate.h"
 #include "server/rpc/supervisor_codec.h"
 #include "server/runtime/runtime.h"
 
@@ -42,10 +45,15 @@ class NodeBackend final : public Backend {
 #include "server/rpc/methods.inc"
 #undef BANYAN_RPC
 #undef BANYAN_STREAM
+  void SendStream(const CallContext& context, std::shared_ptr<SendFlow> flow) override;
+
+  // From here on open streams use nothing that stands behind this; waits for those that do.
+  void Stop() { gate_->Stop(); }
 
  private:
+  class SendRouter;
   using PidDone = std::function<void(absl::StatusOr<Pid>)>;
-  struct NamedCall;
+  struct Spawning;
 
   wire::NodeIdentity self() const { return deps_.node->identity(); }
   OfNode of_node() const { return {deps_.runtime, self(), deps_.info.name}; }
@@ -95,6 +103,9 @@ class NodeBackend final : public Backend {
   void Deliver(Pid pid, Payload payload, bool cast);
   template <typename Request, typename Response>
   void OneWay(const CallContext& context, Request* request, bool cast, Answer<Response> answer);
+  void RefuseSpawn(const Spawning& spawning, const absl::Status& status);
+  void FindLinked(std::shared_ptr<Spawning> spawning);
+  void SpawnHere(std::shared_ptr<Spawning> spawning, Pid link_to);
   void ExitPid(const CallContext& context, Pid pid, ExitReason reason, bool wait,
                Answer<v1::ExitResponse> answer);
   absl::StatusOr<v1::ListActorsResponse> ListHere(const v1::ListActorsRequest& request) const;
@@ -126,6 +137,9 @@ class NodeBackend final : public Backend {
                  EventStreamPtr<v1::WatchEventsResponse> stream);
 
   const Deps deps_;
+  SpawnRequests spawns_;
+  LegFences leg_fences_;
+  const std::shared_ptr<StopGate> gate_ = std::make_shared<StopGate>();
 };
 
 }  // namespace banyan::rpc

@@ -5,6 +5,7 @@
 #include "banyan/v1/registry.grpc.pb.h"
 #include "banyan/v1/supervisors.grpc.pb.h"
 #include "banyan/v1/sys.grpc.pb.h"
+#include "server/rpc/send_stream.h"
 #include "server/rpc/validate.h"
 
 namespace banyan::rpc {
@@ -62,7 +63,15 @@ grpc::ServerWriteReactor<Response>* ServeStream(Backend* backend,
                                                                   server, request);           \
   }
 
-class ActorsService final : public v1::Actors::CallbackService {
+// All but SendStream are as in v1::Actors::CallbackService.
+using ActorsBase = v1::Actors::WithCallbackMethod_Call<
+    v1::Actors::WithCallbackMethod_Cast<v1::Actors::WithCallbackMethod_Send<
+        v1::Actors::WithRawCallbackMethod_SendStream<v1::Actors::WithCallbackMethod_Spawn<
+            v1::Actors::WithCallbackMethod_Exit<v1::Actors::WithCallbackMethod_Monitor<
+                v1::Actors::WithCallbackMethod_Whereis<v1::Actors::WithCallbackMethod_GetActor<
+                    v1::Actors::WithCallbackMethod_ListActors<v1::Actors::Service>>>>>>>>>>;
+
+class ActorsService final : public ActorsBase {
  public:
   explicit ActorsService(Backend* backend) : backend_(backend) {}
   BANYAN_SERVE(Call)
@@ -74,6 +83,12 @@ class ActorsService final : public v1::Actors::CallbackService {
   BANYAN_SERVE(GetActor)
   BANYAN_SERVE(ListActors)
   BANYAN_SERVE_STREAM(Monitor)
+  SendReactor* SendStream(grpc::CallbackServerContext* server) override {
+    auto [reactor, flow] = OpenSendStream(server);
+    absl::StatusOr<CallContext> context = ReadContext(server, backend_->clock());
+    context.ok() ? backend_->SendStream(*context, flow) : flow->Refuse(context.status());
+    return reactor;
+  }
 
  private:
   Backend* const backend_;

@@ -29,6 +29,14 @@ FieldChecks Page(const Request& request) {
   return checks;
 }
 
+// Slot 0 is nobody's.
+void ProcessSlot(const v1::Pid& pid, std::string_view reason, const std::string& field,
+                 FieldChecks* checks) {
+  if (static_cast<uint32_t>(pid.id()) == 0) {
+    checks->Add(reason, field + ".id", "names no process: its low 32 bits are 0");
+  }
+}
+
 template <typename Request>
 FieldChecks SupervisorTarget(const Request& request) {
   FieldChecks checks;
@@ -61,9 +69,21 @@ absl::Status Validate(const v1::SendRequest& r) {
       .Duration(r.delay(), r.has_delay(), "delay")
       .status();
 }
+absl::Status Validate(const v1::SendStreamRequest& r, uint64_t seq) {
+  FieldChecks checks;
+  if (r.seq() != seq) {
+    checks.Add("REQUEST_INVALID", "seq",
+               fmt::format("is {}; this message's number is {}", r.seq(), seq));
+  }
+  checks.Target(r.target(), r.has_target()).Payload(r.payload(), "payload");
+  if (r.target().has_pid() && r.target().pid().id() != 0)
+    ProcessSlot(r.target().pid(), "TARGET_INVALID", "target.pid", &checks);
+  return checks.status();
+}
 absl::Status Validate(const v1::SpawnRequest& r) {
   FieldChecks checks;
   checks.RequestId(r.request_id());
+  if (r.has_link_to()) ProcessSlot(r.link_to(), "REQUEST_INVALID", "link_to", &checks);
   if (!r.has_start()) checks.Add("SPEC_INVALID", "start", "must be set");
   return checks.status();
 }

@@ -18,5 +18,7 @@ namespace banyan::rpc {
 #include "server/rpc/methods.inc"
 #undef BANYAN_RPC
 #undef BANYAN_STREAM
+// One message of a SendStream, which should have the number `seq`.
+absl::Status Validate(const v1::SendStreamRequest& request, uint64_t seq);
 
 }  // namespace banyan::rpc

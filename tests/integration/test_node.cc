@@ -98,10 +98,33 @@ class Counter : public GenServer {
   int64_t count_ = 0;
 };
 
+// Answers a call with what it was sent, in order: "c:" and a cast's word, "m:" and a message's. The
+// word "sleep" makes it look at nothing more.
+class Journal : public GenServer {
+ public:
+  Task<InitResult> Init(std::vector<Payload>) override { co_return Ok(); }
+  Task<CallResult> HandleCall(Payload, CallFrom) override {
+    StringValue value;
+    value.set_value(lines_);
+    co_return Reply(wire::MakePayload(std::move(value)));
+  }
+  Task<Result> HandleCast(Payload request) override { return Note("c:", request); }
+  Task<Result> HandleInfo(Message message) override { return Note("m:", message.payload()); }
+
+ private:
+  Task<Result> Note(std::string kind, Payload what) {
+    const std::string word = wire::UnpackOrError<StringValue>(what)->value();
+    if (word == "sleep") co_await self().Sleep(absl::Hours(1));
+    lines_ += kind + word + " ";
+    co_return NoReply();
+  }
+  std::string lines_;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
   return NodeMain(argc, argv, [](Modules* modules) {
-    modules->Add<Crasher>("crasher").Add<Counter>("counter");
+    modules->Add<Crasher>("crasher").Add<Counter>("counter").Add<Journal>("journal");
   });
 }

@@ -109,6 +109,38 @@ TEST(Validate, WhatOperatorsSayOfTheCluster) {
   EXPECT_TRUE(Validate(end).ok());
 }
 
+TEST(Validate, OneMessageOfAStream) {
+  v1::SendStreamRequest message;
+  message.set_seq(2);
+  EXPECT_THAT(Fields(Validate(message, 1)), UnorderedElementsAre("seq", "target"));
+  message.mutable_target()->mutable_pid()->set_node_id(1);
+  EXPECT_EQ(ErrorReason(Validate(message, 2)), "TARGET_INVALID");
+  EXPECT_THAT(Fields(Validate(message, 2)), ElementsAre("target.pid"));
+  message.mutable_target()->mutable_pid()->set_id(uint64_t{1} << 32);
+  EXPECT_EQ(ErrorReason(Validate(message, 2)), "TARGET_INVALID");
+  EXPECT_THAT(Fields(Validate(message, 2)), ElementsAre("target.pid.id"));
+  message.mutable_target()->set_name("x");
+  EXPECT_TRUE(Validate(message, 2).ok()) << "without a payload, as Send";
+  message.mutable_payload()->mutable_value()->set_type_url("no slash");
+  EXPECT_EQ(ErrorReason(Validate(message, 2)), "PAYLOAD_INVALID");
+  message.mutable_payload()->mutable_value()->set_type_url("t/x");
+  message.mutable_payload()->mutable_value()->set_value(std::string((4 << 20) + 1, 'x'));
+  const absl::Status large = Validate(message, 2);
+  EXPECT_EQ(ErrorReason(large), "PAYLOAD_TOO_LARGE");
+  EXPECT_EQ(GetErrorInfo(large)->metadata.at("field"), "payload");
+}
+
+TEST(Validate, ALinkIsToAProcess) {
+  v1::SpawnRequest spawn;
+  spawn.mutable_start()->set_module("m");
+  EXPECT_TRUE(Validate(spawn).ok());
+  // A generation and no slot: the form that names of other nodes have inside.
+  spawn.mutable_link_to()->set_id(uint64_t{3} << 32);
+  EXPECT_THAT(Fields(Validate(spawn)), ElementsAre("link_to.id"));
+  spawn.mutable_link_to()->set_id((uint64_t{3} << 32) + 1);
+  EXPECT_TRUE(Validate(spawn).ok());
+}
+
 TEST(Validate, DefaultsAreLegal) {
   EXPECT_TRUE(Validate(v1::ListActorsRequest()).ok());
   EXPECT_TRUE(Validate(v1::ListNodesRequest()).ok());
