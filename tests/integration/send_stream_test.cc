@@ -216,8 +216,10 @@ TEST_F(SendStream, AnAcknowledgedCastToAFullMailboxFails) {
     v1::CastResponse response;
     *cast.mutable_target() = full;
     cast.set_ack(v1::ACK_ENQUEUED);
-    EXPECT_EQ(Client::Do(c.actors, &v1::Actors::Stub::Cast, cast, &response).reason, "MAILBOX_FULL")
-        << address;
+    Outcome outcome = Client::Do(c.actors, &v1::Actors::Stub::Cast, cast, &response);
+    // There is room once more when it has taken the word that it falls asleep at.
+    if (outcome.ok()) outcome = Client::Do(c.actors, &v1::Actors::Stub::Cast, cast, &response);
+    EXPECT_EQ(outcome.reason, "MAILBOX_FULL") << address << ": " << outcome;
   }
 }
 
