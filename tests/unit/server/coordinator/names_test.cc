@@ -62,6 +62,26 @@ TEST_F(Names, RecoveryBarrierHoldsBackUnreportedNames) {
   EXPECT_EQ(ErrorReason(refused.status()), "NAME_TAKEN") << refused.status();
 }
 
+TEST_F(Names, F41WhoDiesBeforeItHasReportedKeepsItsNameUntilItIsDead) {
+  FakeNode& a = AddNode("n1");
+  FakeNode& b = AddNode("n2");
+  a.AskName("x", Pid{a.node_id(), a.incarnation(), 7});
+  Settle();
+  a.Mute();
+  RestartCoordinator();
+  RegisterArgs args{"x", Pid{b.node_id(), b.incarnation(), 8}, {}, false, ""};
+  const auto ask = [&] {
+    auto r = Ask<v1::NameEntry>([&](auto done) { coordinator_->Register(args, done); });
+    return r.ok() ? "granted" : ErrorReason(r.status());
+  };
+  while (NodeInfo("n1").state() != v1::NODE_STATE_DEAD) {
+    ASSERT_EQ(ask(), "RECOVERING");
+    ASSERT_LT(time_.Now() - Instant(), absl::Minutes(3));
+    time_.RunFor(absl::Seconds(1));
+  }
+  EXPECT_EQ(ask(), "granted");
+}
+
 TEST_F(Names, DeathReleasesAndSuspicionDoesNot) {
   FakeNode& a = AddNode("n1");
   FakeNode& b = AddNode("n2");
