@@ -69,31 +69,38 @@ size_t MemberTable::live() const {
       by_name_.begin(), by_name_.end(), [](const auto& entry) { return !entry.second->gone(); }));
 }
 
-std::vector<NodeView> MemberTable::Views(Instant now) const {
-  std::vector<NodeView> views;
+namespace {
+
+void FillTraits(const Member& member, NodeView* view) {
+  view->name = member.name();
+  view->node_id = member.node_id();
+  view->labels = member.labels();
+  view->modules.clear();
+  for (const v1::ModuleInfo& module : member.modules) view->modules.insert(module.name());
+  view->capacity = member.capacity();
+  const auto weight = view->capacity.extract("weight");
+  view->capacity_weight = weight.empty() ? 0 : weight.mapped();
+}
+
+}  // namespace
+
+std::vector<NodeView>& MemberTable::Views(Instant now) {
+  size_t count = 0;
   for (const auto& [name, member] : by_name_) {
     if (member->gone()) continue;
-    NodeView view;
-    view.name = name;
-    view.node_id = member->node_id();
-    view.labels = member->labels();
+    if (count == views_.size()) views_.emplace_back();
+    NodeView& view = views_[count++];
+    if (std::exchange(member->traits_changed, false) || view.node_id != member->node_id())
+      FillTraits(*member, &view);
     view.schedulable = member->placeable(now);
     view.exclusive_ok = member->exclusive_ok;
     view.suspect = member->suspect;
-    for (const v1::ModuleInfo& module : member->modules) view.modules.insert(module.name());
     view.assigned_weight = Mutant("overcommit") ? 0 : member->weight;
     view.assigned = member->assigned;
-    for (const auto& [key, value] : member->capacity()) {
-      if (key == "weight") {
-        view.capacity_weight = value;
-      } else {
-        view.capacity[key] = value;
-      }
-    }
     view.recent_start_failures = member->recent_start_failures;
-    views.push_back(std::move(view));
   }
-  return views;
+  views_.resize(count);
+  return views_;
 }
 
 bool MemberTable::AwaitsResync() const {

@@ -74,6 +74,7 @@ struct Member {
   uint32_t starts_in_flight = 0;
   Instant full_until;
   uint32_t recent_start_failures = 0;
+  bool traits_changed = true;  // labels, capacity or modules, since placement last looked
 
   const std::string& name() const { return record.name(); }
   uint32_t node_id() const { return record.node_id(); }
@@ -107,8 +108,8 @@ class MemberTable {
 
   // Those that are not gone.
   size_t live() const;
-  // The nodes as placement sees them.
-  std::vector<NodeView> Views(Instant now) const;
+  // The nodes as placement sees them, until the next call or the end of a member.
+  std::vector<NodeView>& Views(Instant now);
   // Some live member has not yet said, in this term, what it has.
   bool AwaitsResync() const;
   // A member of an earlier term has told all, but has yet to be heard of once more: it takes
@@ -120,6 +121,7 @@ class MemberTable {
  private:
   std::map<std::string, std::unique_ptr<Member>> by_name_;
   absl::flat_hash_map<uint32_t, Member*> by_id_;
+  std::vector<NodeView> views_;  // kept: a start must not cost a copy of what all nodes are
 };
 
 }  // namespace banyan

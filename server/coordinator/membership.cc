@@ -456,7 +456,10 @@ void Membership::Store(const Member& member) {
   core_->journal.Put(fmt::format("node/{}", member.name()), member.record);
 }
 
-void Membership::Changed(Member* member) { changed_.insert(member->name()); }
+void Membership::Changed(Member* member) {
+  member->traits_changed = true;
+  changed_.insert(member->name());
+}
 
 void Membership::FlushView() {
   if (changed_.empty()) return;

@@ -161,10 +161,11 @@ void Reconciler::AfterEvent(ClusterSupervisor* sup) {
     return;
   }
   // Scripts and restart history are part of the record.
-  core_->tree.TouchHeader(sup);
+  core_->tree.TouchHeaderIfChanged(sup);
   if (sup->started || sup->planner->shutting_down()) return;
   sup->started = true;
   sup->user_waits = false;
+  core_->tree.TouchHeader(sup);
   core_->events.AddSupervisor(Event::KIND_SUPERVISOR_STARTED, sup, nullptr);
   if (sup->parent != nullptr) {
     Child* child = sup->parent;
@@ -365,7 +366,10 @@ void Reconciler::Started(Child* child, const Pid& pid, Payload info) {
   child->start_time = core_->wall();
   child->running_since = core_->now();
   child->hand_off = {};
-  core_->tree.TouchLazily(child);
+  // Who was told that it runs must not lose it if it cannot be started again. Of a start-up nobody
+  // is told before the end.
+  child->supervisor->planner->initializing() ? core_->tree.TouchLazily(child)
+                                             : core_->tree.Touch(child);
   core_->names.OnChildStarted(child);
   core_->resolver.OnChildStarted(child);
   const ChildRecord* record = child->supervisor->planner->Find(child->key);

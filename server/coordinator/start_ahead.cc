@@ -28,7 +28,7 @@ void Reconciler::AssignAhead(ClusterSupervisor* sup) {
   const ChildTable& table = planner.children();
   const ChildRecord* r = table.Next(planner.Find(some ? sup->last_ahead : at_hand->first));
   if (r == nullptr) return;
-  std::vector<NodeView> views = core_->members.Views(core_->now());
+  std::vector<NodeView>& views = core_->members.Views(core_->now());
   for (; r != nullptr; r = table.Next(r)) {
     Child* child = core_->tree.Ensure(sup, *r);
     if (child->order > order + kAheadMax) return;

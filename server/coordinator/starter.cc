@@ -108,7 +108,7 @@ void Reconciler::Pump() {
   const double pace = pace_.Factor(now);
   const double sup_rate = options.starts_per_second_per_supervisor * pace;
   bool waits = false;
-  std::vector<NodeView> views;
+  std::vector<NodeView>* views = nullptr;
   StartQueue<Child>::Pass pass(&queue_);
   while (Child* child = pass.child()) {
     if (!AnyRoom()) break;
@@ -125,8 +125,8 @@ void Reconciler::Pump() {
       continue;
     }
     pass.Take();
-    if (views.empty()) views = core_->members.Views(now);
-    if (!TryPlace(child, views)) {
+    if (views == nullptr) views = &core_->members.Views(now);
+    if (!TryPlace(child, *views)) {
       // Its node has enough in flight.
       const bool for_room = child->assigned == Assigned::kQueued;
       if (for_room && !pending_.contains(child->path_key)) pass.PutBack();
@@ -136,11 +136,8 @@ void Reconciler::Pump() {
     bucket_.Take(options.starts_per_second * pace, now);
     child->supervisor->bucket.Take(sup_rate, now);
     if (braked) brake_.Take(options.braked_starts_per_second, now);
-    CountIn(*child, &views);
-    if (child->supervisor->planner->initializing()) {
-      AssignAhead(child->supervisor);
-      views.clear();
-    }
+    CountIn(*child, views);
+    if (child->supervisor->planner->initializing()) AssignAhead(child->supervisor);
   }
   if (waits && pump_timer_ == 0) {
     pump_timer_ = core_->After(absl::Milliseconds(20), [this] { pump_timer_ = 0; });

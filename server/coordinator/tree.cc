@@ -131,6 +131,7 @@ void Tree::MakePlanner(ClusterSupervisor* sup) {
     made_from = std::make_shared<const ChildSpec>(*sup->spec->child_template);
   sup->planner =
       std::make_unique<SupervisorPlanner>(sup->spec->flags, options, std::move(made_from));
+  sup->head_seen = 0;
 }
 
 void Tree::Index(ClusterSupervisor* sup) {

@@ -123,6 +123,7 @@ struct ClusterSupervisor {
   // As they are in the store. The script's members have a record of their own: they may be as many
   // as there are children, and each step of the script writes the header.
   std::string header_written;
+  uint64_t head_seen = 0;  // of the planner, when the header was last looked at
   std::vector<ChildKey> script_written;
   uint64_t last_order = 0;
   ChildKey last_ahead = kNoChild;  // of a start-up: the last one assigned before its turn
@@ -157,9 +158,11 @@ class Tree {
 
   void Touch(Child* child);
   void TouchHeader(ClusterSupervisor* sup);
+  // The planner has handled an event, which may have changed what the header tells of it.
+  void TouchHeaderIfChanged(ClusterSupervisor* sup);
   // For what can be told from the children's records: how far a start-up has come.
   void TouchHeaderLazily(ClusterSupervisor* sup);
-  // RUNNING marks are for people; they go out with the next write or within a second.
+  // For what nobody has been told yet: it goes out with the next write or within a second.
   void TouchLazily(Child* child);
   // Puts all that is dirty into the turn's transaction.
   void Flush();

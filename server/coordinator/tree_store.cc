@@ -18,6 +18,14 @@ constexpr uint64_t kSequenceAhead = 1023;
 
 // ------------------------------------------------------------------- writing
 
+void Tree::TouchHeaderIfChanged(ClusterSupervisor* sup) {
+  const SupervisorPlanner& planner = *sup->planner;
+  const uint64_t now = planner.head_version() + (planner.children().sequence() | kSequenceAhead);
+  if (!planner.scripted() && now == sup->head_seen) return;
+  sup->head_seen = now;
+  TouchHeader(sup);
+}
+
 void Tree::Flush() {
   if (!must_flush_) return;
   must_flush_ = false;

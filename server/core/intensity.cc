@@ -21,6 +21,7 @@ bool RestartWindow::Add(Instant now) {
                                 [&](int64_t r) { return r < seconds - period_seconds_; });
   seconds_.erase(old, seconds_.end());
   seconds_.push_front(seconds);
+  ++added_;
   const bool allowed = seconds_.size() <= intensity_;
   if (seconds_.size() > size_t{intensity_} + 1) seconds_.pop_back();
   return allowed;

@@ -25,6 +25,8 @@ class RestartWindow {
 
   // How old each entry is at `now`, newest first; at most intensity + 1 of them.
   std::vector<absl::Duration> Ages(Instant now) const;
+  // How many were recorded, ever.
+  uint64_t added() const { return added_; }
   // Replaces the history. A negative age (a wall clock set back) counts as zero.
   void RestoreAges(const std::vector<absl::Duration>& ages, Instant now);
 
@@ -33,6 +35,7 @@ class RestartWindow {
   int64_t period_seconds_;
   // Newest first. An entry beyond intensity + 1 can never change a decision, so it is dropped.
   std::deque<int64_t> seconds_;
+  uint64_t added_ = 0;
 };
 
 }  // namespace banyan

@@ -173,6 +173,10 @@ class SupervisorPlanner {
   SupervisorSnapshot Snapshot(Instant now) const;
   // The same without the children; what it costs does not depend on how many there are.
   SupervisorSnapshot SnapshotHead(Instant now) const;
+  // Rises when that changes, save with new keys and with the steps of a script under way.
+  uint64_t head_version() const { return window_.added() + scripts_ended_; }
+  // A start-up, group restart or shutdown is under way.
+  bool scripted() const { return script_.kind != Script::Kind::kNone; }
   // Into a fresh planner. Resume() then repeats every action that is still out: Start and Stop of
   // children in flight (the driver compares with what is really there) and the retries.
   void Restore(const SupervisorSnapshot& snapshot, Instant now);
@@ -277,6 +281,7 @@ class SupervisorPlanner {
   uint64_t restarting_ = 0;          // records kRestarting
   uint64_t processes_ = 0;           // records kRunning or kStopping
   uint64_t significant_active_ = 0;  // significant records not kUndefined
+  uint64_t scripts_ended_ = 0;
   bool exited_ = false;
 };
 

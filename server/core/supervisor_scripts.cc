@@ -74,6 +74,7 @@ void SupervisorPlanner::EndScript() {
     if (ChildRecord* r = table_.Find(key); r != nullptr) r->in_group = false;
   }
   script_ = Script{};
+  ++scripts_ended_;
 }
 
 // Stops the members in reverse order, or all at once; true when they are over.
