@@ -5,6 +5,7 @@
 #include "fmt/format.h"
 
 #include "common/base/error.h"
+#include "common/base/mutant.h"
 #include "common/base/named_pid.h"
 
 namespace banyan {
@@ -126,7 +127,8 @@ bool Outbox::PutAside(Item* item, bool credit) {
     large->behind.push_back(std::move(*item));
     return true;
   }
-  if (credit || (!item->message() && !ParkedBefore(*item))) return false;
+  if (credit || Mutant("no-credit")) return false;
+  if (!item->message() && !ParkedBefore(*item)) return false;
   const Pair pair = item->pair();
   parked_pairs_.insert(pair);
   parked_senders_.insert(pair.first);

@@ -132,7 +132,9 @@ void PeerSession::Flush() {
 
 void PeerSession::SetPeersWindow(uint64_t bytes) {
   limited_ = bytes != 0;
-  credit_ = static_cast<int64_t>(std::min(bytes, kCreditMax));
+  // One byte is the word of a node that has no room now (FirstCredit). A batch for it in each
+  // session of a peer that flaps would be too much.
+  credit_ = bytes == 1 ? 0 : static_cast<int64_t>(std::min(bytes, kCreditMax));
 }
 
 absl::Status PeerSession::HandleCredit(uint64_t bytes) {

@@ -102,6 +102,18 @@ void ClusterRequests::RemoveNode(const NodeArgs& args, bool allow_missing, Statu
         MakeError("NODE_STILL_UP", fmt::format("node \"{}\" is neither DEAD nor LEFT", args.name),
                   {{"node", args.name}}));
   }
+  // Without its record nobody could say any more that it has ended.
+  const Child* child =
+      member == nullptr ? nullptr : core_->reconciler.AwaitsProof(member->node_id());
+  if (child != nullptr) {
+    return core_->operations.Fail(
+        op,
+        MakeError("NODE_STILL_UP",
+                  fmt::format("nothing proves that child {} has ended on node \"{}\"; see to it, "
+                              "and confirm that the node is dead first",
+                              child->path_key, args.name),
+                  {{"node", args.name}}));
+  }
   if (member != nullptr) {
     // A later life of that name must not have an incarnation that was there before.
     if (member->incarnation() > core_->meta.incarnation_floor()) {

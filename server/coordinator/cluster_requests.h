@@ -54,6 +54,8 @@ class ClusterRequests {
   void LetLeave(Member* member, bool at_once);
   // Of one supervisor's children, how many may be away at a time.
   static uint32_t MayBeAway(const ClusterSupervisor& sup, const internal::v1::DrainRecord& drain);
+  void SetDeadline(Member* member, absl::Duration deadline);
+  Instant DeadlineOf(const Member& member);
   void Force(Member* member);
   struct Planned {
     std::string path;
@@ -72,6 +74,11 @@ class ClusterRequests {
   // Nodes that asked for their drain themselves, with the life that they did it in.
   std::map<std::string, uint32_t> retiring_;
   std::map<std::string, std::vector<Pid>> stuck_;  // by node
+  struct Deadline {
+    absl::Time wall;  // as on record
+    Instant at;
+  };
+  std::map<std::string, Deadline> deadlines_;  // of drains, by node
   std::set<std::string> killed_;  // path keys of children that a drain's deadline has killed
   // Of the rebalance, if there is one: its operation, and what is not yet begun and not yet over.
   std::string rebalance_;

@@ -192,7 +192,7 @@ absl::Status Coordinator::Core::Load() {
     return absl::DataLossError("store: the cluster's record cannot be read");
   }
   if (record.epoch() >= kFenceEpochMax) return absl::DataLossError("store: no epochs are left");
-  epoch = record.epoch() + 1;
+  epoch = record.epoch() + (Mutant("epoch-kept") && record.epoch() != 0 ? 0 : 1);
   record.set_epoch(epoch);
   fences_ = FenceAllocator(Mutant("fence-per-term") ? 1 : epoch);
   if (meta.level() > options.feature_level) {

@@ -42,8 +42,7 @@ void ClusterRequests::Drain(const NodeArgs& args, absl::Duration deadline, uint3
   if (!drain->has_start_time()) *drain->mutable_start_time() = core_->wall_proto();
   drain->clear_deadline();
   drain->clear_end_time();
-  if (deadline != absl::InfiniteDuration())
-    *drain->mutable_deadline() = wire::ToProto(core_->wall() + deadline);
+  if (deadline != absl::InfiniteDuration()) SetDeadline(member, deadline);
   drain->set_max_parallel(max_parallel);
   drain->set_then_leave(then_leave);
   drain->set_message(args.message);
@@ -60,7 +59,7 @@ void ClusterRequests::OnRetire(Member* member, absl::Duration deadline) {
   internal::v1::DrainRecord* drain = member->record.mutable_drain();
   if (!drain->has_start_time()) *drain->mutable_start_time() = core_->wall_proto();
   drain->clear_end_time();
-  *drain->mutable_deadline() = wire::ToProto(core_->wall() + deadline);
+  SetDeadline(member, deadline);
   drain->set_then_leave(true);
   drain->set_message("the node is ending");
   core_->membership.Store(*member);
@@ -156,8 +155,7 @@ void ClusterRequests::Step(Member* member) {
   internal::v1::DrainRecord* drain = member->record.mutable_drain();
   if (core_->safe_mode.holds_starts()) return;
   if (member->children.empty()) return EndDrain(member);
-  if (drain->has_deadline() && core_->wall() >= wire::FromProto(drain->deadline()))
-    return Force(member);
+  if (core_->now() >= DeadlineOf(*member)) return Force(member);
   std::map<ClusterSupervisor*, uint32_t> away;  // seam: only found in
   core_->tree.ForEach([&](ClusterSupervisor* sup) {
     for (const auto& [key, child] : sup->children) {
@@ -200,9 +198,27 @@ void ClusterRequests::Step(Member* member) {
   if (stuck && Retiring(*member)) LetLeave(member, /*at_once=*/true);
 }
 
+void ClusterRequests::SetDeadline(Member* member, absl::Duration deadline) {
+  google::protobuf::Timestamp* wall = member->record.mutable_drain()->mutable_deadline();
+  *wall = wire::ToProto(core_->wall() + deadline);
+  deadlines_[member->name()] = {wire::FromProto(*wall), core_->now() + deadline};
+}
+
+// What is on record is wall time, for people and for the next term: within a term a wall clock that
+// is set moves no deadline.
+Instant ClusterRequests::DeadlineOf(const Member& member) {
+  const internal::v1::DrainRecord& drain = member.record.drain();
+  if (!drain.has_deadline()) return Instant::Infinite();
+  const absl::Time wall = wire::FromProto(drain.deadline());
+  auto [it, added] = deadlines_.try_emplace(member.name());
+  if (added || it->second.wall != wall)
+    it->second = {wall, core_->now() + std::max(wall - core_->wall(), absl::ZeroDuration())};
+  return it->second.at;
+}
+
 void ClusterRequests::Force(Member* member) {
   internal::v1::DrainRecord* drain = member->record.mutable_drain();
-  const bool kill = core_->wall() >= wire::FromProto(drain->deadline()) + KillAfter(core_->options);
+  const bool kill = core_->now() >= DeadlineOf(*member) + KillAfter(core_->options);
   const std::set<std::string> children = member->children;
   for (const std::string& path : children) {
     Child* child = core_->tree.FindChild(path);

@@ -6,6 +6,7 @@
 #include "fmt/format.h"
 
 #include "common/base/error.h"
+#include "common/base/mutant.h"
 #include "server/coordinator/core.h"
 #include "server/core/group_pick.h"
 
@@ -131,6 +132,7 @@ void GroupRegistry::OnResync(Member* member, const std::vector<internal::v1::Res
     if (other == member->control || other->groups.empty()) return;
     SendList(other, *member);
     for (const std::string& group : before) {
+      if (Mutant("group-loss-untold")) break;
       if (Wants(*other, group)) other->SendGroups(List(*member, group));
     }
   });

@@ -55,6 +55,8 @@ class Reconciler {
   void OnNodeGone(Member* member);
   // That life of the node is proven over, so `strict` children need wait no longer.
   void OnDeathProven(uint32_t node_id, uint32_t incarnation);
+  // A child that may still run in some life of that node, which is over; null: none.
+  const Child* AwaitsProof(uint32_t node_id) const;
   void OnSuspect(Member* member);
   void OnUnreachable(Member* member);
   void OnViewChanged();

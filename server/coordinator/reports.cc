@@ -207,7 +207,13 @@ void Reconciler::Compare(Member* member, Child* child, const internal::v1::Child
   }
   child->frozen = status->state() == v1::ACTOR_STATE_FROZEN;
   if (status->fence() > child->fence.value()) child->fence = Fence(status->fence());
-  if (child->assigned == Assigned::kStopping) return SendStop(child);
+  if (child->assigned == Assigned::kStopping) {
+    // What it is stopped for may be waiting for the store yet.
+    return core_->journal.After([this, path = child->path_key, fence = child->fence] {
+      Child* c = core_->tree.FindChild(path);
+      if (c != nullptr && c->fence == fence && c->assigned == Assigned::kStopping) SendStop(c);
+    });
+  }
   if (status->state() == v1::ACTOR_STATE_STARTING) return;
   const Pid pid = wire::FromProto(status->pid(), {});
   if (child->assigned == Assigned::kStarting) return Started(child, pid, {});
@@ -295,6 +301,18 @@ void Reconciler::OnDeathProven(uint32_t node_id, uint32_t incarnation) {
   }
 }
 
+const Child* Reconciler::AwaitsProof(uint32_t node_id) const {
+  const Child* found = nullptr;
+  core_->tree.ForEach([&](const ClusterSupervisor* sup) {
+    for (const auto& [key, child] : sup->children) {
+      const bool placed =
+          child->assigned != Assigned::kNone && child->assigned != Assigned::kQueued;
+      if (placed && child->node_id == node_id && child->nested == nullptr) found = child.get();
+    }
+  });
+  return found;
+}
+
 // Requests that wait for a child there are answered as pending; `available` children get their
 // time.
 void Reconciler::OnUnreachable(Member* member) {
@@ -354,6 +372,7 @@ bool Reconciler::MarkPoison(Child* child, absl::Time started) {
   std::erase_if(child->poison_marks,
                 [&](absl::Time t) { return now - t > core_->options.poison_memory; });
   if (started == absl::Time() || now - started > core_->options.poison_window) return false;
+  if (Mutant("poison-unmarked")) return false;
   child->poison_marks.push_back(now);
   core_->tree.Touch(child);
   return child->poison_marks.size() >= core_->options.poison_marks_max;
@@ -363,6 +382,7 @@ bool Reconciler::MarkPoison(Child* child, absl::Time started) {
 // one start, so it says which child; the path is for people.
 void Reconciler::OnLastCrash(Member* member, const internal::v1::LastCrash& crash) {
   if (crash.fence() == 0 || member->incarnation() != crash.incarnation()) return;
+  if (Mutant("crash-unattributed")) return;
   const std::set<std::string> here = member->children;
   for (const std::string& path : here) {
     Child* child = core_->tree.FindChild(path);

@@ -79,20 +79,21 @@ void SupervisorPlanner::EndScript() {
 
 // Stops the members in reverse order, or all at once; true when they are over.
 bool SupervisorPlanner::StopMembers(Turn& t) {
+  const bool parallel = options_.parallel_stop || Mutant("group-stops-at-once");
   std::vector<ChildKey> together;
   uint64_t& left = script_.position;
   for (; left > 0; --left) {
     ChildRecord* r = table_.Find(script_.members[left - 1]);
     if (r == nullptr || r->key == script_.cause) continue;
     if (r->state == ChildState::kRunning || r->state == ChildState::kStarting) {
-      if (!options_.parallel_stop) {
+      if (!parallel) {
         StopRecord(t, r);
         return false;
       }
       SetState(r, ChildState::kStopping);
       together.push_back(r->key);
     } else if (r->state == ChildState::kStopping) {
-      if (!options_.parallel_stop) return false;
+      if (!parallel) return false;
     } else {
       // Without a process: a retry is cancelled, and OTP goes on without a temporary record.
       DropProcess(t, r);
@@ -115,6 +116,7 @@ void SupervisorPlanner::StepStarting(Turn& t) {
   for (; script_.position < script_.members.size(); ++script_.position) {
     ChildRecord* r = table_.Find(script_.members[script_.position]);
     if (r == nullptr || r->state == ChildState::kRunning) continue;
+    if (r->state == ChildState::kStarting && Mutant("group-not-awaited")) continue;
     if (r->state == ChildState::kStarting) return;
     r->restarting = script_.kind == Script::Kind::kGroup;
     return StartRecord(t, r);

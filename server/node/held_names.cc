@@ -5,6 +5,7 @@
 #include "fmt/format.h"
 
 #include "common/base/error.h"
+#include "common/base/mutant.h"
 #include "common/base/target.h"
 #include "server/behaviours/lease_lost.h"
 #include "server/node/node_core.h"
@@ -76,7 +77,7 @@ void HeldNames::OnReply(const internal::v1::NameReply& reply) {
           node->Post([name, version](Node::Core& core) { core.names.OnHolderDown(name, version); });
         }
       });
-  if (held.entry.exclusive()) {
+  if (held.entry.exclusive() && !Mutant("exclusive-name-runs-on")) {
     // For the rest of its life.
     node_->deps.runtime->MakeExclusive(held.pid);
     node_->children.ExclusiveChanged();

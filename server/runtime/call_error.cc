@@ -3,6 +3,7 @@
 #include "fmt/format.h"
 
 #include "common/base/error.h"
+#include "common/base/mutant.h"
 
 namespace banyan {
 
@@ -30,6 +31,8 @@ absl::StatusOr<Payload> ToCallResult(CallReply reply, Pid callee, absl::Duration
     case ExitReason::Kind::kNoProc:
       return MakeError("NOPROC", fmt::format("there is no process {}", pid), {{"target", pid}});
     case ExitReason::Kind::kNoConnection:
+      if (Mutant("lost-call-not-executed"))
+        return MakeError("NOCONNECTION", "", {{"outcome", std::string(kNotExecuted)}});
       return MakeError("NOCONNECTION",
                        fmt::format("the connection to {} broke while its reply was awaited", pid),
                        {{"target", pid}});

@@ -2,6 +2,7 @@
 // those of OTP's signal protocol; an entry in the link table may be inactive while an unlink is
 // outstanding.
 #include "common/base/error.h"
+#include "common/base/mutant.h"
 #include "common/base/named_pid.h"
 #include "server/runtime/process.h"
 #include "server/runtime/runtime.h"
@@ -49,7 +50,8 @@ void Process::Handle(SignalPtr s) {
       return HandleUnlink(*s);
     case SignalKind::kUnlinkAck:
       if (Link* link = tables_.links.Find(s->from)) {
-        if (link->unlink_id != 0 && link->unlink_id == s->ref) tables_.links.Erase(s->from);
+        const bool ours = link->unlink_id == s->ref || Mutant("any-unlink-ack");
+        if (link->unlink_id != 0 && ours) tables_.links.Erase(s->from);
       }
       return;
     case SignalKind::kMonitor:
@@ -107,7 +109,7 @@ void Process::HandleLinkExit(SignalPtr s) {
   if (!link) return;
   const bool active = link->active();
   tables_.links.Erase(s->from);
-  if (!active) return;
+  if (!active && !Mutant("exit-after-unlink")) return;
   ResolveWatched(s->from, s->reason);
   ActOnExit(std::move(s));
 }

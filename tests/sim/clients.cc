@@ -1,8 +1,7 @@
-#include "tests/sim/clients.h"
-
 #include "fmt/format.h"
 
 #include "common/base/error.h"
+#include "tests/sim/clients_request.h"
 
 namespace banyan::sim {
 namespace {
@@ -19,32 +18,7 @@ ChildSpec ProbeSpec(std::string id) {
 
 Target Sup(const std::string& name) { return Target{Target::Name{name}}; }
 
-// Not the request's outcome: it has not been looked at, or may be repeated later.
-bool Again(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kUnavailable ||
-         status.code() == absl::StatusCode::kResourceExhausted;
-}
-
-template <typename T>
-std::string Bytes(const T& message) {
-  if constexpr (std::is_base_of_v<google::protobuf::MessageLite, T>) {
-    return message.SerializeAsString();
-  } else {
-    return "";
-  }
-}
-
 }  // namespace
-
-template <typename T>
-struct Clients::Request {
-  std::string id;
-  std::function<void(const std::string&, Reply<T>)> send;
-  std::function<void(absl::StatusOr<T>)> done;
-  int attempts = 0;
-  bool answered = false;
-  std::string answer;
-};
 
 Clients::Clients(SimCluster* cluster)
     : cluster_(cluster), random_(cluster->Fork("clients")), net_(cluster->Fork("client network")) {
@@ -54,60 +28,6 @@ Clients::Clients(SimCluster* cluster)
 
 std::string Clients::NextId(std::string_view kind) {
   return fmt::format("{}-{}", kind, ++requests_);
-}
-
-template <typename T>
-void Clients::Do(std::string id, std::function<void(const std::string&, Reply<T>)> send,
-                 std::function<void(absl::StatusOr<T>)> done) {
-  auto request = std::make_shared<Request<T>>();
-  request->id = std::move(id);
-  request->send = std::move(send);
-  request->done = std::move(done);
-  ++open_;
-  Try(std::move(request));
-}
-
-template <typename T>
-void Clients::Try(std::shared_ptr<Request<T>> request) {
-  if (request->answered) return;
-  const int attempt = ++request->attempts;
-  const auto late = [this] { return absl::Microseconds(300 + net_->Below(3000)); };
-  cluster_->After(late(), [this, request, attempt, late] {
-    if (!cluster_->coordinator_up()) return;
-    const bool known = cluster_->disk().data.contains("op/" + request->id);
-    request->send(request->id, [this, request, attempt, late, known](absl::StatusOr<T> answer) {
-      if (cluster_->AtPoint("before_reply")) return cluster_->CrashCoordinatorNow("before_reply");
-      if (net_->Unit() < lose_) return cluster_->history().Mark("reply lost");
-      if (known && attempt > 1 && answer.ok())
-        cluster_->history().Mark("retry answered from record");
-      cluster_->After(late(), [this, request, attempt, answer = std::move(answer)] {
-        OnAnswer(request, attempt, answer);
-      });
-    });
-  });
-  cluster_->After(absl::Milliseconds(500 + net_->Below(4000)), [this, request] { Try(request); });
-}
-
-template <typename T>
-void Clients::OnAnswer(std::shared_ptr<Request<T>> request, int attempt, absl::StatusOr<T> answer) {
-  if (!answer.ok() && Again(answer.status())) return;
-  const std::string bytes = answer.ok() ? Bytes(*answer) : ErrorReason(answer.status());
-  if (request->answered) {
-    // A terminate may be answered as pending first, and as done later.
-    if (bytes != request->answer && !request->id.starts_with("terminate")) {
-      cluster_->history().Violation(
-          fmt::format("INV-8: request {} was answered differently at attempt {}: {}", request->id,
-                      attempt, answer.ok() ? "OK" : answer.status().ToString()));
-    }
-    return;
-  }
-  request->answered = true;
-  request->answer = bytes;
-  --open_;
-  cluster_->history().Event(
-      "client", "answer",
-      fmt::format("{} {}", request->id, answer.ok() ? "OK" : ErrorReason(answer.status())));
-  request->done(std::move(answer));
 }
 
 void Clients::Unexpected(const std::string& what, const absl::Status& status) {
@@ -138,10 +58,11 @@ void Clients::StartSupervisor(std::string name, SupervisorSpec spec) {
       });
 }
 
-bool Clients::Boot(bool tight, bool calm) {
+bool Clients::Boot(bool tight, bool calm, bool movable) {
   SupervisorSpec pool;
   pool.flags = {.strategy = Strategy::kSimpleOneForOne, .intensity = 100'000};
   pool.child_template = ProbeSpec("");
+  pool.child_template->movable = movable;
   StartSupervisor("pool", pool);
 
   SupervisorSpec duty;
@@ -154,6 +75,7 @@ bool Clients::Boot(bool tight, bool calm) {
   duty.children[3].placement.node = "n1";
   duty.children[3].has_placement = true;
   duty.children[4].resources["weight"] = 2;
+  duty.children[2].movable = duty.children[4].movable = movable;
   StartSupervisor("duty", duty);
 
   SupervisorSpec group;
@@ -332,10 +254,7 @@ void Clients::ShelfDelete(const std::string& child) {
   Do<bool>(
       NextId("delete-" + child),
       [this, child](const std::string& id, Reply<bool> done) {
-        cluster_->coordinator().DeleteChild(
-            {Sup("shelf"), child, id}, [done = std::move(done)](absl::Status status) {
-              done(status.ok() ? absl::StatusOr<bool>(true) : absl::StatusOr<bool>(status));
-            });
+        cluster_->coordinator().DeleteChild({Sup("shelf"), child, id}, Told(std::move(done)));
       },
       [this, child](absl::StatusOr<bool> r) {
         shelf_[child].busy = false;
@@ -359,104 +278,6 @@ void Clients::OnStart(const Life& life) {
     cluster_->history().Violation(fmt::format(
         "INV-14: {} starts and {} lives on {}, under one name", life.child, twin, node));
   }
-}
-
-// ----------------------------------------------------------------- operators
-
-void Clients::NodeRequest() {
-  const int i = static_cast<int>(random_->Below(cluster_->size()));
-  const std::string name = SimCluster::NodeName(i);
-  const uint64_t what = random_->Below(4);
-  const bool then_leave = random_->Below(4) == 0;
-  const absl::Duration deadline = absl::Seconds(2 + random_->Below(20));
-  Slot& slot = nodes_[name];
-  if (slot.busy) return;
-  slot.busy = true;
-  const std::string kind = what == 0 ? "cordon" : what == 1 ? "drain" : "uncordon";
-  cluster_->history().Event("operator", kind, name);
-  Do<v1::NodeInfo>(
-      NextId(kind),
-      [=, this](const std::string& id, Reply<v1::NodeInfo> done) {
-        NodeArgs args{name, "sim", id};
-        Coordinator& c = cluster_->coordinator();
-        if (what == 0) return c.Cordon(args, std::move(done));
-        if (what == 1) return c.Drain(args, deadline, 2, then_leave, std::move(done));
-        c.Uncordon(args, std::move(done));
-      },
-      [this, name, what](absl::StatusOr<v1::NodeInfo> r) {
-        nodes_[name].busy = false;
-        if (r.ok() && what == 1) cluster_->history().Mark("drain");
-      });
-}
-
-void Clients::PutRight() {
-  lose_ = 0;
-  for (const auto& [name, slot] : nodes_) Uncordon(name);
-}
-
-// After what was asked for before has been answered.
-void Clients::Uncordon(const std::string& name) {
-  if (nodes_[name].busy) {
-    ++open_;
-    return cluster_->After(absl::Milliseconds(500), [this, name] {
-      --open_;
-      Uncordon(name);
-    });
-  }
-  Do<v1::NodeInfo>(
-      NextId("uncordon"),
-      [this, name](const std::string& id, Reply<v1::NodeInfo> done) {
-        cluster_->coordinator().Uncordon({name, "", id}, std::move(done));
-      },
-      [](absl::StatusOr<v1::NodeInfo>) {});
-}
-
-void Clients::ConfirmDead(int node) {
-  const std::string name = SimCluster::NodeName(node);
-  Do<v1::NodeInfo>(
-      NextId("confirm"),
-      [this, name](const std::string& id, Reply<v1::NodeInfo> done) {
-        cluster_->coordinator().GetNode(
-            name, [this, name, id, done](absl::StatusOr<v1::NodeInfo> r) {
-              if (!r.ok()) return done(r);
-              cluster_->coordinator().ConfirmDead({name, "it burnt down", id}, r->incarnation(),
-                                                  true, done);
-            });
-      },
-      [](absl::StatusOr<v1::NodeInfo>) {});
-}
-
-// The operator has seen to it that that life of the child's node is over.
-void Clients::ConfirmLife(const std::string& path) {
-  internal::v1::AssignmentRecord asg;
-  if (!asg.ParseFromString(cluster_->disk().data["child/" + path + "/asg"])) return;
-  if (!confirmed_.insert({asg.node_id(), asg.incarnation()}).second) return;
-  for (const auto& [key, value] : cluster_->disk().data) {
-    internal::v1::NodeRecord node;
-    if (!key.starts_with("node/") || !node.ParseFromString(value)) continue;
-    if (node.node_id() != asg.node_id()) continue;
-    Do<v1::NodeInfo>(
-        NextId("confirm"),
-        [this, name = node.name(), life = asg.incarnation()](const std::string& id,
-                                                             Reply<v1::NodeInfo> done) {
-          cluster_->coordinator().ConfirmDead({name, "it is over", id}, life, true,
-                                              std::move(done));
-        },
-        [](absl::StatusOr<v1::NodeInfo>) {});
-  }
-}
-
-void Clients::ReviveTight() {
-  tight_busy_ = true;
-  Do<v1::RestartChildResponse>(
-      NextId("revive"),
-      [this](const std::string& id, Reply<v1::RestartChildResponse> done) {
-        cluster_->coordinator().RestartChild({Sup("tight"), "", id}, false, std::move(done));
-      },
-      [this](absl::StatusOr<v1::RestartChildResponse> r) {
-        tight_busy_ = false;
-        if (!r.ok()) Unexpected("reviving tight", r.status());
-      });
 }
 
 }  // namespace banyan::sim

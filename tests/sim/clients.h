@@ -18,13 +18,18 @@ class Clients {
 
   // The supervisors of the run; runs the clock until they are there. False: they do not come up.
   // `tight`: one of them gives up soon. `calm`: none may be restarted for silence alone.
-  bool Boot(bool tight, bool calm);
+  // `movable`: some may be moved by a rebalance.
+  bool Boot(bool tight, bool calm, bool movable = false);
   // Some children wait, rightly: no node has room for them, or a clock that they can trust.
   bool waits() const { return waits_; }
   // One random request on children.
   void ChildRequest();
   // One random request of an operator about a node.
   void NodeRequest();
+  // A rebalance, or the removal of a node that is gone.
+  void AdminRequest(Random& random);
+  // No process of an older release joins from then on.
+  void Finalize(uint32_t level);
   // Operators put right what they have done, and what gave up is restarted.
   void PutRight();
   void ConfirmDead(int node);

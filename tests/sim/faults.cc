@@ -21,6 +21,7 @@ Faults::Faults(SimCluster* cluster, Clients* clients, Options options)
   AddCoordinatorFaults();
   AddLoad();
   AddSessionFaults();
+  AddMoreFaults();
   std::erase_if(classes_, [](const auto& c) { return c->inject == nullptr; });
   for (const auto& c : classes_) chosen_.push_back(c->name);
 }
@@ -34,7 +35,8 @@ std::vector<std::string> Faults::Classes() {
           "zombie",       "coordinator", "pause_coordinator",
           "crash_points", "store_slow",  "store_full",
           "lost_replies", "scripts",     "children",
-          "operators",    "sessions"};
+          "operators",    "sessions",    "admin",
+          "starved",      "releases"};
 }
 
 void Faults::Add(std::string name, double mean_seconds, bool calm, Inject inject) {
@@ -414,6 +416,7 @@ void Faults::Heal(const std::set<int>& core) {
   } else if (cluster_->coordinator_host().paused()) {
     cluster_->coordinator_host().Resume();
   }
+  HealMore(core);
   auto random = cluster_->Fork("heal");
   for (int i = 0; i < cluster_->size(); ++i) {
     const int twin = i + cluster_->size();

@@ -20,6 +20,7 @@ class Faults {
     // Only such faults as nothing may be restarted for (INV-17).
     bool calm = false;
     bool wall_jumps = true;  // off: the rest of the run stays as it is
+    bool more = false;       // also those classes that other runs do not have
   };
   Faults(SimCluster* cluster, Clients* clients, Options options);
 
@@ -53,6 +54,15 @@ class Faults {
   void AddNetworkFaults();
   void AddSessionFaults();
   void DropSession(int at, int peer);
+  void AddMoreFaults();
+  void HealMore(const std::set<int>& core);
+  void Starve(Random& random);
+  void ChangeRelease(Random& random);
+  void Upgrade(Random& random);
+  void Replace(Random& random, int process);
+  bool Finalized() const;
+  uint32_t LevelOf(int slot) const;
+  void EndOutdated();
   void AddCoordinatorFaults();
   void AddLoad();
   void CrashNode(Random& random, int i);
@@ -73,6 +83,8 @@ class Faults {
   absl::Duration delay_;   // how late, at most
   Instant next_crash_point_;
   double crash_point_part_ = 0;
+  std::set<int> newer_;  // processes of the newer release, the coordinator is -1
+  int outdated_ = -1;    // a node that is started with a release that is refused
   std::unique_ptr<Random> crash_random_, delay_random_, linger_random_;
 };
 

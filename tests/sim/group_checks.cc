@@ -35,4 +35,28 @@ void GroupChecks::OnStart(const Life& life) {
   }
 }
 
+void GroupChecks::OnEnd(const Life& life, std::string_view why) {
+  const size_t k = IndexOf(life.child);
+  if (k == members_.size() || life.outside || why != "gone") return;
+  if (!cluster_->store_checks().AssignedNow(life.child, life.fence)) return;
+  if (cluster_->Outlived(life.child, life.fence)) return;
+  // A node that learns that it is dead stops what it has at once.
+  if (cluster_->fenced_off(life.node)) return;
+  bool up = false;  // it has not ended with its node, so its supervisor has stopped it
+  for (int i = 0; i < cluster_->size(); ++i)
+    up |= SimCluster::NodeName(i) == life.node && cluster_->node_up(i);
+  if (!up) return;
+  cluster_->history().Mark("group member stopped");
+  const auto live = cluster_->history().Live();
+  for (size_t m = k + 1; m < members_.size(); ++m) {
+    auto it = live.find(members_[m]);
+    if (it == live.end()) continue;
+    for (const auto& [fence, node] : it->second) {
+      if (cluster_->Outlived(members_[m], fence)) continue;
+      cluster_->history().Violation(
+          fmt::format("INV-20: {} is stopped, and {} lives on {}", life.child, members_[m], node));
+    }
+  }
+}
+
 }  // namespace banyan::sim

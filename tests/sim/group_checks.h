@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tests/sim/sim_cluster.h"
@@ -8,7 +9,7 @@
 namespace banyan::sim {
 
 // INV-20: members of a group start in order, each when the one before is up and none behind it is
-// left of an earlier round.
+// left of an earlier round; and they are stopped from the last one on, one after the other.
 class GroupChecks {
  public:
   // Paths of the members in the order of their starts.
@@ -17,6 +18,7 @@ class GroupChecks {
   // All members are up.
   void SeedAtEnd() { last_ = members_.size() - 1; }
   void OnStart(const Life& life);
+  void OnEnd(const Life& life, std::string_view why);
 
  private:
   size_t IndexOf(const std::string& child) const;

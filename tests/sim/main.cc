@@ -28,7 +28,8 @@ struct Flags {
   std::vector<std::string> faults;
   double phase1 = 0;
   bool list_mutants = false, minimise = false, verbose = false, twice = false, keep_going = false;
-  bool workloads = false, segfaults = false, hashes = false;
+  bool workloads = false, segfaults = false, more = false, hashes = false, pairs = false;
+  std::string with;
 };
 
 std::string Replay(const RunOptions& o, const std::string& mutant) {
@@ -40,8 +41,7 @@ std::string Replay(const RunOptions& o, const std::string& mutant) {
     for (const std::string& f : o.faults) list += (list.empty() ? "" : ",") + f;
     line += " --faults " + list;
   }
-  if (o.workloads) line += " --workloads";
-  if (o.segfaults) line += " --segfaults";
+  line += KindOf(o);
   if (!mutant.empty()) line += " --mutant " + mutant;
   return line;
 }
@@ -87,6 +87,9 @@ int Main(const Flags& flags) {
   options.history = flags.history;
   options.workloads = flags.workloads;
   options.segfaults = flags.segfaults;
+  options.with = flags.with;
+  options.more = flags.more;
+  options.pairs = flags.pairs;
   const uint64_t first = flags.seed != 0 ? flags.seed : flags.first;
   const uint64_t count = flags.seed != 0 ? 1 : flags.seeds;
   uint64_t ran = 0, starts = 0, violations = 0, failed = 0;
@@ -95,7 +98,14 @@ int Main(const Flags& flags) {
   for (uint64_t seed = first; seed < first + count; ++seed) {
     options.seed = seed;
     running = seed;
-    RunResult r = RunOnce(options);
+    RunResult r;
+    if (flags.pairs) {
+      std::optional<RunResult> pair = RunPair(options);
+      if (!pair) continue;
+      r = *std::move(pair);
+    } else {
+      r = RunOnce(options);
+    }
     if (flags.twice && RunOnce(options).hash != r.hash)
       r.violations.push_back("INV-0: the same seed gave two different runs");
     if (flags.hashes) {
@@ -165,6 +175,17 @@ int main(int argc, char** argv) {
                "with links, monitors, messages, calls, names or groups, one of them in each run");
   app.add_flag("--segfaults", flags.segfaults, "with children that crash their nodes")
       ->excludes("--workloads");
+  app.add_option("--with", flags.with,
+                 "with mailboxes that are flooded, or holders of exclusive names")
+      ->check(CLI::IsMember(Withs()))
+      ->excludes("--workloads")
+      ->excludes("--segfaults");
+  app.add_flag("--more", flags.more,
+               "with rebalances, removals, mixed releases, starved processes and small limits");
+  app.add_flag(
+      "--wall-pairs", flags.pairs,
+      "run each seed without jumps of wall clocks too: nothing else may differ; seeds that "
+      "have none are passed over");
   app.add_flag("-v,--verbose", flags.verbose, "show which rare paths were taken");
   CLI11_PARSE(app, argc, argv);
   if (flags.list_mutants) {

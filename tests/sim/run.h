@@ -23,10 +23,16 @@ struct RunOptions {
   bool wall_jumps = true;                        // off: the same run without them
   bool workloads = false;                        // one of links, monitors, calls, ... as well
   bool segfaults = false;                        // children that crash their nodes as well
-  std::string history;                           // file that it is written to; empty: none
+  std::string with;                              // one of Withs() as well; empty: none
+  bool pairs = false;                            // by RunPair()
+  // Faults that other runs do not have, with small limits (docs/simulator.md).
+  bool more = false;
+  std::string history;  // file that it is written to; empty: none
   // Something goes on beside the children.
-  bool Beside() const { return workloads || segfaults; }
+  bool Beside() const { return workloads || segfaults || !with.empty(); }
 };
+// What can go on beside the children by name.
+std::vector<std::string> Withs();
 
 struct RunResult {
   std::vector<std::string> violations;
@@ -41,6 +47,14 @@ struct RunResult {
 
 // One run, all of which follows from its options.
 RunResult RunOnce(const RunOptions& options);
+
+// What a run is named by in regressions.txt: a profile, or what is special about it.
+bool ParseKind(const std::string& kind, RunOptions* options);
+std::string KindOf(const RunOptions& options);
+
+// INV-26: the run with jumps of wall clocks and without them, both without another term of the
+// coordinator: ages of restarts are told by the wall clock after one. Nullopt: it has none.
+std::optional<RunResult> RunPair(RunOptions options);
 
 // The rule that a violation names, "INV-7".
 std::string RuleOf(const std::string& violation);

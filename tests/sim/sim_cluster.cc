@@ -87,6 +87,7 @@ SimCluster::NodeProcess::NodeProcess(SimCluster* c, int slot)
   options.peer = c->options_.peer;
   options.epoch_seen = life->epoch_seen;
   options.last_crash = life->crash_file;
+  if (c->feature_level) options.feature_level = c->feature_level(slot);
   // One entry at most in each map: more have no fixed order in bytes.
   if (c->options_.capacity) options.capacity["weight"] = c->options_.capacity(slot % c->size());
   c->wire_checks_.OnProcess(address, life->epoch_seen);
@@ -94,10 +95,17 @@ SimCluster::NodeProcess::NodeProcess(SimCluster* c, int slot)
   hooks.resolve = [c, slot](const std::string& wanted, Node::ResolveDone done) {
     c->Resolve(slot, wanted, std::move(done));
   };
-  hooks.joined = [life](const std::string&, const std::string&, uint32_t epoch,
-                        wire::NodeIdentity) { life->epoch_seen = epoch; };
+  c->fenced_off_.erase(address);
+  hooks.joined = [c, life, address](const std::string&, const std::string&, uint32_t epoch,
+                                    wire::NodeIdentity) {
+    life->epoch_seen = epoch;
+    c->fenced_off_.erase(address);
+  };
   hooks.frozen = [c](bool frozen) { c->history_.Mark(frozen ? "frozen" : "thawed"); };
-  hooks.dead = [c, address] { c->history_.Event(address, "fenced off"); };
+  hooks.dead = [c, address] {
+    c->history_.Event(address, "fenced off");
+    c->fenced_off_.insert(address);
+  };
   // An orderly end: the process has nothing left to do.
   hooks.left = [c, slot, lives = life->lives] {
     c->time_.Post([c, slot, lives] {
@@ -138,6 +146,7 @@ SimCluster::CoordinatorProcess::CoordinatorProcess(SimCluster* c)
   CoordinatorOptions options = c->options_.coordinator;
   options.cluster_name = "sim";
   options.advertise_address = "coord";
+  if (c->feature_level) options.feature_level = c->feature_level(-1);
   coordinator = std::make_unique<Coordinator>(Coordinator::Deps{.clock = &host,
                                                                 .timers = &host,
                                                                 .executor = &host,
@@ -165,7 +174,10 @@ SimCluster::SimCluster(Options options)
   });
   network_.set_tap([this](uint64_t stream, const std::string& from, const std::string& to,
                           StreamKind kind, const std::string& bytes) {
-    history_.Hash(bytes);
+    // Entries of a map have no fixed order in bytes, so only what is the same in any order counts.
+    uint64_t sum = bytes.size();
+    for (unsigned char c : bytes) sum += uint64_t{c} * c << 8;
+    history_.Hash(std::string_view(reinterpret_cast<const char*>(&sum), sizeof(sum)));
     wire_checks_.OnWrite(stream, from, to, kind, bytes);
     using Seen = WireChecks::Seen;
     const Seen seen = wire_checks_.last_seen();
@@ -390,7 +402,7 @@ void SimCluster::OnProbeRan(Life* life, int slot) {
 
 void SimCluster::OnProbeEnded(const Life& life, std::string_view why) {
   history_.Ended(life, why);
-  if (why == "crash" || why == "init failed") store_checks_.OnCrash(life.child);
+  if (why == "crash" || why == "init failed") store_checks_.OnCrash(life.child, life.fence);
   if (on_end) on_end(life, why);
 }
 

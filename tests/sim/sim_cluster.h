@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -134,10 +135,14 @@ class SimCluster {
   // Called for each start, after the rules that hold for all children.
   std::function<void(const Life&)> on_start;
   std::function<void(const Life&, std::string_view why)> on_end;
+  // The release of a process that starts, by slot, the coordinator's is -1; unset: this one.
+  std::function<uint32_t(int slot)> feature_level;
   // That node has left the cluster, and its process has ended.
   std::function<void(int i)> on_left;
   // Whether that life's node was declared dead, or has left: it only has not noticed yet.
   bool Outlived(const std::string& child, uint64_t fence) const;
+  // It has learnt that its life is over, and is not in its next one.
+  bool fenced_off(const std::string& address) const { return fenced_off_.contains(address); }
 
   // --- the store
   struct StoreFaults {
@@ -198,6 +203,7 @@ class SimCluster {
   testing::SimNetwork network_;
   History history_;
   StoreChecks store_checks_;
+  std::set<std::string> fenced_off_;
   WireChecks wire_checks_;
   std::function<ProbeScript(const std::string&)> scripts_;
   std::vector<std::unique_ptr<Workload>> workloads_;

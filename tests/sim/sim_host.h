@@ -50,7 +50,17 @@ class SimHost : public Clock, public Timers, public Executor {
     return true;
   }
   void Post(std::function<void()> fn) override {
-    time_->Post([state = state_, fn = std::move(fn)]() mutable { Run(state, std::move(fn)); });
+    auto run = [state = state_, fn = std::move(fn)]() mutable { Run(state, std::move(fn)); };
+    if (!starved_) return time_->Post(std::move(run));
+    busy_until_ = std::max(busy_until_, time_->Now());
+    if (busy_until_ - time_->Now() < kBacklogMax) busy_until_ = busy_until_ + each_;
+    time_->ScheduleAt(busy_until_, std::move(run));
+  }
+  // From now on each thing that it does takes so long, as on a machine that has too much to do.
+  // Zero: no longer; what has piled up comes first.
+  void Starve(absl::Duration each) {
+    starved_ = true;
+    each_ = each;
   }
 
   // From here on nothing runs.
@@ -119,9 +129,11 @@ class SimHost : public Clock, public Timers, public Executor {
     armed_ = timers_.begin()->first.first;
     const absl::Duration left = std::max((armed_ - Now()) / rate_, absl::ZeroDuration());
     time_->ScheduleAt(time_->Now() + left, [state = state_, generation = ++generation_] {
-      Run(state, [state, generation] {
+      auto fire = [state, generation] {
         if (state->host != nullptr) state->host->Fire(generation);
-      });
+      };
+      if (state->host != nullptr && state->host->starved_) return state->host->Post(fire);
+      Run(state, fire);
     });
   }
   void Fire(uint64_t generation) {
@@ -141,8 +153,13 @@ class SimHost : public Clock, public Timers, public Executor {
     if (!state->dead && state->host != nullptr) Arm();
   }
 
+  static constexpr absl::Duration kBacklogMax = absl::Seconds(4);
+
   VirtualTime* const time_;
   const std::shared_ptr<State> state_;
+  bool starved_ = false;
+  absl::Duration each_;
+  Instant busy_until_;
   double rate_;
   Instant local_;  // at `since_`
   Instant since_;

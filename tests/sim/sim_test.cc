@@ -23,8 +23,7 @@ void Judge(const RunOptions& options, const RunResult& r) {
   std::fprintf(stderr, "%s", r.text.c_str());
   for (const std::string& v : r.violations) {
     ADD_FAILURE() << v << "\n  banyan_sim --seed " << options.seed << " --profile "
-                  << Name(options.profile) << (options.workloads ? " --workloads" : "")
-                  << (options.segfaults ? " --segfaults" : "");
+                  << Name(options.profile) << KindOf(options);
   }
 }
 
@@ -86,6 +85,33 @@ TEST(Simulation, AChildThatCrashesItsNodesIsGivenUpAndNobodyElse) {
   EXPECT_GT(given_up, 0u);
 }
 
+TEST(Simulation, SeedsWithMoreHoldTheInvariantsToo) {
+  std::map<std::string, uint64_t> marks;
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    const RunOptions options{.seed = seed, .more = true};
+    const RunResult r = RunOnce(options);
+    Judge(options, r);
+    if (::testing::Test::HasFailure()) return;
+    if (seed % 20 == 7) {
+      EXPECT_EQ(RunOnce(options).hash, r.hash) << "seed " << seed;
+    }
+    for (const auto& [name, n] : r.marks) marks[name] += n;
+  }
+  for (const char* name : {"starved", "rebalance", "node removed", "upgrade finalized",
+                           "hello refused: FEATURE_LEVEL", "children adopted after a restore"}) {
+    EXPECT_TRUE(marks.contains(name)) << "no seed has reached \"" << name << "\"";
+  }
+}
+
+TEST(Simulation, FloodsAndHoldersOfExclusiveNames) {
+  for (const std::string& with : Withs()) {
+    for (uint64_t seed = 1; seed <= 6; ++seed) {
+      const RunOptions options{.seed = seed, .with = with};
+      Judge(options, RunOnce(options));
+    }
+  }
+}
+
 // Seeds that once failed: "SEED PROFILE RULE why"; the profile, or what goes on beside the
 // children.
 TEST(Simulation, WhatOnceFailedHolds) {
@@ -98,14 +124,15 @@ TEST(Simulation, WhatOnceFailedHolds) {
     RunOptions options;
     std::string profile, rule;
     words >> options.seed >> profile >> rule;
-    options.workloads = profile == "workloads";
-    options.segfaults = profile == "segfaults";
-    if (!options.Beside()) {
-      ASSERT_TRUE(ParseProfile(profile)) << line;
-      options.profile = *ParseProfile(profile);
-    }
+    ASSERT_TRUE(ParseKind(profile, &options)) << line;
     SCOPED_TRACE(line);
-    Judge(options, RunOnce(options));
+    if (!options.pairs) {
+      Judge(options, RunOnce(options));
+      continue;
+    }
+    const std::optional<RunResult> pair = RunPair(options);
+    ASSERT_TRUE(pair) << "its wall clocks do not jump";
+    Judge(options, *pair);
   }
 }
 

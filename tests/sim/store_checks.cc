@@ -48,6 +48,8 @@ void StoreChecks::OnCommit(const Txn& txn, Instant now, absl::Time wall) {
   }
   CheckLoad();
   CheckReplaced();
+  for (const auto& [child, before] : restarted_) JudgeIntensity(child, before, now);
+  restarted_.clear();
 }
 
 // W2: the start before is over, by its own end or its node's.
@@ -167,6 +169,7 @@ void StoreChecks::OnChild(const std::string& path, const std::string& value) {
       history_->Violation(
           fmt::format("INV-6: {} is assigned with fence {} after {}", path, fence, highest));
     }
+    restarted_.emplace_back(path, highest);
     highest = std::max(highest, fence);
     for (const auto& [name, member] : nodes_) {
       if (Identity{member.node_id(), member.incarnation()} != node) continue;
@@ -238,13 +241,36 @@ void StoreChecks::OnSupervisor(const std::string& path, const std::string& value
                                       known.crashes, limit));
     }
   }
-  if (known.failed && !record.failed()) known.crashes = 0;
+  if (known.failed && !record.failed()) {
+    known.crashes = 0;
+    known.counted.clear();
+  }
+  known.intensity = record.spec().intensity();
+  known.period = period;
   known.times = over ? std::vector<Instant>() : std::move(times);
   known.failed = record.failed();
 }
 
-void StoreChecks::OnCrash(const std::string& child) {
+void StoreChecks::OnCrash(const std::string& child, uint64_t fence) {
   ++restarts_[child.substr(0, child.rfind('/'))].crashes;
+  crashed_[child] = fence;
+}
+
+// Whoever restarts more often than it may has to give up. Of a node that is gone since, nobody
+// knows that the child had crashed before.
+void StoreChecks::JudgeIntensity(const std::string& child, uint64_t before, Instant now) {
+  const auto crash = crashed_.find(child);
+  if (crash == crashed_.end() || crash->second != before || Outlived(child, before)) return;
+  Restarts& sup = restarts_[child.substr(0, child.rfind('/'))];
+  sup.counted.push_back(now);
+  // The window ends on whole seconds, and a restart may come a while after its crash.
+  const absl::Duration window = sup.period - absl::Seconds(5);
+  const auto within = static_cast<uint64_t>(std::count_if(
+      sup.counted.begin(), sup.counted.end(), [&](Instant at) { return now - at < window; }));
+  if (judge_intensity_ && sup.intensity > 0 && !sup.failed && within > sup.intensity) {
+    history_->Violation(fmt::format("INV-19: {} is the {}th restart within {}; {} are allowed",
+                                    child, within, absl::FormatDuration(window), sup.intensity));
+  }
 }
 
 void StoreChecks::OnOperation(const std::string& id, const std::string& value) {

@@ -31,13 +31,15 @@ class StoreChecks {
   void set_wall_jumps(bool jumps) { wall_jumps_ = jumps; }
   // Whoever makes trouble says so: then deaths by lease that nothing explains are judged.
   void set_judge_deaths(bool judge) { judge_deaths_ = judge; }
+  // Nobody moves or stops children: whoever crashes is restarted, and that is counted.
+  void set_judge_intensity(bool judge) { judge_intensity_ = judge; }
   void set_lease(absl::Duration coordinator) { lease_ = coordinator; }
   // Whether a process of a node still exists. The life of one that does not ends by its lease at
   // last, however long terms of coordinators put that off.
   void set_process_exists(std::function<bool(const std::string& process_id)> fn) {
     process_exists_ = std::move(fn);
   }
-  void OnCrash(const std::string& child);
+  void OnCrash(const std::string& child, uint64_t fence);
 
   // Some assignment of that start has been durable.
   bool Assigned(const std::string& child, uint64_t fence) const {
@@ -79,7 +81,9 @@ class StoreChecks {
   void JudgeDeath(const internal::v1::NodeRecord& record, Instant now);
 
   History* const history_;
-  bool wall_jumps_ = false, judge_deaths_ = false;
+  void JudgeIntensity(const std::string& child, uint64_t before, Instant now);
+
+  bool wall_jumps_ = false, judge_deaths_ = false, judge_intensity_ = false;
   absl::Duration lease_ = absl::Seconds(25);
   std::function<bool(const std::string&)> process_exists_;
   uint32_t epoch_ = 0;
@@ -93,13 +97,18 @@ class StoreChecks {
   std::map<std::string, int64_t> weights_;
   std::set<std::string> available_;  // children that may overlap
   // Of this transaction: children that get a new start, and the one before.
+  std::vector<std::pair<std::string, uint64_t>> restarted_;  // by this transaction
   std::vector<std::pair<std::string, uint64_t>> replaced_;
   struct Restarts {
     std::vector<Instant> times;
     bool failed = false;
     uint64_t crashes = 0;  // of its children, since it began
+    uint64_t intensity = 0;
+    absl::Duration period;
+    std::vector<Instant> counted;  // restarts of children that had crashed, since it began
   };
   std::map<std::string, Restarts> restarts_;
+  std::map<std::string, uint64_t> crashed_;  // the last start of a child that ended by itself
   std::set<std::string> scripts_;  // supervisors in the middle of a group restart or their end
   std::map<std::string, std::string> answers_;
   std::map<std::string, Instant> trouble_until_;

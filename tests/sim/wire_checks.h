@@ -27,6 +27,7 @@ class WireChecks {
 
   // INV-25: the store went back in time, no node may be told to start or stop anything.
   void ForbidCommands() { commands_forbidden_ = true; }
+  void AllowCommands() { commands_forbidden_ = false; }
   // A command that was sent to the node in an earlier session, at random; empty: none.
   std::string OldCommand(const std::string& node, uint64_t random) const;
   // Whether that node has been told that life (n, i) is over.

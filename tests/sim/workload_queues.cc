@@ -56,6 +56,15 @@ void QueueWorkload::Flood(Self& self, Flooder* me) {
     Count("sent");
     self.Send(to, std::move(payload));
   }
+  if (oversized_) {
+    if (!large_) large_ = cluster().Fork("oversized");
+    const size_t most = cluster().node(me->node).options().peer.message_bytes_max;
+    if (large_->Below(20) == 0) {
+      Count("oversized");
+      self.Send(to, Payload::Any("type.googleapis.com/sim.Flood",
+                                 std::string(most + 1 + large_->Below(4 * most), 'x')));
+    }
+  }
   if (OneIn(4)) self.Link(to);
   if (OneIn(8)) self.Unlink(to);
 }
@@ -64,7 +73,11 @@ Task<ExitReason> QueueWorkload::RunReader(Self& self) {
   for (;;) {
     if (!quiet()) co_await self.Sleep(Between(absl::Milliseconds(10), absl::Seconds(6)));
     std::optional<Message> m = co_await self.Receive();
-    for (uint64_t i = Below(500); i > 0 && m; --i) m = co_await self.Receive(Instant());
+    for (uint64_t i = Below(500); i > 0 && m; --i) {
+      if (oversized_ && m->payload().bytes().size() > kBytesMax)
+        Violation("INV-24: a message came that is larger than any may be");
+      m = co_await self.Receive(Instant());
+    }
   }
 }
 
@@ -85,9 +98,7 @@ void QueueWorkload::CheckPeers(int node) {
     Violation(fmt::format("INV-24: {} has {} {}; {} is the limit", SimCluster::NodeName(node), n,
                           what, limit));
   };
-  size_t peers = 0;
   for (const PeerRouter::PeerState& peer : cluster().node(node).peers().Peers()) {
-    ++peers;
     Count("busy peers", peer.busy);
     above("bytes of messages for a peer", peer.message_bytes, limits.message_bytes_soft + kSlack);
     above("signals for a peer", peer.control, limits.control_entries_max);
@@ -96,9 +107,10 @@ void QueueWorkload::CheckPeers(int node) {
   const int64_t inbound = cluster().runtime(node).inbound_bytes();
   if (inbound < 0) Violation("INV-24: less than nothing in the mailboxes");
   above("bytes in mailboxes", static_cast<size_t>(std::max<int64_t>(0, inbound)),
-        // Headers and types are counted here, and were not sent each time.
+        // Headers and types are counted here, and were not sent each time. What a session had
+        // credit for may still be there when it is not.
         limits.inbound_bytes_max * 11 / 10 +
-            peers * (limits.receive_window + limits.batch_bytes_hard));
+            static_cast<size_t>(size() - 1) * (limits.receive_window + limits.batch_bytes_hard));
 }
 
 void QueueWorkload::CheckMailboxes(int node) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "tests/sim/workload_actors.h"
@@ -12,6 +13,8 @@ namespace banyan::sim {
 // INV-24: no queue is longer than its limit. At rest nobody is held, and nothing waits.
 class QueueWorkload : public ActorWorkload {
  public:
+  // `oversized`: now and then a message is larger than any may be; it is never seen.
+  explicit QueueWorkload(bool oversized = false) : oversized_(oversized) {}
   std::string_view name() const override { return "queues"; }
 
  private:
@@ -28,6 +31,9 @@ class QueueWorkload : public ActorWorkload {
   void Flood(Self& self, Flooder* me);
   void CheckPeers(int node);
   void CheckMailboxes(int node);
+
+  const bool oversized_;
+  std::unique_ptr<Random> large_;
 };
 
 }  // namespace banyan::sim

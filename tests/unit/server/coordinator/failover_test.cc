@@ -57,6 +57,11 @@ TEST_F(Failover, StrictChildWaitsForProof) {
   time_.RunFor(absl::Seconds(70));
   EXPECT_FALSE(node("n2").Has("s/a"));
   EXPECT_EQ(Children("s")["a"].state(), v1::CHILD_STATE_UNREACHABLE);
+  std::optional<absl::Status> removed;
+  coordinator_->RemoveNode({"n1", "", ""}, false, [&](absl::Status s) { removed = s; });
+  Settle();
+  ASSERT_TRUE(removed);
+  EXPECT_EQ(ErrorReason(*removed), "NODE_STILL_UP") << "nobody could confirm its death any more";
   auto dead = Ask<v1::NodeInfo>(
       [&](auto done) { coordinator_->ConfirmDead({"n1", "", ""}, 1, false, done); });
   ASSERT_TRUE(dead.ok()) << dead.status();

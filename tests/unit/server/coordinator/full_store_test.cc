@@ -69,6 +69,25 @@ TEST_F(FullStore, ADeathThatIsNotRecordedReplacesNothing) {
   EXPECT_FALSE(node("n3").joined()) << "its incarnation cannot be recorded";
 }
 
+// A stop is part of what it is for: who forgot that would start the child alone.
+TEST_F(FullStore, AStopThatIsNotRecordedIsNotSentToANodeThatComesBack) {
+  ASSERT_TRUE(StartSupervisor("g", {WorkerOn("x", "n1"), WorkerOn("y", "n2")},
+                              {.strategy = Strategy::kOneForAll, .intensity = 3})
+                  .ok());
+  TakeTrace();
+  full_ = true;
+  node("n1").Exit("g/x", ExitReason::Error("boom"));
+  time_.RunFor(absl::Seconds(1));
+  EXPECT_THAT(TakeTrace(), ElementsAre("n1 exit x"));
+  network_.Break("n2-p1", "coord");
+  time_.RunFor(absl::Seconds(20));
+  EXPECT_EQ(NodeInfo("n2").state(), v1::NODE_STATE_ACTIVE);
+  EXPECT_THAT(TakeTrace(), IsEmpty());
+  full_ = false;
+  time_.RunFor(absl::Seconds(3));
+  EXPECT_THAT(TakeTrace(), ElementsAre("n2 stop y", "n1 start x", "n2 start y"));
+}
+
 TEST_F(FullStore, HealsByItself) {
   Fill();
   full_ = false;
