@@ -1,21 +1,14 @@
 #include "server/node/routed_calls.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "common/base/error.h"
 #include "common/base/mutex.h"
+#include "server/core/call_tries.h"
 #include "server/core/retry_budget.h"
 
 namespace banyan {
 namespace {
-
-// The next holder of a name is there a moment after the last one has ended, or a while.
-constexpr int kFindsMax = 3;
-constexpr absl::Duration kFindAgainFirst = absl::Milliseconds(20);
-constexpr int kFindAgainFactor = 4;
-constexpr absl::Duration kRepeatFirst = absl::Milliseconds(50);
-constexpr absl::Duration kRepeatMax = absl::Seconds(1);
 
 // What the platform says of this call; nothing of what its callee said.
 struct Verdict {
@@ -24,11 +17,6 @@ struct Verdict {
     info = GetErrorInfo(status).value_or(ErrorInfo());
     not_executed = info.metadata["outcome"] == kNotExecuted;
     unknown = info.metadata["outcome"] == kOutcomeUnknown;
-  }
-  // Another process may be where this one was not.
-  bool Moved() const {
-    return not_executed && (info.reason == "NOPROC" || info.reason == "NOT_DELIVERED" ||
-                            info.reason == "CALLEE_EXITED");
   }
   // Not by what the request did to its callee: a crash is not to be repeated.
   bool Repeatable(bool found_anew) const {
@@ -101,29 +89,23 @@ class RoutedCalls::Call : public std::enable_shared_from_this<Call> {
   void OnFailure(Shared& shared, const absl::Status& status, Pid callee) {
     if (cancelled_) return;
     const Verdict verdict(status);
-    may_have_run_ |= verdict.unknown;
+    tries_.may_have_run |= verdict.unknown;
     if (Again(shared, verdict)) return;
     // That it did not run the last time says nothing of the times before.
-    request_.done(may_have_run_ && verdict.not_executed ? MayHaveRun(status) : status, callee);
+    request_.done(tries_.may_have_run && verdict.not_executed ? MayHaveRun(status) : status,
+                  callee);
   }
 
   bool Again(Shared& shared, const Verdict& verdict) {
     const Instant now = shared.deps.clock->Now();
-    const bool move = request_.find && verdict.Moved() && finds_ < kFindsMax;
-    absl::Duration pause;
-    if (move) {
-      pause = kFindAgainFirst;
-      for (int i = 0; i < finds_; ++i) pause *= kFindAgainFactor;
-    } else if (request_.idempotent && verdict.Repeatable(request_.find != nullptr)) {
-      pause = std::min(kRepeatMax, kRepeatFirst * (int64_t{1} << std::min(repeats_, 10)));
-      // Those that one lost connection has failed must not all come back at once.
-      pause *= 0.5 + shared.deps.random->Unit() / 2;
-    } else {
-      return false;
-    }
+    const bool move =
+        request_.find && TargetMoved(verdict.info) && tries_.moves < CallTries::kMovesMax;
+    const bool repeat = request_.idempotent && verdict.Repeatable(request_.find != nullptr);
+    if (!move && !repeat) return false;
+    const absl::Duration pause = tries_.Pause(move, shared.deps.random);
     if (now + pause >= request_.deadline) return false;
     if (!move && !shared.MayRepeat()) return false;
-    ++(move ? finds_ : repeats_);
+    ++(move ? tries_.moves : tries_.repeats);
     if (request_.forget) request_.forget();
     shared.deps.timers->ScheduleAt(now + pause, [self = shared_from_this()] {
       const std::shared_ptr<Shared> shared = self->shared_.lock();
@@ -137,9 +119,7 @@ class RoutedCalls::Call : public std::enable_shared_from_this<Call> {
   const std::weak_ptr<Shared> shared_;
   const Ref ref_;
   Route last_;
-  int finds_ = 0;
-  int repeats_ = 0;
-  bool may_have_run_ = false;
+  CallTries tries_;
   std::atomic<bool> cancelled_{false};
 };
 

@@ -38,16 +38,6 @@ void CoordinatorBackend::ActiveNodes(
   gathering->next("");
 }
 
-absl::Duration RouteTries::Pause(bool move, Random* random) const {
-  if (!move) {
-    const absl::Duration pause = kRepeatFirst * (int64_t{1} << std::min(repeats, 10));
-    return std::min(kRepeatMax, pause) * (0.5 + random->Unit() / 2);
-  }
-  absl::Duration pause = kRouteAgainFirst;
-  for (int i = 0; i < moves; ++i) pause *= kRouteAgainFactor;
-  return pause;
-}
-
 bool CoordinatorBackend::MayRepeat() {
   MutexLock lock(&budget_mu_);
   return budget_.Take();

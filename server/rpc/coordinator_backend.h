@@ -6,6 +6,7 @@
 
 #include "common/time/random.h"
 #include "server/coordinator/coordinator.h"
+#include "server/core/call_tries.h"
 #include "server/core/retry_budget.h"
 #include "server/rpc/backend.h"
 #include "server/rpc/fan_out.h"
@@ -15,14 +16,6 @@
 #include "server/rpc/stop_gate.h"
 
 namespace banyan::rpc {
-
-// How often a request was sent again already, and why.
-struct RouteTries {
-  int moves = 0;    // it did not run, and its target may be elsewhere by now
-  int repeats = 0;  // it may have run, and may be repeated
-  bool may_have_run = false;
-  absl::Duration Pause(bool move, Random* random) const;
-};
 
 // The public services as the coordinator gives them: what is cluster-wide it does itself, what
 // concerns a process or a local supervisor it passes on to the hosting node, with the target
@@ -65,7 +58,7 @@ class CoordinatorBackend final : public Backend {
   struct Routed;
   template <typename Request, typename Response>
   void Route(const CallContext& context, Request request, v1::Target* (*target_of)(Request*),
-             const char* method, Instant deadline, Answer<Response> answer, RouteTries tries = {});
+             const char* method, Instant deadline, Answer<Response> answer, CallTries tries = {});
   // One more idempotent call is sent again; false: too many of them are.
   bool MayRepeat();
   // For what concerns a supervisor: a process's is its node's, else `here` is tried, and what it

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,15 +16,6 @@
 
 namespace banyan::rpc {
 
-// A name or place may lead to a process that has just ended; nothing has run then, and a moment
-// later it leads to the next one: three times at most.
-inline constexpr int kRoutesMax = 3;
-inline constexpr absl::Duration kRouteAgainFirst = absl::Milliseconds(20);
-inline constexpr int kRouteAgainFactor = 4;
-// A call that may have run, of which that does no harm.
-inline constexpr absl::Duration kRepeatFirst = absl::Milliseconds(50);
-inline constexpr absl::Duration kRepeatMax = absl::Seconds(1);
-
 // What the platform says of the request; nothing of what its target said.
 struct RouteVerdict {
   RouteVerdict(const grpc::Status& status, const grpc::ClientContext& client) {
@@ -35,8 +25,7 @@ struct RouteVerdict {
     const std::string& outcome = info.metadata["outcome"];
     not_executed = outcome == kNotExecuted;
     unknown = outcome == kOutcomeUnknown;
-    moved = not_executed && (info.reason == "NOPROC" || info.reason == "NOT_DELIVERED" ||
-                             info.reason == "CALLEE_EXITED");
+    moved = TargetMoved(info);
     // A node that was reached has tried itself.
     lost = info.reason == "NOCONNECTION" && !FromServer(client);
   }
@@ -80,7 +69,7 @@ inline bool IsLocalSupervisor(const absl::Status& status) {
 template <typename Request, typename Response>
 void CoordinatorBackend::Route(const CallContext& context, Request request,
                                v1::Target* (*target_of)(Request*), const char* method,
-                               Instant deadline, Answer<Response> answer, RouteTries tries) {
+                               Instant deadline, Answer<Response> answer, CallTries tries) {
   if (absl::Status hops = CheckHops(context); !hops.ok()) return answer.Fail(hops);
   absl::StatusOr<Target> target = wire::FromProto(*target_of(&request), {});
   if (!target.ok()) return answer.Fail(target.status());
@@ -91,7 +80,7 @@ void CoordinatorBackend::Route(const CallContext& context, Request request,
        by_pid](absl::StatusOr<ResolvedTarget> to) mutable {
         if (!to.ok())
           return answer.Fail(tries.may_have_run ? MayHaveRun(to.status()) : to.status());
-        const bool last = !IsIdempotent(request) && (by_pid || tries.moves >= kRoutesMax);
+        const bool last = !IsIdempotent(request) && (by_pid || tries.moves >= CallTries::kMovesMax);
         // Kept for another try only where there can be one.
         auto kept = last ? nullptr : std::make_shared<Request>(request);
         WriteTarget(*to, target_of(&request));
@@ -102,7 +91,7 @@ void CoordinatorBackend::Route(const CallContext& context, Request request,
                 const grpc::ClientContext& client) mutable {
               if (status.ok()) return answer.Done(std::move(*response));
               const RouteVerdict verdict(status, client);
-              const bool move = verdict.moved && !by_pid && tries.moves < kRoutesMax;
+              const bool move = verdict.moved && !by_pid && tries.moves < CallTries::kMovesMax;
               const bool repeat = verdict.lost && kept != nullptr && IsIdempotent(*kept);
               const Instant again = deps_.clock->Now() + tries.Pause(move, &random_);
               if (kept == nullptr || answer.closed() || again >= deadline || !(move || repeat) ||
