@@ -253,10 +253,7 @@ void Reconciler::DoStop(ClusterSupervisor* sup, ChildKey key, const ShutdownPoli
       if (child->second) StopSecond(child);  // it is stopped when both are over
       core_->Cancel(std::exchange(child->lost_timer, 0));
       core_->operations.OnStopOrdered(child);
-      core_->journal.After([this, path = child->path_key, fence = child->fence] {
-        Child* c = core_->tree.FindChild(path);
-        if (c != nullptr && c->fence == fence && c->assigned == Assigned::kStopping) SendStop(c);
-      });
+      SendStopWhenStored(child);
   }
 }
 

@@ -76,6 +76,7 @@ class Reconciler {
   void ForgetChild(Child* child);
   // Sends the stop that is due, if the node can be reached.
   void SendStop(Child* child);
+  void SendStopWhenStored(Child* child);
   // Starts a running child elsewhere: an `available` one before its present life is stopped, all
   // others after it. False: no other node fits an `available` one.
   bool Move(Child* child);

@@ -207,13 +207,7 @@ void Reconciler::Compare(Member* member, Child* child, const internal::v1::Child
   }
   child->frozen = status->state() == v1::ACTOR_STATE_FROZEN;
   if (status->fence() > child->fence.value()) child->fence = Fence(status->fence());
-  if (child->assigned == Assigned::kStopping) {
-    // What it is stopped for may be waiting for the store yet.
-    return core_->journal.After([this, path = child->path_key, fence = child->fence] {
-      Child* c = core_->tree.FindChild(path);
-      if (c != nullptr && c->fence == fence && c->assigned == Assigned::kStopping) SendStop(c);
-    });
-  }
+  if (child->assigned == Assigned::kStopping) return SendStopWhenStored(child);
   if (status->state() == v1::ACTOR_STATE_STARTING) return;
   const Pid pid = wire::FromProto(status->pid(), {});
   if (child->assigned == Assigned::kStarting) return Started(child, pid, {});

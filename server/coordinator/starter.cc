@@ -378,6 +378,14 @@ void Reconciler::SendStop(Child* child) {
   member->control->SendCommand(std::move(command));
 }
 
+// What it is stopped for may be waiting for the store, of this turn or an earlier one.
+void Reconciler::SendStopWhenStored(Child* child) {
+  core_->journal.After([this, path = child->path_key, fence = child->fence] {
+    Child* c = core_->tree.FindChild(path);
+    if (c != nullptr && c->fence == fence && c->assigned == Assigned::kStopping) SendStop(c);
+  });
+}
+
 void Reconciler::SendOrphanStop(Member* member, const std::vector<std::string>& path,
                                 uint64_t fence) {
   core_->journal.After([this, name = member->name(), path, fence] {
@@ -403,10 +411,7 @@ bool Reconciler::Move(Child* child) {
 void Reconciler::Kill(Child* child) {
   child->kill = true;
   core_->tree.Touch(child);
-  core_->journal.After([this, path = child->path_key, fence = child->fence] {
-    Child* c = core_->tree.FindChild(path);
-    if (c != nullptr && c->fence == fence && c->assigned == Assigned::kStopping) SendStop(c);
-  });
+  SendStopWhenStored(child);
 }
 
 void Reconciler::MoveByForce(Child* child) {
