@@ -11,22 +11,28 @@ size_t GroupChecks::IndexOf(const std::string& child) const {
   return static_cast<size_t>(std::find(members_.begin(), members_.end(), child) - members_.begin());
 }
 
-void GroupChecks::OnStart(const Life& life) {
-  const size_t k = IndexOf(life.child);
-  if (k == members_.size()) return;
-  const size_t before = std::exchange(last_, k);
-  if (life.outside) return;
+template <typename Fn>
+void GroupChecks::ForEachBehind(size_t k, Fn fn) const {
   const auto live = cluster_->history().Live();
   for (size_t m = k + 1; m < members_.size(); ++m) {
     auto it = live.find(members_[m]);
     if (it == live.end()) continue;
     for (const auto& [fence, node] : it->second) {
-      if (cluster_->Outlived(members_[m], fence)) continue;
-      cluster_->history().Violation(fmt::format(
-          "INV-20: {} starts with fence {}, and {} of an earlier round lives on {} with fence {}",
-          life.child, life.fence, members_[m], node, fence));
+      if (!cluster_->Outlived(members_[m], fence)) fn(members_[m], fence, node);
     }
   }
+}
+
+void GroupChecks::OnStart(const Life& life) {
+  const size_t k = IndexOf(life.child);
+  if (k == members_.size()) return;
+  const size_t before = std::exchange(last_, k);
+  if (life.outside) return;
+  ForEachBehind(k, [&](const std::string& member, uint64_t fence, const std::string& node) {
+    cluster_->history().Violation(fmt::format(
+        "INV-20: {} starts with fence {}, and {} of an earlier round lives on {} with fence {}",
+        life.child, life.fence, member, node, fence));
+  });
   // The one that started last is the one before, this one (again), or the end of a round.
   const bool follows = before + 1 >= k && (before <= k || !all_ || k == 0);
   if (!follows) {
@@ -47,16 +53,10 @@ void GroupChecks::OnEnd(const Life& life, std::string_view why) {
     up |= SimCluster::NodeName(i) == life.node && cluster_->node_up(i);
   if (!up) return;
   cluster_->history().Mark("group member stopped");
-  const auto live = cluster_->history().Live();
-  for (size_t m = k + 1; m < members_.size(); ++m) {
-    auto it = live.find(members_[m]);
-    if (it == live.end()) continue;
-    for (const auto& [fence, node] : it->second) {
-      if (cluster_->Outlived(members_[m], fence)) continue;
-      cluster_->history().Violation(
-          fmt::format("INV-20: {} is stopped, and {} lives on {}", life.child, members_[m], node));
-    }
-  }
+  ForEachBehind(k, [&](const std::string& member, uint64_t, const std::string& node) {
+    cluster_->history().Violation(
+        fmt::format("INV-20: {} is stopped, and {} lives on {}", life.child, member, node));
+  });
 }
 
 }  // namespace banyan::sim

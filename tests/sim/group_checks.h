@@ -22,6 +22,9 @@ class GroupChecks {
 
  private:
   size_t IndexOf(const std::string& child) const;
+  // Lives of members behind the k-th: path, fence, node.
+  template <typename Fn>
+  void ForEachBehind(size_t k, Fn fn) const;
 
   SimCluster* cluster_;
   std::vector<std::string> members_;
