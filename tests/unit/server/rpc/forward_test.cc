@@ -103,6 +103,20 @@ Channels& TheChannels() {
   return *channels;
 }
 
+// A client's call, until it has ended.
+struct OpenCall {
+  explicit OpenCall(const std::string& to) : stub(v1::Actors::NewStub(TheChannels().Get(to))) {
+    stub->async()->Call(&context, &request, &response,
+                        [this](const grpc::Status& s) { ended.Happen(s.error_code()); });
+  }
+
+  std::unique_ptr<v1::Actors::Stub> stub;
+  grpc::ClientContext context;
+  v1::CallRequest request;
+  v1::CallResponse response;
+  Once<grpc::StatusCode> ended;
+};
+
 class Passing : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -168,40 +182,28 @@ TEST_F(Passing, AConnectionThatBreaksLeavesItOpen) {
 }
 
 TEST_F(Passing, AClientThatGoesAwayIsHeardOf) {
-  auto stub = v1::Actors::NewStub(TheChannels().Get(address));
-  grpc::ClientContext context;
-  v1::CallRequest request;
-  v1::CallResponse response;
-  Once<grpc::StatusCode> ended;
-  stub->async()->Call(&context, &request, &response,
-                      [&](const grpc::Status& s) { ended.Happen(s.error_code()); });
+  OpenCall call(address);
   std::optional<Answer<v1::CallResponse>> answer = service.taken.Wait();
   ASSERT_TRUE(answer);
   Once<bool> given_up;
   answer->OnGivenUp([&] { given_up.Happen(true); });
-  context.TryCancel();
+  call.context.TryCancel();
   EXPECT_TRUE(given_up.Wait());
   EXPECT_TRUE(answer->closed());
   bool later = false;
   answer->OnGivenUp([&] { later = true; });
   EXPECT_TRUE(later);
-  EXPECT_EQ(ended.Wait(), grpc::StatusCode::CANCELLED);
+  EXPECT_EQ(call.ended.Wait(), grpc::StatusCode::CANCELLED);
 }
 
 TEST_F(Passing, AnAnswerIsNoGivingUp) {
-  auto stub = v1::Actors::NewStub(TheChannels().Get(address));
-  grpc::ClientContext context;
-  v1::CallRequest request;
-  v1::CallResponse response;
-  Once<grpc::StatusCode> ended;
-  stub->async()->Call(&context, &request, &response,
-                      [&](const grpc::Status& s) { ended.Happen(s.error_code()); });
+  OpenCall call(address);
   std::optional<Answer<v1::CallResponse>> answer = service.taken.Wait();
   ASSERT_TRUE(answer);
   bool given_up = false;
   answer->OnGivenUp([&] { given_up = true; });
   answer->Done({});
-  EXPECT_EQ(ended.Wait(), grpc::StatusCode::OK);
+  EXPECT_EQ(call.ended.Wait(), grpc::StatusCode::OK);
   EXPECT_FALSE(given_up);
 }
 
