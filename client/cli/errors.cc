@@ -49,6 +49,7 @@ std::string Hint(const client::ApiError& error, const HintContext& context) {
   if (reason == "CHILD_RESTARTING") return fmt::format("banyan child list {}", sup);
   if (reason == "CHILD_START_FAILED" || reason == "START_FAILED")
     return "banyan events --kind child_start_failed -f";
+  if (reason == "START_TIMEOUT") return "a longer start.start_timeout";
   if (reason == "NODE_NOT_FOUND") return "banyan node list";
   if (reason == "NOT_A_SUPERVISOR") return "banyan sup list --all";
   if (reason == "SIMPLE_ONE_FOR_ONE") {

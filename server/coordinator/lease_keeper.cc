@@ -51,10 +51,8 @@ void LeaseKeeper::OnHeartbeat(LeaseSession* session, const internal::v1::LeaseRe
   if (member == nullptr || member->gone() || member->incarnation() != beat.incarnation()) {
     // Not before the death is durable; and while SAFE mode begins, the control stream decides.
     if (core_->safe_mode.on()) return session->Close(absl::UnavailableError("say hello first"));
-    return core_->journal.After([sessions = &core_->sessions, id = session->id()] {
-      sessions->CloseIfOpen(id, WithErrorInfo(absl::AbortedError("this life of the node is over"),
-                                              {.reason = "DEAD"}));
-    });
+    return session->CloseWhenStored(
+        WithErrorInfo(absl::AbortedError("this life of the node is over"), {.reason = "DEAD"}));
   }
   const Instant now = core_->now();
   if (member->lease != session) {

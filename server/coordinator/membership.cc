@@ -276,7 +276,12 @@ void Membership::OnHello(ControlSession* session, const internal::v1::Hello& hel
   if (hello.incarnation() != 0 && core_->safe_mode.GivenUp(hello.cluster_id()))
     return session->Close(DeadError());
   absl::StatusOr<Member*> admitted = Admit(hello);
-  if (!admitted.ok()) return session->Close(admitted.status());
+  if (!admitted.ok()) {
+    // L7: the death that a node hears of may have been decided only.
+    if (ErrorReason(admitted.status()) == "DEAD" && !Mutant("death-told-early"))
+      return session->CloseWhenStored(admitted.status());
+    return session->Close(admitted.status());
+  }
   Member* member = *admitted;
   if (ControlSession* old = member->control; old != nullptr) {
     old->member = nullptr;
@@ -402,15 +407,11 @@ void Membership::Detach(Member* member, const absl::Status& status) {
   LeaseSession* lease = std::exchange(member->lease, nullptr);
   if (control != nullptr) {
     control->member = nullptr;
-    core_->journal.After([sessions = &core_->sessions, id = control->id(), status] {
-      sessions->CloseIfOpen(id, status);
-    });
+    control->CloseWhenStored(status);
   }
   if (lease != nullptr) {
     lease->member = nullptr;
-    core_->journal.After([sessions = &core_->sessions, id = lease->id(), status] {
-      sessions->CloseIfOpen(id, status);
-    });
+    lease->CloseWhenStored(status);
   }
 }
 

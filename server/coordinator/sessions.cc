@@ -22,7 +22,7 @@ class SilentHandler : public StreamHandler {
 void Session::OnFrame(std::string bytes) {
   auto keep = core_->shared_from_this();
   core_->Run([&] {
-    if (open_) Frame(bytes);
+    if (open_ && !ending_) Frame(bytes);
   });
 }
 
@@ -35,6 +35,13 @@ void Session::Close(absl::Status status) {
   if (!open_) return;
   stream_->Close(std::move(status));
   End();
+}
+
+void Session::CloseWhenStored(absl::Status status) {
+  if (std::exchange(ending_, true)) return;
+  core_->journal.After([sessions = &core_->sessions, id = id_, status = std::move(status)] {
+    sessions->CloseIfOpen(id, status);
+  });
 }
 
 void Session::End() {

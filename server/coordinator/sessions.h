@@ -26,6 +26,8 @@ class Session : public StreamHandler {
   void OnClose(absl::Status status) final;
   // Ends the stream; nothing is called afterwards but Closed().
   void Close(absl::Status status);
+  // As soon as what led to it is on record. What arrives until then is not looked at.
+  void CloseWhenStored(absl::Status status);
   bool open() const { return open_; }
   uint64_t id() const { return id_; }
 
@@ -44,6 +46,7 @@ class Session : public StreamHandler {
   void End();
   std::unique_ptr<Stream> stream_;
   bool open_ = true;
+  bool ending_ = false;
   uint64_t id_ = 0;  // in Sessions
 };
 

@@ -211,16 +211,7 @@ void NodeBackend::SpawnHere(std::shared_ptr<Spawning> spawning, Pid link_to) {
   how.link_to = how.parent = link_to;
   StartSpec start = std::move(spawning->start);
   StartModule(*deps_.runtime, std::move(start), how, [this, spawning](const StartResult& result) {
-    absl::StatusOr<v1::SpawnResponse> out = v1::SpawnResponse();
-    if (result.failed()) {
-      const bool taken = result.reason.type() == kAlreadyStarted;
-      out = MakeError(taken ? "NAME_TAKEN" : "START_FAILED",
-                      fmt::format("the process did not start: {}", result.reason.ToString()), {},
-                      result.reason);
-    } else {
-      out->set_ignored(result.ignored());
-      if (result.started()) wire::ToProto(result.pid, self(), out->mutable_pid());
-    }
+    const absl::StatusOr<v1::SpawnResponse> out = SpawnAnswer(result, self());
     spawning->entry != nullptr ? spawns_.Finish(spawning->entry, out) : spawning->done(out);
   });
 }

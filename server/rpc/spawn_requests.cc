@@ -84,4 +84,22 @@ void SpawnRequests::Refuse(const std::shared_ptr<Entry>& entry, const absl::Stat
   for (const Done& done : waiting) done(status);
 }
 
+absl::StatusOr<v1::SpawnResponse> SpawnAnswer(const StartResult& result,
+                                              const wire::NodeIdentity& self) {
+  if (result.failed()) {
+    if (result.reason == ExitReason::Timeout()) {
+      return MakeError("START_TIMEOUT", "init took longer than start.start_timeout", {},
+                       result.reason);
+    }
+    const bool taken = result.reason.type() == kAlreadyStarted;
+    return MakeError(taken ? "NAME_TAKEN" : "START_FAILED",
+                     fmt::format("the process did not start: {}", result.reason.ToString()), {},
+                     result.reason);
+  }
+  v1::SpawnResponse out;
+  out.set_ignored(result.ignored());
+  if (result.started()) wire::ToProto(result.pid, self, out.mutable_pid());
+  return out;
+}
+
 }  // namespace banyan::rpc

@@ -15,6 +15,8 @@
 #include "banyan/v1/actors.pb.h"
 #include "common/base/mutex.h"
 #include "common/time/instant.h"
+#include "common/wire/pid.h"
+#include "server/behaviours/start.h"
 
 namespace banyan::rpc {
 
@@ -82,5 +84,9 @@ class SpawnRequests {
   Mutex mu_;
   ByRequestId<std::shared_ptr<Entry>> entries_ ABSL_GUARDED_BY(mu_);
 };
+
+// What Spawn answers to a start that this node carried out.
+absl::StatusOr<v1::SpawnResponse> SpawnAnswer(const StartResult& result,
+                                              const wire::NodeIdentity& self);
 
 }  // namespace banyan::rpc

@@ -22,6 +22,7 @@ const std::vector<MutantInfo>& Mutants() {
       {"no-dedup-record", "requests are not remembered over a failover"},
       {"intensity-reset", "a new term forgets the restarts of the one before"},
       {"ack-after-death", "heartbeats are acknowledged after the death was decided (L7)"},
+      {"death-told-early", "a node that asks hears of a death that is not durable (L7)"},
       {"report-ack-before-commit", "a report is acknowledged before it is durable (W4)"},
       {"no-epoch-gate", "older terms are obeyed (L5)"},
       {"orphan-not-killed", "what a node has too much of after a resync stays"},

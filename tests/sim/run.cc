@@ -160,13 +160,10 @@ class SimRun {
     // Members that are moved off a node go one by one, that is no restart of the group; nor is it
     // one crash of a child that it is moved while it crashes.
     if (faults_.Has("sigterm") || faults_.Has("operators")) return;
-    // Nodes whose deaths find no room in the store may know of them before it does.
-    if (!faults_.Has("store_full")) {
-      cluster_.store_checks().set_judge_intensity(true);
-      cluster_.on_end = [this](const Life& life, std::string_view why) {
-        for (GroupChecks& g : groups_) g.OnEnd(life, why);
-      };
-    }
+    cluster_.store_checks().set_judge_intensity(true);
+    cluster_.on_end = [this](const Life& life, std::string_view why) {
+      for (GroupChecks& g : groups_) g.OnEnd(life, why);
+    };
     auto next = std::move(cluster_.on_start);
     cluster_.on_start = [this, next = std::move(next)](const Life& life) {
       if (next) next(life);

@@ -17,7 +17,7 @@ int CheckGroup(Cli& cli, const std::string& name) {
 
 // Joining twice counts twice, so neither is repeated when its answer is lost.
 template <typename Request, typename Response, typename Method>
-int Change(Cli& cli, const GroupOptions& options, Method method, const char* done) {
+int ChangeMembers(Cli& cli, const GroupOptions& options, Method method, const char* done) {
   if (int code = CheckGroup(cli, options.group)) return code;
   Request request;
   request.set_group(options.group);
@@ -88,13 +88,13 @@ int RunGroupMembers(Cli& cli, const GroupOptions& options) {
 }
 
 int RunGroupJoin(Cli& cli, const GroupOptions& options) {
-  return Change<v1::JoinRequest, v1::JoinResponse>(cli, options, &v1::Registry::Stub::Join,
-                                                   "joined");
+  return ChangeMembers<v1::JoinRequest, v1::JoinResponse>(cli, options, &v1::Registry::Stub::Join,
+                                                          "joined");
 }
 
 int RunGroupLeave(Cli& cli, const GroupOptions& options) {
-  return Change<v1::LeaveRequest, v1::LeaveResponse>(cli, options, &v1::Registry::Stub::Leave,
-                                                     "left");
+  return ChangeMembers<v1::LeaveRequest, v1::LeaveResponse>(cli, options,
+                                                            &v1::Registry::Stub::Leave, "left");
 }
 
 }  // namespace banyan::cli

@@ -21,17 +21,17 @@ int Done(Cli& cli, const client::ApiError& error, const Response& response, cons
 }
 
 // KEY=VALUE sets, KEY- takes away.
-struct Change {
+struct KeyChange {
   std::string key;
   std::string value;
   bool remove = false;
 };
-std::optional<Change> ParseChange(const std::string& text) {
+std::optional<KeyChange> ParseKeyChange(const std::string& text) {
   const size_t equals = text.find('=');
   if (equals != std::string::npos && equals > 0)
-    return Change{text.substr(0, equals), text.substr(equals + 1)};
+    return KeyChange{text.substr(0, equals), text.substr(equals + 1)};
   if (text.size() > 1 && text.back() == '-')
-    return Change{text.substr(0, text.size() - 1), "", true};
+    return KeyChange{text.substr(0, text.size() - 1), "", true};
   return std::nullopt;
 }
 
@@ -40,7 +40,7 @@ int RunUpdate(Cli& cli, const NodeChangeOptions& options, bool capacity) {
   request.mutable_node()->set_name(options.name);
   request.set_request_id(client::NewRequestId());
   for (const std::string& text : options.changes) {
-    const std::optional<Change> change = ParseChange(text);
+    const std::optional<KeyChange> change = ParseKeyChange(text);
     if (!change) return cli.Usage(fmt::format("\"{}\" is neither KEY=VALUE nor KEY-", text));
     request.mutable_update_mask()->add_paths(
         fmt::format("{}.{}", capacity ? "capacity" : "labels", change->key));

@@ -138,6 +138,10 @@ TEST_F(LeaseKeeping, L7NothingIsAcknowledgedBetweenTheDecisionAndItsRecord) {
   time_.RunFor(absl::Seconds(10));
   EXPECT_EQ(node("n1").acked(), acked);
   EXPECT_FALSE(node("n1").told_dead()) << "of a death that is not recorded";
+  // Nor when it asks.
+  node("n1").Connect();
+  time_.RunFor(absl::Seconds(10));
+  EXPECT_FALSE(node("n1").told_dead()) << "of a death that is not recorded";
   fails = false;
   time_.RunFor(absl::Seconds(10));
   node("n1").Connect();

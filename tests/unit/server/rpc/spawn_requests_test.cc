@@ -91,5 +91,19 @@ TEST(ByRequestId, TheOldestGoWhenThereAreTooMany) {
   EXPECT_EQ(*ids.Find("c", now), 4);
 }
 
+TEST(SpawnAnswers, SayHowTheStartWent) {
+  const wire::NodeIdentity self{.node_id = 3, .incarnation = 2};
+  const auto failure = [&](ExitReason reason) {
+    return SpawnAnswer(StartResult::Failed(std::move(reason)), self).status();
+  };
+  EXPECT_EQ(ErrorReason(failure(ExitReason::Error("boom"))), "START_FAILED");
+  EXPECT_EQ(ErrorReason(failure(ExitReason::Error(kAlreadyStarted))), "NAME_TAKEN");
+  const absl::Status late = failure(ExitReason::Timeout());
+  EXPECT_EQ(ErrorReason(late), "START_TIMEOUT");
+  EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(SpawnAnswer(StartResult::Ignored(), self)->ignored());
+  EXPECT_EQ(SpawnAnswer(StartResult::Started(Pid{0, 0, 9}), self)->pid().id(), 9u);
+}
+
 }  // namespace
 }  // namespace banyan::rpc
