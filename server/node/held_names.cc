@@ -88,6 +88,7 @@ void HeldNames::OnReply(const internal::v1::NameReply& reply) {
 void HeldNames::OnHolderDown(const std::string& name, uint64_t reg_version) {
   auto it = held_.find(name);
   if (it == held_.end() || it->second.entry.reg_version() != reg_version) return;
+  if (Mutant("name-outlives-holder")) return;
   ReportGone(Remove(it));
   node_->children.ExclusiveChanged();
 }

@@ -86,7 +86,7 @@ class Clients {
   std::set<std::string> pool_;       // children that were promised
   std::set<std::string> pool_busy_;  // and are being terminated
   std::set<std::string> booted_;
-  bool all_ = false, tight_ = false, tight_busy_ = false;
+  bool all_ = false, tight_ = false, tight_busy_ = false, tight_revived_ = false;
   bool waits_ = false;
   std::set<std::pair<uint32_t, uint32_t>> confirmed_;
   double lose_ = 0;

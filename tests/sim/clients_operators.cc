@@ -123,7 +123,7 @@ void Clients::ConfirmLife(const std::string& path) {
 }
 
 void Clients::ReviveTight() {
-  tight_busy_ = true;
+  tight_busy_ = tight_revived_ = true;
   Do<v1::RestartChildResponse>(
       NextId("revive"),
       [this](const std::string& id, Reply<v1::RestartChildResponse> done) {

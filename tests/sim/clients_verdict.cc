@@ -80,7 +80,9 @@ std::string Clients::CheckSupervisor(const std::string& sup,
     }
     if (c.state_reason() == "death_not_proven") ConfirmLife(path);
     const bool waits = c.state() == v1::CHILD_STATE_PENDING && Waits(path);
-    group_waits |= waits && (sup == "group" || sup == "tree/sub");
+    // A start list is worked off in order, and what is revived begins with it.
+    group_waits |=
+        waits && (sup == "group" || sup == "tree/sub" || (sup == "tight" && tight_revived_));
     if ((waits || group_waits) && lives == 0) continue;
     if (c.state() != v1::CHILD_STATE_RUNNING) {
       return fmt::format("{} is {} ({})", path, v1::ChildState_Name(c.state()), c.state_reason());

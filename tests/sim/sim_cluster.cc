@@ -192,6 +192,10 @@ SimCluster::SimCluster(Options options)
   network_.set_delivery_tap(
       [this](uint64_t stream, const std::string& from, const std::string& to, StreamKind kind,
              const std::string& bytes) { wire_checks_.OnDelivery(stream, from, to, kind, bytes); });
+  network_.set_end_tap(
+      [this](uint64_t stream, const std::string& from, const absl::Status& status) {
+        wire_checks_.OnEnd(stream, from, status);
+      });
   disk_ = MemoryStore::NewDisk(&random_);
   store_checks_.set_lease(options_.coordinator.lease_coordinator);
   store_checks_.set_process_exists([this](const std::string& process_id) {
@@ -402,7 +406,8 @@ void SimCluster::OnProbeRan(Life* life, int slot) {
 
 void SimCluster::OnProbeEnded(const Life& life, std::string_view why) {
   history_.Ended(life, why);
-  if (why == "crash" || why == "init failed") store_checks_.OnCrash(life.child, life.fence);
+  if (why == "crash" || why == "init failed")
+    store_checks_.OnCrash(life.child, life.fence, time_.Now());
   if (on_end) on_end(life, why);
 }
 

@@ -251,20 +251,22 @@ void StoreChecks::OnSupervisor(const std::string& path, const std::string& value
   known.failed = record.failed();
 }
 
-void StoreChecks::OnCrash(const std::string& child, uint64_t fence) {
+void StoreChecks::OnCrash(const std::string& child, uint64_t fence, Instant now) {
   ++restarts_[child.substr(0, child.rfind('/'))].crashes;
-  crashed_[child] = fence;
+  crashed_[child] = {fence, now};
 }
 
 // Whoever restarts more often than it may has to give up. Of a node that is gone since, nobody
 // knows that the child had crashed before.
 void StoreChecks::JudgeIntensity(const std::string& child, uint64_t before, Instant now) {
   const auto crash = crashed_.find(child);
-  if (crash == crashed_.end() || crash->second != before || Outlived(child, before)) return;
+  if (crash == crashed_.end() || crash->second.first != before || Outlived(child, before)) return;
   Restarts& sup = restarts_[child.substr(0, child.rfind('/'))];
-  sup.counted.push_back(now);
-  // The window ends on whole seconds, and a restart may come a while after its crash.
-  const absl::Duration window = sup.period - absl::Seconds(5);
+  // It was decided on after the crash and before the commit, which a full disk may hold up for
+  // long.
+  sup.counted.push_back(crash->second.second);
+  // The window ends on whole seconds, and clocks run at rates of their own.
+  const absl::Duration window = sup.period - absl::Seconds(2);
   const auto within = static_cast<uint64_t>(std::count_if(
       sup.counted.begin(), sup.counted.end(), [&](Instant at) { return now - at < window; }));
   if (judge_intensity_ && sup.intensity > 0 && !sup.failed && within > sup.intensity) {
@@ -295,6 +297,14 @@ void StoreChecks::OnDelete(const std::string& key) {
   } else if (key.starts_with("op/")) {
     answers_.erase(key.substr(3));
   }
+}
+
+bool StoreChecks::Present(uint32_t node_id, uint32_t incarnation) const {
+  return std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& entry) {
+    const internal::v1::NodeRecord& record = entry.second;
+    return record.node_id() == node_id && record.incarnation() == incarnation &&
+           !gone_.contains({node_id, incarnation});
+  });
 }
 
 bool StoreChecks::Outlived(const std::string& child, uint64_t fence) const {

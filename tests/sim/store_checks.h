@@ -39,7 +39,7 @@ class StoreChecks {
   void set_process_exists(std::function<bool(const std::string& process_id)> fn) {
     process_exists_ = std::move(fn);
   }
-  void OnCrash(const std::string& child, uint64_t fence);
+  void OnCrash(const std::string& child, uint64_t fence, Instant now);
 
   // Some assignment of that start has been durable.
   bool Assigned(const std::string& child, uint64_t fence) const {
@@ -55,6 +55,8 @@ class StoreChecks {
   bool Gone(uint32_t node_id, uint32_t incarnation) const {
     return gone_.contains({node_id, incarnation});
   }
+  // A member, as far as is on record.
+  bool Present(uint32_t node_id, uint32_t incarnation) const;
   uint32_t epoch() const { return epoch_; }
   // That supervisor has given up.
   bool Failed(const std::string& path) const {
@@ -79,9 +81,9 @@ class StoreChecks {
   void CheckLoad();
   void CheckReplaced();
   void JudgeDeath(const internal::v1::NodeRecord& record, Instant now);
+  void JudgeIntensity(const std::string& child, uint64_t before, Instant now);
 
   History* const history_;
-  void JudgeIntensity(const std::string& child, uint64_t before, Instant now);
 
   bool wall_jumps_ = false, judge_deaths_ = false, judge_intensity_ = false;
   absl::Duration lease_ = absl::Seconds(25);
@@ -105,10 +107,11 @@ class StoreChecks {
     uint64_t crashes = 0;  // of its children, since it began
     uint64_t intensity = 0;
     absl::Duration period;
-    std::vector<Instant> counted;  // restarts of children that had crashed, since it began
+    std::vector<Instant> counted;  // crashes that were followed by a restart, since it began
   };
   std::map<std::string, Restarts> restarts_;
-  std::map<std::string, uint64_t> crashed_;  // the last start of a child that ended by itself
+  std::map<std::string, std::pair<uint64_t, Instant>>
+      crashed_;  // the last start of a child that ended by itself, and when it did
   std::set<std::string> scripts_;  // supervisors in the middle of a group restart or their end
   std::map<std::string, std::string> answers_;
   std::map<std::string, Instant> trouble_until_;

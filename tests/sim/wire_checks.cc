@@ -3,6 +3,7 @@
 #include "fmt/format.h"
 
 #include "banyan/internal/v1/membership.pb.h"
+#include "common/base/error.h"
 
 namespace banyan::sim {
 
@@ -17,8 +18,8 @@ void WireChecks::OnWrite(uint64_t stream, const std::string& from, const std::st
                          StreamKind kind, const std::string& bytes) {
   last_seen_ = Seen::kOther;
   if (kind == StreamKind::kLease && from == "coord") {
-    auto it = leases_.find(stream);
-    if (it != leases_.end() && store_->Gone(it->second.first, it->second.second)) {
+    auto it = lives_.find(stream);
+    if (it != lives_.end() && store_->Gone(it->second.first, it->second.second)) {
       history_->Violation(fmt::format("INV-4: a heartbeat of {}:{} is acknowledged, and it is over",
                                       it->second.first, it->second.second));
     }
@@ -54,11 +55,23 @@ void WireChecks::OnDelivery(uint64_t stream, const std::string& from, const std:
                             StreamKind kind, const std::string& bytes) {
   if (kind == StreamKind::kLease && to == "coord") {
     pb::LeaseRequest beat;
-    if (beat.ParseFromString(bytes)) leases_[stream] = {beat.node_id(), beat.incarnation()};
+    if (beat.ParseFromString(bytes)) lives_[stream] = {beat.node_id(), beat.incarnation()};
   }
   if (kind != StreamKind::kControl) return;
   if (to == "coord") return ToCoordinator(&nodes_[from], stream, from, bytes);
   ToNode(&nodes_[to], stream, to, bytes);
+}
+
+// L7: what a node ends its children for will not be forgotten.
+void WireChecks::OnEnd(uint64_t stream, const std::string& from, const absl::Status& status) {
+  if (from != "coord") return;
+  const auto it = lives_.find(stream);
+  if (it == lives_.end()) return;
+  const auto [node_id, incarnation] = it->second;
+  lives_.erase(it);
+  if (ErrorReason(status) != "DEAD" || !store_->Present(node_id, incarnation)) return;
+  history_->Violation(fmt::format("INV-4: {}:{} is told that it is over, which is not in the store",
+                                  node_id, incarnation));
 }
 
 void WireChecks::ToNode(NodeState* node, uint64_t stream, const std::string& name,
@@ -96,7 +109,10 @@ void WireChecks::ToCoordinator(NodeState* node, uint64_t stream, const std::stri
       request.resync_chunk().children_size() > 0) {
     history_->Mark("children reported in a resync");
   }
-  if (request.has_hello()) node->told.clear();
+  if (request.has_hello()) {
+    lives_[stream] = {request.hello().node_id(), request.hello().incarnation()};
+    node->told.clear();
+  }
   if (request.has_report()) NoteReport(node, request.report());
   for (const pb::Report& report : request.resync_chunk().reports()) NoteReport(node, report);
   // Relics have numbers of their own (faults.cc).

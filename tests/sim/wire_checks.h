@@ -22,6 +22,7 @@ class WireChecks {
                const std::string& bytes);
   void OnDelivery(uint64_t stream, const std::string& from, const std::string& to, StreamKind kind,
                   const std::string& bytes);
+  void OnEnd(uint64_t stream, const std::string& from, const absl::Status& status);
   // A process at that address begins: it knows nothing but the epoch in its state directory.
   void OnProcess(const std::string& address, uint32_t epoch_seen);
 
@@ -60,7 +61,7 @@ class WireChecks {
   const StoreChecks* const store_;
   bool commands_forbidden_ = false;
   std::map<std::string, NodeState> nodes_;
-  std::map<uint64_t, std::pair<uint32_t, uint32_t>> leases_;  // whose a lease stream is
+  std::map<uint64_t, std::pair<uint32_t, uint32_t>> lives_;  // whose a lease or control stream is
   Seen last_seen_ = Seen::kOther;
 };
 

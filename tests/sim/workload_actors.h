@@ -79,8 +79,15 @@ class ActorWorkload : public Workload {
   Actor* RandomActor(const std::function<bool(const Actor&)>& want);
 
   SimCluster& cluster() { return *cluster_; }
-  // Expires with the workload.
+  // Expires with the workload, which the cluster outlives: what its nodes answer while they are
+  // taken down must not come here.
   std::weak_ptr<bool> Live() const { return live_; }
+  template <typename Fn>
+  auto WhileLive(Fn fn) const {
+    return [live = Live(), fn = std::move(fn)](auto&&... args) {
+      if (!live.expired()) fn(std::forward<decltype(args)>(args)...);
+    };
+  }
   Instant Now() const { return cluster_->time().Now(); }
   bool quiet() const { return quiet_; }
   bool calm() const { return calm_; }

@@ -17,8 +17,9 @@ namespace {
 constexpr int kServersPerNode = 2;
 constexpr int kCallersPerNode = 3;
 constexpr char kCallType[] = "type.googleapis.com/sim.Call";
-// What a call may run late: the network's time is not in its budget. While nothing holds frames up
-// that is a few hundred ms; a partition holds them for as long as a session can stay silent.
+// What a call may run late by the cluster's clock: the network's time is not in its budget. While
+// nothing holds frames up that is a few hundred ms; a partition holds them for as long as a session
+// can stay silent.
 constexpr absl::Duration kLatencyCalm = absl::Milliseconds(700);
 constexpr absl::Duration kLatencyMax = absl::Seconds(9);
 
@@ -33,12 +34,12 @@ class CallWorkload::Server : public GenServer {
   Task<InitResult> Init(std::vector<Payload>) override { return Ok(); }
   Task<CallResult> HandleCall(Payload request, CallFrom from) override {
     const size_t number = std::strtoull(request.bytes().c_str(), nullptr, 10);
-    workload_->OnRun(number, *actor_);
+    workload_->OnRun(number, *actor_, self().Now() - from.deadline);
     const uint64_t what = workload_->Below(100);
     if (what < 2 && !workload_->quiet()) return Stop(ExitReason::Error("tired"));
     if (what < 4 && !workload_->quiet()) return StopReply(ExitReason::Normal(), request);
-    if (what < 15) return Slowly(request);
-    if (what < 25) {
+    if (what < (actor_->slow ? 70 : 15)) return Slowly(request);
+    if (what < (actor_->slow ? 75 : 25)) {
       later_.emplace_back(from, request);
       self().StartTimer(workload_->Between(absl::Milliseconds(10), absl::Seconds(4)));
       return NoReply();
@@ -80,6 +81,7 @@ void CallWorkload::OnLife(int node) {
 void CallWorkload::StartServer(int node) {
   auto actor = std::make_unique<ServerActor>();
   ServerActor* raw = actor.get();
+  raw->slow = OneIn(2);
   Expect(node, std::move(actor));
   StartOptions options;
   options.link = false;
@@ -91,11 +93,11 @@ void CallWorkload::StartServer(int node) {
             self, [this, raw] { return std::make_unique<Server>(this, raw, Guard(raw)); }, {},
             options);
       },
-      [this, raw](const StartResult& result) {
+      WhileLive([this, raw](const StartResult& result) {
         if (!result.started()) return;
         Started(raw, result.pid);
         if (OneIn(2)) RegisterServer(raw);
-      });
+      }));
 }
 
 void CallWorkload::RegisterServer(ServerActor* server) {
@@ -113,11 +115,11 @@ void CallWorkload::GiveUpAName() {
   Count("names given up");
   cluster()
       .node(server->node)
-      .UnregisterName(server->name, server->pid, [this, server, live = Live()](bool had_it) {
-        if (live.expired() || !had_it) return;
-        server->name.clear();
-        server->nameless = Now();
-      });
+      .UnregisterName(server->name, server->pid, WhileLive([this, server](bool had_it) {
+                        if (!had_it) return;
+                        server->name.clear();
+                        server->nameless = Now();
+                      }));
 }
 
 void CallWorkload::OnTick() {
@@ -173,6 +175,11 @@ Task<ExitReason> CallWorkload::RunCaller(Self& self, Actor* me) {
   }
 }
 
+std::function<void(absl::StatusOr<Payload>, Pid)> CallWorkload::AnswerOf(size_t number) {
+  return WhileLive(
+      [this, number](const absl::StatusOr<Payload>& answer, Pid) { OnAnswer(number, answer); });
+}
+
 void CallWorkload::CallFromOutside(int node) {
   Actor* server = RandomActor([&](const Actor& a) {
     return a.node != node && dynamic_cast<const ServerActor*>(&a) != nullptr;
@@ -182,8 +189,7 @@ void CallWorkload::CallFromOutside(int node) {
   const size_t number = NewCall(
       fmt::format("{} to {}", SimCluster::NodeName(node), FormatPid(Export(*server))), timeout);
   Runtime& runtime = cluster().runtime(node);
-  runtime.Call(Export(*server), Request(number), runtime.clock().Now() + timeout,
-               [this, number](absl::StatusOr<Payload> answer, Pid) { OnAnswer(number, answer); });
+  runtime.Call(Export(*server), Request(number), runtime.clock().Now() + timeout, AnswerOf(number));
 }
 
 void CallWorkload::CallByName(int node) {
@@ -206,24 +212,24 @@ void CallWorkload::CallByName(int node) {
     });
   };
   request.forget = [&at, name] { at.ForgetRoute(name); };
-  request.done = [this, number](absl::StatusOr<Payload> answer, Pid) { OnAnswer(number, answer); };
+  request.done = AnswerOf(number);
   const auto call = at.calls().Start(std::move(request), {});
   if (!OneIn(6)) return;
   const Instant giving_up = Now() + Between(absl::Milliseconds(1), timeout);
-  cluster().time().ScheduleAt(giving_up, [this, call, number, live = Live()] {
-    if (live.expired() || call.expired()) return;
-    Count("given up");
-    Call& given_up = calls_[number];
-    given_up.cancelled = true;
-    // The word of it is lost with a session.
-    if (calm()) given_up.due = std::min(given_up.due, Now());
-    RoutedCalls::Cancel(call);
-  });
+  cluster().time().ScheduleAt(giving_up, WhileLive([this, call, number] {
+                                if (call.expired()) return;
+                                Count("given up");
+                                Call& given_up = calls_[number];
+                                given_up.cancelled = true;
+                                // The word of it is lost with a session.
+                                if (calm()) given_up.due = std::min(given_up.due, Now());
+                                RoutedCalls::Cancel(call);
+                              }));
 }
 
 // -------------------------------------------------------------------- judged
 
-void CallWorkload::OnRun(size_t number, const ServerActor& server) {
+void CallWorkload::OnRun(size_t number, const ServerActor& server, absl::Duration after_deadline) {
   if (number >= calls_.size()) return Violation("INV-21: a call that nobody made");
   Call& call = calls_[number];
   Count("runs");
@@ -232,6 +238,10 @@ void CallWorkload::OnRun(size_t number, const ServerActor& server) {
   if (call.refused) Violation(fmt::format("INV-21: {}: runs, and was not_executed", call.who));
   if (!call.name.empty() && server.name.empty() && call.made > server.nameless)
     Violation(fmt::format("4.1: {}: runs in one that had given the name up", call.who));
+  if (after_deadline > absl::ZeroDuration()) {
+    Violation(fmt::format("INV-21: {}: runs {} after its node knew that its time was over",
+                          call.who, absl::FormatDuration(after_deadline)));
+  }
   const absl::Duration grace = calm() ? kLatencyCalm : kLatencyMax;
   const Instant due = std::max(call.due, RunningSince(server.node)) + grace;
   if (Now() > due) {

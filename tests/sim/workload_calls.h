@@ -23,8 +23,9 @@ class CallWorkload : public ActorWorkload {
  private:
   class Server;
   struct ServerActor : Actor {
-    std::string name;  // of the cluster, if it has one
-    Instant nameless;  // since when its node knows that it has none
+    std::string name;   // of the cluster, if it has one
+    Instant nameless;   // since when its node knows that it has none
+    bool slow = false;  // mostly: calls wait there
   };
   struct Call {
     std::string who;
@@ -47,8 +48,9 @@ class CallWorkload : public ActorWorkload {
   void CallByName(int node);
   size_t NewCall(std::string who, absl::Duration timeout);
   static Payload Request(size_t number);
-  // Of the cluster's clock; the callee's may run at another rate.
-  void OnRun(size_t number, const ServerActor& server);
+  // `after_deadline`: by the callee's clock and what it knows of the caller's time.
+  void OnRun(size_t number, const ServerActor& server, absl::Duration after_deadline);
+  std::function<void(absl::StatusOr<Payload>, Pid)> AnswerOf(size_t number);
   void OnAnswer(size_t number, const absl::StatusOr<Payload>& answer);
   absl::Duration SomeTimeout();
 

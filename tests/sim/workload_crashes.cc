@@ -83,7 +83,7 @@ void CrashWorkload::Explode(int node, const std::vector<std::string>& path, uint
                             fmt::format("{} fence {}{}", SimCluster::NodeName(node), fence,
                                         told_ ? "" : ", nobody is told whose"));
   cluster_->history().Mark("a child crashed its node");
-  if (told_) cluster_->store_checks().OnCrash(kBomb, 0);
+  if (told_) cluster_->store_checks().OnCrash(kBomb, 0, cluster_->time().Now());
   internal::v1::LastCrash crash;
   for (const std::string& part : path) crash.add_path(part);
   crash.set_fence(fence);

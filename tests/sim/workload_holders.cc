@@ -58,13 +58,12 @@ void HolderWorkload::Act(Holder* me) {
   if (!OneIn(3) || !me->asked.try_emplace(name, Now()).second) return;
   Count("registers");
   cluster().node(me->node).RegisterName(
-      name, me->pid, {}, true, [this, me, name, live = Live()](absl::StatusOr<v1::NameEntry> r) {
-        if (live.expired()) return;
+      name, me->pid, {}, true, WhileLive([this, me, name](const absl::StatusOr<v1::NameEntry>& r) {
         me->asked.erase(name);
         if (!r.ok()) return Count(ErrorReason(r.status()));
         Count("grants");
         me->held[name] = r->reg_version();
-      });
+      }));
 }
 
 void HolderWorkload::CheckAtRest() {

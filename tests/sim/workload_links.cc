@@ -70,13 +70,12 @@ void LinkWorkload::Duel(Actor* one, Actor* other) {
 void LinkWorkload::OnSessionFault(int a, int b) {
   if (quiet()) return;
   for (int i = 0; i < 3; ++i) {
-    cluster().After(Between(absl::ZeroDuration(), absl::Milliseconds(300)),
-                    [this, a, b, live = Live()] {
-                      if (live.expired() || quiet()) return;
+    cluster().After(Between(absl::ZeroDuration(), absl::Milliseconds(300)), WhileLive([this, a, b] {
+                      if (quiet()) return;
                       Actor* one = RandomActor([&](const Actor& x) { return x.node == a; });
                       Actor* other = RandomActor([&](const Actor& x) { return x.node == b; });
                       if (one && other) Duel(one, other);
-                    });
+                    }));
   }
 }
 

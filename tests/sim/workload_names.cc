@@ -74,10 +74,11 @@ void NameWorkload::Register(Actor* holder, const std::string& name) {
   Export(*holder);
   cluster()
       .node(holder->node)
-      .RegisterName(name, holder->pid, {}, false, [this, holder](absl::StatusOr<v1::NameEntry> r) {
-        if (r.ok()) return OnGranted(holder, *r);
-        Count(ErrorReason(r.status()));
-      });
+      .RegisterName(name, holder->pid, {}, false,
+                    WhileLive([this, holder](const absl::StatusOr<v1::NameEntry>& r) {
+                      if (r.ok()) return OnGranted(holder, *r);
+                      Count(ErrorReason(r.status()));
+                    }));
 }
 
 // What was granted to it until now is given back; a request under way may be too.
@@ -166,14 +167,15 @@ void NameWorkload::OnSeen(const std::string& name, const Pid& pid, uint64_t vers
 
 void NameWorkload::LookUp(int node, const std::string& name) {
   Runtime& runtime = cluster().runtime(node);
-  cluster().node(node).ResolveTarget(Target::Named(name), runtime.clock().Now() + absl::Seconds(5),
-                                     [this, node, name](absl::StatusOr<Resolved> r) {
-                                       if (!r.ok() || r->reg_version == 0 || !Member(node)) return;
-                                       Count("found");
-                                       OnSeen(name, wire::Export(r->pid, Identity(node)),
-                                              r->reg_version, SimCluster::NodeName(node));
-                                       if (calm()) CheckFresh(name, r->reg_version, node);
-                                     });
+  cluster().node(node).ResolveTarget(
+      Target::Named(name), runtime.clock().Now() + absl::Seconds(5),
+      WhileLive([this, node, name](const absl::StatusOr<Resolved>& r) {
+        if (!r.ok() || r->reg_version == 0 || !Member(node)) return;
+        Count("found");
+        OnSeen(name, wire::Export(r->pid, Identity(node)), r->reg_version,
+               SimCluster::NodeName(node));
+        if (calm()) CheckFresh(name, r->reg_version, node);
+      }));
 }
 
 // Where nothing holds up news, who has given a name up is found a moment longer only.
@@ -189,17 +191,18 @@ void NameWorkload::CheckFresh(const std::string& name, uint64_t version, int nod
 }
 
 void NameWorkload::AskCoordinator(const std::string& name) {
-  cluster().coordinator().Lookup(name, [this, name](absl::StatusOr<v1::LookupResponse> r) {
-    if (!r.ok() || !r->has_entry()) return;
-    const v1::NameEntry& entry = r->entry();
-    OnSeen(name, wire::FromProto(entry.pid(), {}), entry.reg_version(), "the coordinator");
-    uint64_t& newest = newest_at_coordinator_[name];
-    if (entry.reg_version() < newest) {
-      Violation(fmt::format("INV-14: the coordinator has \"{}\" with version {}, after {}", name,
-                            entry.reg_version(), newest));
-    }
-    newest = std::max(newest, entry.reg_version());
-  });
+  cluster().coordinator().Lookup(
+      name, WhileLive([this, name](const absl::StatusOr<v1::LookupResponse>& r) {
+        if (!r.ok() || !r->has_entry()) return;
+        const v1::NameEntry& entry = r->entry();
+        OnSeen(name, wire::FromProto(entry.pid(), {}), entry.reg_version(), "the coordinator");
+        uint64_t& newest = newest_at_coordinator_[name];
+        if (entry.reg_version() < newest) {
+          Violation(fmt::format("INV-14: the coordinator has \"{}\" with version {}, after {}",
+                                name, entry.reg_version(), newest));
+        }
+        newest = std::max(newest, entry.reg_version());
+      }));
 }
 
 void NameWorkload::CheckAtRest() {

@@ -146,6 +146,7 @@ void SimNetwork::Send(uint64_t id, int end, Frame frame) {
   if (it == conns_.end() || it->second.closed) return;
   Lane& lane = it->second.lanes[end];
   if (dark_.contains(lane.from) || (!frame.last && muted_.contains(lane.from))) return;
+  if (end_tap_ && frame.last) end_tap_(id, lane.from, frame.status);
   if (tap_ && !frame.last) tap_(id, lane.from, lane.to, it->second.kind, frame.bytes);
   const absl::Duration latency = latency_ ? latency_(lane.from, lane.to) : absl::Milliseconds(1);
   lane.last_arrival = std::max(lane.last_arrival, time_->Now() + latency);

@@ -66,6 +66,10 @@ class SimNetwork {
                                  StreamKind kind, const std::string& bytes)>;
   void set_tap(Tap tap) { tap_ = std::move(tap); }
   void set_delivery_tap(Tap tap) { delivery_tap_ = std::move(tap); }
+  // Sees how `from` ends a stream.
+  using EndTap =
+      std::function<void(uint64_t stream, const std::string& from, const absl::Status& status)>;
+  void set_end_tap(EndTap tap) { end_tap_ = std::move(tap); }
 
   // What `address` writes from now on is lost, until it ends: a process that was killed in the
   // middle of what it does now.
@@ -123,6 +127,7 @@ class SimNetwork {
   absl::Duration connect_timeout_ = absl::Seconds(1);
   Tap tap_;
   Tap delivery_tap_;
+  EndTap end_tap_;
   bool count_queued_ = false;
   std::set<std::string> muted_, dark_;
   std::set<std::pair<std::string, std::string>> blocked_;
