@@ -4,8 +4,8 @@
 set(BANYAN_QUICK_OPTIONS "$<$<CONFIG:Debug>:-O0>")
 
 # A clean build is dominated by the headers and templates that files share: compiled six at a time they take half the
-# time, and a change of one of the six takes longer. So the build that CI makes from nothing has it on, and the names
-# of an unnamed namespace should be unique in their folder. -DBANYAN_UNITY=OFF while you work on it.
+# time, and a change of one of the six takes longer. So the presets have it on, and the names of an unnamed namespace
+# must be unique in their folder. -DBANYAN_UNITY=OFF while you work on it; build once with it before you push.
 option(BANYAN_UNITY "Compile the files of a target in batches" OFF)
 set(CMAKE_UNITY_BUILD_BATCH_SIZE 6)
 

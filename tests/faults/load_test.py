@@ -1,5 +1,10 @@
 #!/usr/bin/python3
 """Too much for a connection: F-25, F-26, F-27."""
+import contextlib
+import statistics
+import threading
+import time
+
 import scenario
 from scenario import PEER_SILENCE, Scenario, lease_seconds
 
@@ -73,15 +78,41 @@ class Loads(Scenario):
         self.await_("all are linked", lambda: self.stats("p")[0] == size * size, lease_seconds(100))
         shown = size * min(size, LINKS_SHOWN)
         self.await_("the other end knows of all", lambda: self.linked(node_id, inc, ids) >= shown, lease_seconds(100))
-        self.assertGreater(self.net.reset("n1", "n2"), 0)
-        for hub in ("p", "q"):
-            self.await_(f"all links of {hub} fire", lambda: self.stats(hub)[1] >= size * size, lease_seconds(100))
+        with self.calls_meanwhile("a", through="n1"):
+            self.assertGreater(self.net.reset("n1", "n2"), 0)
+            for hub in ("p", "q"):
+                self.await_(f"all links of {hub} fire", lambda: self.stats(hub)[1] >= size * size, lease_seconds(100))
         self.await_("the two can talk again", lambda: self.big("p", "q", 10) == "OK")
         for hub in ("p", "q"):
             _, fired, doubles = self.stats(hub)
             self.assertEqual((fired, doubles), (size * size, 0))
         self.before |= self.await_running("all")
         self.finish(("all", "others", "third", "pools", "peers"))
+
+    @contextlib.contextmanager
+    def calls_meanwhile(self, child, through):
+        """One call after the other; says how long they took, the machine's other work included."""
+        api, seconds, over = self.client(through), [], threading.Event()
+
+        def call():
+            while not over.is_set():
+                since = time.monotonic()
+                api.order(child, "pool_stats", seconds=60)
+                seconds.append(time.monotonic() - since)
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        try:
+            self.await_("calls are made", lambda: len(seconds) > 100)
+            del seconds[:]
+            yield
+            self.await_("calls are answered", lambda: len(seconds) > 1)
+        finally:
+            over.set()
+            thread.join()
+        cut = statistics.quantiles(seconds, n=100, method="inclusive")
+        print(f"{self.id().rsplit('.', 1)[-1]}: {len(seconds)} calls of another process meanwhile, "
+              f"ms: median {cut[49] * 1000:.1f}, p99 {cut[98] * 1000:.1f}, longest {max(seconds) * 1000:.1f}")
 
     def stats(self, hub):
         return tuple(map(int, self.api.order(hub, "pool_stats", seconds=60).split()))
