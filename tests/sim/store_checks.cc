@@ -83,6 +83,10 @@ void StoreChecks::OnEpoch(const std::string& value) {
         fmt::format("INV-2: epoch {} is committed after {}", record.epoch(), epoch_));
   }
   epoch_ = record.epoch();
+  // From one term to the next restarts are dated by the wall clock.
+  for (auto& [path, sup] : restarts_) {
+    if (wall_jumps_) sup.counted.clear();
+  }
   if (!scripts_.empty()) history_->Mark("group restart resumed in the next term");
   history_->Event("coord", "epoch", std::to_string(epoch_));
 }
