@@ -1,5 +1,6 @@
 #include "tests/faults/link_pool.h"
 
+#include <optional>
 #include <set>
 #include <sstream>
 #include <utility>
@@ -35,6 +36,15 @@ void LinkPool::Mesh(Self& self, uint32_t node_id, uint32_t incarnation, const st
 std::string LinkPool::Stats() const {
   return fmt::format("{} {} {}", counts_->links.load(), counts_->fired.load(),
                      counts_->doubles.load());
+}
+
+size_t LinkPool::Linked(const Runtime& runtime) const {
+  size_t links = 0;
+  for (Pid member : members_) {
+    const std::optional<ProcessSnapshot> process = runtime.Look(member);
+    if (process) links += process->links.size();
+  }
+  return links;
 }
 
 Task<ExitReason> LinkPool::Member(Self& self, std::shared_ptr<Counts> counts) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "server/runtime/runtime.h"
 #include "server/runtime/self.h"
 
 namespace banyan::faults {
@@ -19,6 +20,8 @@ class LinkPool {
   void Mesh(Self& self, uint32_t node_id, uint32_t incarnation, const std::string& ids);
   // "LINKS FIRED DOUBLES": made from here, exits that came, exits of a peer that had one before.
   std::string Stats() const;
+  // Links that its processes have now, whoever made them.
+  size_t Linked(const Runtime& runtime) const;
 
  private:
   struct Counts {

@@ -164,6 +164,8 @@ Task<GenServer::CallResult> Probe::Obey(std::string order) {
     std::string ids;
     in >> node_id >> incarnation >> ids;
     pool_.Mesh(self(), node_id, incarnation, ids);
+  } else if (verb == "pool_linked") {
+    answer = fmt::format("{}", pool_.Linked(self().runtime()));
   } else if (verb == "pool_stats") {
     answer = pool_.Stats();
   } else {

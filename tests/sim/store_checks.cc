@@ -264,11 +264,11 @@ void StoreChecks::OnCrash(const std::string& child, uint64_t fence, Instant now)
 // knows that the child had crashed before.
 void StoreChecks::JudgeIntensity(const std::string& child, uint64_t before, Instant now) {
   const auto crash = crashed_.find(child);
-  if (crash == crashed_.end() || crash->second.first != before || Outlived(child, before)) return;
+  if (crash == crashed_.end() || crash->second.fence != before || Outlived(child, before)) return;
   Restarts& sup = restarts_[child.substr(0, child.rfind('/'))];
   // It was decided on after the crash and before the commit, which a full disk may hold up for
   // long.
-  sup.counted.push_back(crash->second.second);
+  sup.counted.push_back(crash->second.at);
   // The window ends on whole seconds, and clocks run at rates of their own.
   const absl::Duration window = sup.period - absl::Seconds(2);
   const auto within = static_cast<uint64_t>(std::count_if(

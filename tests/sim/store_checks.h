@@ -110,8 +110,11 @@ class StoreChecks {
     std::vector<Instant> counted;  // crashes that were followed by a restart, since it began
   };
   std::map<std::string, Restarts> restarts_;
-  std::map<std::string, std::pair<uint64_t, Instant>>
-      crashed_;  // the last start of a child that ended by itself, and when it did
+  struct Crash {
+    uint64_t fence = 0;
+    Instant at;
+  };
+  std::map<std::string, Crash> crashed_;  // the last start of a child that ended by itself
   std::set<std::string> scripts_;  // supervisors in the middle of a group restart or their end
   std::map<std::string, std::string> answers_;
   std::map<std::string, Instant> trouble_until_;
