@@ -38,13 +38,20 @@ std::string LinkPool::Stats() const {
                      counts_->doubles.load());
 }
 
-size_t LinkPool::Linked(const Runtime& runtime) const {
-  size_t links = 0;
+size_t LinkPool::Linked(Runtime& runtime) const {
+  struct Count {
+    std::atomic<size_t> links{0};
+    std::atomic<size_t> left{0};
+  };
+  const auto count = std::make_shared<Count>();
+  count->left = members_.size();
   for (Pid member : members_) {
-    const std::optional<ProcessSnapshot> process = runtime.Look(member);
-    if (process) links += process->links.size();
+    runtime.Inspect(member, [count, linked = linked_](std::optional<ProcessSnapshot> process) {
+      if (process) count->links += process->links.size();
+      if (--count->left == 0) *linked = count->links.load();
+    });
   }
-  return links;
+  return *linked_;
 }
 
 Task<ExitReason> LinkPool::Member(Self& self, std::shared_ptr<Counts> counts) {

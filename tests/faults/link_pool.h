@@ -20,8 +20,9 @@ class LinkPool {
   void Mesh(Self& self, uint32_t node_id, uint32_t incarnation, const std::string& ids);
   // "LINKS FIRED DOUBLES": made from here, exits that came, exits of a peer that had one before.
   std::string Stats() const;
-  // Links that its processes have now, whoever made them.
-  size_t Linked(const Runtime& runtime) const;
+  // Links that its processes have, whoever made them, as counted since it was asked before; counts
+  // them anew.
+  size_t Linked(Runtime& runtime) const;
 
  private:
   struct Counts {
@@ -32,6 +33,7 @@ class LinkPool {
   static Task<ExitReason> Member(Self& self, std::shared_ptr<Counts> counts);
 
   std::vector<Pid> members_;
+  std::shared_ptr<std::atomic<size_t>> linked_ = std::make_shared<std::atomic<size_t>>(0);
   std::shared_ptr<Counts> counts_ = std::make_shared<Counts>();
 };
 
