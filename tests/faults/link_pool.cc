@@ -5,6 +5,8 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "fmt/format.h"
 
 #include "banyan/modules/v1/kv.pb.h"
@@ -25,12 +27,17 @@ std::string LinkPool::Start(Self& self, int size) {
   return ids;
 }
 
-void LinkPool::Mesh(Self& self, uint32_t node_id, uint32_t incarnation, const std::string& ids) {
-  modules::v1::Put put;
-  put.set_key(fmt::format("{} {}", node_id, incarnation));
-  put.set_value(ids);
-  const Payload payload = wire::MessagePayload(put);
-  for (Pid member : members_) self.Send(member, payload);
+void LinkPool::Mesh(Self& self, uint32_t node_id, uint32_t incarnation, const std::string& ids,
+                    size_t first, size_t count) {
+  const std::vector<std::string> all = absl::StrSplit(ids, ',');
+  for (size_t i = 0; i < members_.size(); ++i) {
+    std::vector<std::string> some;
+    for (size_t k = first; k < first + count; ++k) some.push_back(all[(i + k) % all.size()]);
+    modules::v1::Put put;
+    put.set_key(fmt::format("{} {}", node_id, incarnation));
+    put.set_value(absl::StrJoin(some, ","));
+    self.Send(members_[i], wire::MessagePayload(put));
+  }
 }
 
 std::string LinkPool::Stats() const {

@@ -161,9 +161,10 @@ Task<GenServer::CallResult> Probe::Obey(std::string order) {
     answer = pool_.Start(self(), size);
   } else if (verb == "mesh") {
     uint32_t node_id = 0, incarnation = 0;
+    size_t first = 0, count = 0;
     std::string ids;
-    in >> node_id >> incarnation >> ids;
-    pool_.Mesh(self(), node_id, incarnation, ids);
+    in >> node_id >> incarnation >> first >> count >> ids;
+    pool_.Mesh(self(), node_id, incarnation, ids, first, count);
   } else if (verb == "pool_linked") {
     answer = fmt::format("{}", pool_.Linked(self().runtime()));
   } else if (verb == "pool_stats") {
