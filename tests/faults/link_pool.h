@@ -16,10 +16,10 @@ class LinkPool {
  public:
   // Starts `size` processes, linked to nobody; their ids, comma separated.
   std::string Start(Self& self, int size);
-  // The i-th links to the processes (node_id, incarnation, ids[i + first]) and so on, `count` of them;
-  // after the last of `ids` comes the first.
-  void Mesh(Self& self, uint32_t node_id, uint32_t incarnation, const std::string& ids, size_t first,
-            size_t count);
+  // The i-th links to the processes (node_id, incarnation, ids[i + first]) and so on, `count` of
+  // them; after the last of `ids` comes the first.
+  void Mesh(Self& self, uint32_t node_id, uint32_t incarnation, const std::string& ids,
+            size_t first, size_t count);
   // "LINKS FIRED DOUBLES": made from here, exits that came, exits of a peer that had one before.
   std::string Stats() const;
   // Links that its processes have, whoever made them, of each no more than a snapshot shows, as
