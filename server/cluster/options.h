@@ -43,7 +43,10 @@ struct PeerOptions {
   // Of what came from all peers and waits in mailboxes; above it peers get no more credit.
   size_t inbound_bytes_max = 256 * 1024 * 1024;
   size_t reassembly_bytes_max = 64 * 1024 * 1024;  // unfinished fragments of one peer
-  size_t teardown_slice = 10'000;                  // processes told of a lost session in one turn
+  // Processes told of a lost session at a time: so many are ready to run because of it, and others
+  // wait behind them. The next are told when half of these have acted on it, or after that time.
+  size_t teardown_slice = 500;
+  absl::Duration teardown_wait = absl::Milliseconds(20);
 };
 
 }  // namespace banyan

@@ -246,6 +246,11 @@ void PeerRouter::Core::OnLossActedOn(const Signal& s) {
   if (!peer) return;
   auto it = peer->fenced.find(s.from.id);
   if (it != peer->fenced.end() && --it->second == 0) peer->fenced.erase(it);
+  if (peer->teardown_told == 0 || --peer->teardown_told != options_.teardown_slice / 2) return;
+  if (peer->teardown_timer.armed()) {
+    peer->teardown_timer.Cancel();
+    TeardownSlice(s.to.node_id);
+  }
 }
 
 // ----------------------------------------------------------------- inbound

@@ -51,7 +51,8 @@ class PeerRouter::Core : public PeerSessionOwner,
  private:
   // What is known of one node, and the one session with its present life.
   struct Peer {
-    Peer(uint32_t node_id, Timers* timers, Executor* executor) : wait_timer(timers, executor) {
+    Peer(uint32_t node_id, Timers* timers, Executor* executor)
+        : teardown_timer(timers, executor), wait_timer(timers, executor) {
       id.node_id = node_id;
     }
     wire::NodeIdentity id;  // incarnation 0: the view has not told yet
@@ -77,7 +78,9 @@ class PeerRouter::Core : public PeerSessionOwner,
     // a row.
     absl::flat_hash_map<uint64_t, uint32_t> fenced;
     std::vector<uint64_t> teardown;  // to be told of the loss, the rest
+    size_t teardown_told = 0;        // that have not acted on it yet
     wire::NodeIdentity teardown_id;
+    StrandTimer teardown_timer;
     bool tearing_down = false;
     bool their_dial_expected = false;  // ours gave way to it
     Instant retry_at;

@@ -289,6 +289,7 @@ void PeerRouter::Core::TearDown(Peer* peer, std::unique_ptr<PeerSession> session
   peer->tearing_down = true;
   peer->teardown_id = session->peer();
   peer->teardown.clear();
+  peer->teardown_told = 0;
   for (const auto& [id, hung] : peer->hanging) {
     ++peer->fenced[id];
     peer->teardown.push_back(id);
@@ -322,13 +323,13 @@ void PeerRouter::Core::TeardownSlice(uint32_t node_id) {
   std::vector<uint64_t> slice(peer->teardown.end() - static_cast<ptrdiff_t>(n),
                               peer->teardown.end());
   peer->teardown.resize(peer->teardown.size() - n);
+  peer->teardown_told += n;
   // Also with nobody hanging: calls from outside have no process.
   deps_.runtime->ConnectionLost(peer->teardown_id.node_id, peer->teardown_id.incarnation, slice);
   if (!peer->teardown.empty()) {
-    deps_.executor->Post([weak = weak_from_this(), node_id] {
-      if (std::shared_ptr<Core> self = weak.lock()) self->TeardownSlice(node_id);
-    });
-    return;
+    // Who is in the middle of something long acts on it later.
+    return peer->teardown_timer.Set(deps_.clock->Now() + options_.teardown_wait,
+                                    [this, node_id] { TeardownSlice(node_id); });
   }
   peer->tearing_down = false;
   RetryParked();
