@@ -45,7 +45,7 @@ struct PeerOptions {
   size_t reassembly_bytes_max = 64 * 1024 * 1024;  // unfinished fragments of one peer
   // Processes told of a lost session at a time: so many are ready to run because of it, and others
   // wait behind them. The next are told when half of these have acted on it, or after that time.
-  size_t teardown_slice = 500;
+  size_t teardown_slice = 100;
   absl::Duration teardown_wait = absl::Milliseconds(20);
 };
 
