@@ -85,7 +85,7 @@ class SimHost : public Clock, public Timers, public Executor {
   }
   void ContinueMachine() {
     since_ = time_->Now();
-    stopped_ = false;
+    stopped_ = steady_ = false;
     Resume();
     Rearm();
   }
@@ -96,7 +96,8 @@ class SimHost : public Clock, public Timers, public Executor {
     if (!stopped_) Rearm();
   }
   double rate() const { return rate_; }
-  bool steady() const { return steady_; }  // it has run at one rate all the time
+  // It has run at one rate all the time. Who stands still again and again may seem to drift.
+  bool steady() const { return steady_; }
   // The wall clock is set; the monotonic one knows nothing of it.
   void JumpWall(absl::Duration by) { wall_offset_ += by; }
 
