@@ -84,8 +84,8 @@ void StoreChecks::OnEpoch(const std::string& value) {
   }
   epoch_ = record.epoch();
   // From one term to the next restarts are dated by the wall clock.
-  for (auto& [path, sup] : restarts_) {
-    if (wall_jumps_) sup.counted.clear();
+  if (wall_jumps_) {
+    for (auto& [path, sup] : restarts_) sup.counted.clear();
   }
   if (!scripts_.empty()) history_->Mark("group restart resumed in the next term");
   history_->Event("coord", "epoch", std::to_string(epoch_));
@@ -304,11 +304,10 @@ void StoreChecks::OnDelete(const std::string& key) {
 }
 
 bool StoreChecks::Present(uint32_t node_id, uint32_t incarnation) const {
-  return std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& entry) {
-    const internal::v1::NodeRecord& record = entry.second;
-    return record.node_id() == node_id && record.incarnation() == incarnation &&
-           !gone_.contains({node_id, incarnation});
-  });
+  return !Gone(node_id, incarnation) &&
+         std::any_of(nodes_.begin(), nodes_.end(), [&](const auto& entry) {
+           return entry.second.node_id() == node_id && entry.second.incarnation() == incarnation;
+         });
 }
 
 bool StoreChecks::Outlived(const std::string& child, uint64_t fence) const {

@@ -41,9 +41,7 @@ void ActorWorkload::Start(SimCluster& cluster) {
 void ActorWorkload::Tick() {
   for (int i = 0; i < size(); ++i) LookAt(i);
   OnTick();
-  cluster_->time().ScheduleAt(Now() + kTick, [this, live = std::weak_ptr<bool>(live_)] {
-    if (live.lock()) Tick();
-  });
+  cluster_->time().ScheduleAt(Now() + kTick, WhileLive([this] { Tick(); }));
 }
 
 void ActorWorkload::LookAt(int i) {

@@ -79,12 +79,11 @@ class ActorWorkload : public Workload {
   Actor* RandomActor(const std::function<bool(const Actor&)>& want);
 
   SimCluster& cluster() { return *cluster_; }
-  // Expires with the workload, which the cluster outlives: what its nodes answer while they are
-  // taken down must not come here.
-  std::weak_ptr<bool> Live() const { return live_; }
+  // Does nothing once the workload is gone, which the cluster outlives: what its nodes answer while
+  // they are taken down must not come here.
   template <typename Fn>
   auto WhileLive(Fn fn) const {
-    return [live = Live(), fn = std::move(fn)](auto&&... args) {
+    return [live = std::weak_ptr<bool>(live_), fn = std::move(fn)](auto&&... args) {
       if (!live.expired()) fn(std::forward<decltype(args)>(args)...);
     };
   }
